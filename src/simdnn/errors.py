@@ -1,0 +1,25 @@
+"""What can go wrong, by kind. Every message says what was expected, what was found and what to do."""
+
+
+class SimDNNError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InputError(SimDNNError, ValueError):
+    """An argument, a feature matrix or a data folder that cannot be used as given."""
+
+
+class ImageReadError(SimDNNError):
+    """A file that could not be read as an image; the message says why, in one line."""
+
+
+class WeightsError(SimDNNError):
+    """Network weights that are missing, do not fit the network, or are not those the guard was fitted with."""
+
+
+class ModelFileError(SimDNNError):
+    """A guard file that is truncated, altered, newer than this version, or no guard file at all."""
+
+
+class AuditError(SimDNNError):
+    """An audit store that cannot be opened, or a record that it does not hold."""

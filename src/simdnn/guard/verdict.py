@@ -1,0 +1,79 @@
+"""The answer to one image."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Kind = Literal["clean", "attack", "error"]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """One prototype that an image was compared with: part of a verdict's evidence.
+
+    Attributes
+    ----------
+    prototype
+        The prototype's identifier, ``"<label>/<serial>"``.
+    label
+        The class that the prototype stands for.
+    similarity
+        Eq. 10, in (0, 1]; 1 is the prototype itself.
+    exemplar
+        Name of the training image that people look at in the prototype's stead.
+    """
+
+    prototype: str
+    label: str
+    similarity: float
+    exemplar: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the guard says of one image.
+
+    Attributes
+    ----------
+    path
+        The image, as it was named by the caller.
+    verdict
+        ``"clean"``, ``"attack"`` (the possible attack of eq. 12), or ``"error"`` where the file could not be read.
+    label
+        Sim-DNN's label, eq. 13. It is not to be trusted when the verdict is ``"attack"``.
+    classifier_label
+        The label of the protected network itself.
+    score
+        The rule's score; high is clean.
+    p_value
+        Split-conformal p-value in (0, 1]; None under the published rule, which has none.
+    threshold
+        The image was flagged if ``score < threshold``.
+    prototype
+        Identifier of the most similar prototype.
+    rule
+        The rule that decided, such as ``"similarity"``.
+    evidence
+        The most similar prototypes of the best classes, most similar first.
+    error
+        Why the file could not be read; None otherwise.
+    """
+
+    path: str
+    verdict: Kind
+    label: str | None = None
+    classifier_label: str | None = None
+    score: float | None = None
+    p_value: float | None = None
+    threshold: float | None = None
+    prototype: str | None = None
+    rule: str | None = None
+    evidence: tuple[Neighbour, ...] = ()
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the verdict as plain values, ready for JSON."""
+        plain = asdict(self)
+        plain["evidence"] = list(plain["evidence"])
+        return plain
