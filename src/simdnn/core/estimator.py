@@ -19,7 +19,7 @@ from simdnn.core.holdout import held_out
 from simdnn.core.learning import learn
 from simdnn.core.prototypes import PrototypeSet, SigmaKind
 from simdnn.core.rules import score
-from simdnn.core.thresholds import ConformalThreshold, RecursiveThreshold
+from simdnn.core.thresholds import ConformalThreshold, RecursiveThreshold, Threshold
 from simdnn.errors import InputError
 
 
@@ -201,7 +201,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         *,
         rule: str | None = None,
         alpha: float | None = None,
-        stream: RecursiveThreshold | None = None,
+        threshold: Threshold | None = None,
     ) -> Detection:
         """Judge (N, n) samples, in their order.
 
@@ -209,32 +209,27 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         ----------
         X : (N, n) samples
         rule, alpha : in place of those the estimator was made with
-        stream : threshold of the published rule to go on with; without it each call starts from the calibration
+        threshold : what :meth:`threshold` returned earlier for the same rule; saves the calibration, and carries the
+            published rule's stream on. Without it each call starts from the calibration.
         """
         rule = rule or self.rule
         similarities = self.similarities(X)
-        scores, labels = score(rule, similarities), self._label(similarities)
-        if rule == "published":
-            stream = stream or self.stream()
-            judged = [(stream.flag(float(value)), stream.offset) for value in scores]
-            attack = np.array([flag for flag, _ in judged], dtype=bool)
-            return Detection(attack, labels, scores, np.array([offset for _, offset in judged]), None)
-        threshold = self.threshold(rule=rule, alpha=alpha)
+        scores = score(rule, similarities)
+        judgement = (threshold or self.threshold(rule=rule, alpha=alpha)).judge(scores)
         return Detection(
-            threshold.flags(scores),
-            labels,
-            scores,
-            np.full(len(scores), threshold.offset),
-            threshold.p_values(scores),
+            judgement.attack, self._label(similarities), scores, judgement.offsets, judgement.p_values
         )
 
-    def threshold(self, *, rule: str | None = None, alpha: float | None = None) -> ConformalThreshold:
-        """Return the conformal threshold of a rule at ``alpha``, from the samples held out of learning."""
-        return ConformalThreshold(self._calibration_scores(rule or self.rule), alpha or self.alpha)
+    def threshold(self, *, rule: str | None = None, alpha: float | None = None) -> Threshold:
+        """Return the threshold of a rule as the samples held out of learning set it.
 
-    def stream(self) -> RecursiveThreshold:
-        """Return the threshold of the published rule as the calibration samples leave it, eqs. (11) and (12)."""
-        return RecursiveThreshold(self.m).start(self._calibration_scores("published"))
+        That of the published rule is recursive (eqs. 11, 12) and has no ``alpha``; the others are conformal.
+        """
+        rule = rule or self.rule
+        scores = self._calibration_scores(rule)
+        if rule == "published":
+            return RecursiveThreshold(self.m).start(scores)
+        return ConformalThreshold(scores, self.alpha if alpha is None else alpha)
 
     def _calibration_scores(self, rule: str) -> FloatArray:
         if not len(self.calibration_samples_):

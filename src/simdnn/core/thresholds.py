@@ -7,12 +7,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, floor, sqrt
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simdnn.core.equations import FloatArray, is_attack, update_running_mean
 from simdnn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a threshold says of N scores.
+
+    Attributes
+    ----------
+    attack : (N,) True where the score is below the offset
+    offsets : (N,) the offset that each score was held against
+    p_values : (N,) conformal p-values in (0, 1], None where the threshold has none
+    """
+
+    attack: NDArray[np.bool_]
+    offsets: FloatArray
+    p_values: FloatArray | None
+
+
+class Threshold(Protocol):
+    """Anything that tells attacks by their score."""
+
+    @property
+    def offset(self) -> float:
+        """The score below which it sees an attack now."""
+        ...
+
+    def judge(self, scores: FloatArray) -> Judgement:
+        """Judge (N,) scores in their order."""
+        ...
 
 
 class ConformalThreshold:
@@ -56,9 +86,9 @@ class ConformalThreshold:
         rank = np.searchsorted(self.scores, np.asarray(scores, dtype=np.float64), side="right")
         return np.asarray((1 + rank) / (len(self.scores) + 1), dtype=np.float64)
 
-    def flags(self, scores: ArrayLike) -> NDArray[np.bool_]:
-        """Return where the p-value is at most alpha, which is where the score is below the offset: (N,)."""
-        return np.asarray(scores, dtype=np.float64) < self.offset
+    def judge(self, scores: FloatArray) -> Judgement:
+        """Flag the scores whose p-value is at most alpha, which are those below the offset."""
+        return Judgement(scores < self.offset, np.full(len(scores), self.offset), self.p_values(scores))
 
 
 @dataclass
@@ -103,6 +133,15 @@ class RecursiveThreshold:
         if flagged and not self.learn_flagged:
             self.count, self.mean, self.scatter = before
         return flagged
+
+    def judge(self, scores: FloatArray) -> Judgement:
+        """Flag the next scores of the stream, one after the other."""
+        steps = [(self.flag(float(score)), self.offset) for score in scores]
+        return Judgement(
+            np.array([flagged for flagged, _ in steps], dtype=bool),
+            np.array([offset for _, offset in steps]),
+            None,
+        )
 
     def _take_in(self, score: float) -> None:
         self.count += 1
