@@ -22,7 +22,6 @@ from simdnn.core.rules import score
 from simdnn.core.thresholds import ConformalThreshold, RecursiveThreshold, Threshold
 from simdnn.errors import InputError
 
-
 FLOATS = (np.float64, np.float32)
 
 

@@ -127,21 +127,21 @@ class RecursiveThreshold:
 
     def flag(self, score: float) -> bool:
         """Eqs. (11) and (12) for the next score of the stream: whether it is a possible attack."""
-        before = (self.count, self.mean, self.scatter)
-        self._take_in(score)
-        flagged = is_attack(score, self.mean, self.deviation, self.m)
-        if flagged and not self.learn_flagged:
-            self.count, self.mean, self.scatter = before
-        return flagged
+        return self._next(score)[0]
 
     def judge(self, scores: FloatArray) -> Judgement:
         """Flag the next scores of the stream, one after the other."""
-        steps = [(self.flag(float(score)), self.offset) for score in scores]
-        return Judgement(
-            np.array([flagged for flagged, _ in steps], dtype=bool),
-            np.array([offset for _, offset in steps]),
-            None,
-        )
+        steps = [self._next(float(score)) for score in scores]
+        attack = np.array([flagged for flagged, _ in steps], dtype=bool)
+        return Judgement(attack, np.array([offset for _, offset in steps]), None)
+
+    def _next(self, score: float) -> tuple[bool, float]:
+        before = (self.count, self.mean, self.scatter)
+        self._take_in(score)
+        offset, flagged = self.offset, is_attack(score, self.mean, self.deviation, self.m)
+        if flagged and not self.learn_flagged:
+            self.count, self.mean, self.scatter = before
+        return flagged, offset
 
     def _take_in(self, score: float) -> None:
         self.count += 1
