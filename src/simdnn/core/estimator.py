@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from simdnn.core.equations import FloatArray, IntArray, class_posterior, label, relative_similarity
 from simdnn.core.holdout import held_out
-from simdnn.core.learning import learn
+from simdnn.core.learning import ClassModel, learn
 from simdnn.core.prototypes import PrototypeSet, SigmaKind
 from simdnn.core.rules import score
 from simdnn.core.thresholds import ConformalThreshold, RecursiveThreshold, Threshold
@@ -36,6 +36,7 @@ class Detection:
     scores : (N,) the rule's scores; high is clean
     thresholds : (N,) a sample was flagged if its score was below; the published rule moves it along the stream
     p_values : (N,) conformal p-values in (0, 1]; None under the published rule
+    similarities : (N, M) similarity to every prototype, eq. (10)
     """
 
     attack: NDArray[np.bool_]
@@ -43,6 +44,7 @@ class Detection:
     scores: FloatArray
     thresholds: FloatArray
     p_values: FloatArray | None
+    similarities: FloatArray
 
 
 class SimDNN(ClassifierMixin, BaseEstimator):
@@ -159,6 +161,18 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         self.calibration_labels_ = self.predict(X) if y is None else np.asarray(y)
         return self
 
+    def restore(
+        self, classes: dict[str, ClassModel], samples: NDArray[np.floating], labels: NDArray[Any]
+    ) -> Self:
+        """Become the estimator that learned these classes, by text label, and calibrated on these samples."""
+        self.prototypes_ = PrototypeSet(samples.shape[1], self.sigma)
+        self.prototypes_.classes = classes
+        self.n_features_in_ = samples.shape[1]
+        self._labels = {name: name for name in classes}
+        self._seen = {name: model.moments.count for name, model in classes.items()}
+        self.calibration_samples_, self.calibration_labels_ = samples, labels
+        return self
+
     @property
     def classes_(self) -> NDArray[Any]:
         """(C,) labels in sorted order, those of prototypes added by hand included."""
@@ -216,7 +230,12 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         scores = score(rule, similarities)
         judgement = (threshold or self.threshold(rule=rule, alpha=alpha)).judge(scores)
         return Detection(
-            judgement.attack, self._label(similarities), scores, judgement.offsets, judgement.p_values
+            judgement.attack,
+            self._label(similarities),
+            scores,
+            judgement.offsets,
+            judgement.p_values,
+            similarities,
         )
 
     def threshold(self, *, rule: str | None = None, alpha: float | None = None) -> Threshold:

@@ -1,0 +1,1 @@
+"""What a user runs: images in, verdicts out."""

@@ -1,0 +1,101 @@
+"""``simdnn check``: judge images."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from simdnn.cli.options import Alpha, AsJson, GuardFile, Rule, Trust, Weights, load_guard
+from simdnn.cli.progress import progress_bar
+from simdnn.errors import InputError
+
+if TYPE_CHECKING:
+    from simdnn.guard.detector import Guard
+    from simdnn.guard.verdict import Verdict
+
+FLAGGED, UNREADABLE = 3, 1
+
+
+def check(
+    guard: GuardFile,
+    images: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
+    as_json: AsJson = False,
+    audit: Annotated[
+        str | None, typer.Option(help="Record what is flagged in this audit store, a file or a database URL.")
+    ] = None,
+    audit_images: Annotated[
+        Path | None, typer.Option(help="Keep the flagged images themselves in this folder, too.")
+    ] = None,
+    rule: Rule = None,
+    alpha: Alpha = None,
+    fail_on_attack: Annotated[
+        bool, typer.Option("--fail-on-attack", help="Exit with status 3 if anything was flagged.")
+    ] = False,
+    weights: Weights = None,
+    trust: Trust = None,
+) -> None:
+    """Say of each image whether it is clean or a possible attack.
+
+    Exit status: 0 if every image was checked, 1 if some could not be read, 3 with --fail-on-attack if one was flagged.
+    """
+    loaded = load_guard(guard, weights, trust)
+    count = {"clean": 0, "attack": 0, "error": 0}
+    with _recorder(audit, audit_images, loaded) as record, _bar_beside(as_json) as progress:
+        for verdict in loaded.check(images, rule=rule, alpha=alpha, progress=progress):
+            count[verdict.verdict] += 1
+            if verdict.verdict == "attack":
+                record(verdict)
+            typer.echo(json.dumps(verdict.as_dict()) if as_json else _line(verdict))
+    if not as_json:
+        typer.echo(
+            f"{count['clean']} clean, {count['attack']} possible attacks, {count['error']} not readable"
+        )
+    if fail_on_attack and count["attack"]:
+        raise typer.Exit(FLAGGED)
+    if count["error"]:
+        raise typer.Exit(UNREADABLE)
+
+
+def _line(verdict: Verdict) -> str:
+    if verdict.verdict == "error":
+        return f"error   {verdict.path}: {verdict.error}"
+    p_value = "" if verdict.p_value is None else f", p = {verdict.p_value:.3g}"
+    if verdict.verdict == "attack":
+        colour, said = (
+            typer.colors.RED,
+            f"looks like {verdict.label}, classifier says {verdict.classifier_label}",
+        )
+    else:
+        colour, said = typer.colors.GREEN, f"{verdict.label}, as {verdict.prototype}"
+    return (
+        typer.style(f"{verdict.verdict:<8}", fg=colour)
+        + f"{verdict.path}: {said} (score {verdict.score:.4g}, threshold {verdict.threshold:.4g}{p_value})"
+    )
+
+
+def _bar_beside(as_json: bool) -> AbstractContextManager[Callable[[int, int], None] | None]:
+    """Show a bar only where the verdicts themselves do not scroll over the screen."""
+    return progress_bar("checking") if as_json or not sys.stdout.isatty() else nullcontext()
+
+
+@contextmanager
+def _recorder(audit: str | None, images: Path | None, guard: Guard) -> Iterator[Callable[[Verdict], object]]:
+    """Yield what keeps a flagged verdict: in the audit store, or nowhere if there is none."""
+    if audit is None:
+        if images is not None:
+            raise InputError("--audit-images needs --audit, the store that its images belong to")
+        yield lambda _: None
+        return
+    from simdnn.audit.store import AuditStore
+
+    model_id = guard.model_id
+    with AuditStore.open(audit, images=images) as store:
+        yield lambda verdict: store.record(
+            verdict, model_id=model_id, image=Path(verdict.path).read_bytes() if images else None
+        )

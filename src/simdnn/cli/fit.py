@@ -1,0 +1,122 @@
+"""``simdnn fit``: learn from clean images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simdnn.cli.options import three_numbers
+from simdnn.cli.progress import progress_bar
+from simdnn.errors import InputError
+
+
+def fit(
+    data: Annotated[
+        Path, typer.Argument(help="Folder with one subfolder of images per class, or a CSV file: path,label.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the guard.")],
+    backbone: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Network: a torchvision name, or package.module:factory. Several give their features together; "
+            "the first is the protected classifier. [default: vgg16, as in the paper]"
+        ),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Its weights, .safetensors or .pth; once per network. [default: torchvision's own]"
+        ),
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Its layers, separated by commas; once per network. [default: what its last layer sees]"
+        ),
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Normalisation, as 0.5,0.5,0.5. [default: what the weights say]")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Normalisation, as 0.5,0.5,0.5.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the images the network takes. [default: its own]")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="published or similarity.")] = "similarity",
+    alpha: Annotated[float, typer.Option(help="False-alarm rate to promise on clean images.")] = 0.05,
+    calibration: Annotated[
+        float, typer.Option(help="Share of the images held out of learning to calibrate the threshold.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Learn each class in random order.")] = False,
+    max_unreadable: Annotated[
+        float, typer.Option(help="Share of files that may be unreadable before fitting stops.")
+    ] = 0.05,
+    batch_size: Annotated[int, typer.Option(help="Images that go through the network together.")] = 32,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads that read images. [default: one per core]")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, mps. [default: a GPU if there is one]")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="File that keeps features. [default: the user's cache folder]")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features on disk.")] = False,
+) -> None:
+    """Learn what clean images look like to a network, in one pass, and write a guard."""
+    from simdnn.features.backbones import load_backbone
+    from simdnn.features.cache import FeatureCache, default_cache
+    from simdnn.features.extract import Extractor
+    from simdnn.guard.detector import DEFAULT_BACKBONE, Guard
+
+    if not output.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {output.absolute().parent} to write {output.name} into")
+    names = backbone or [DEFAULT_BACKBONE]
+    backbones = [
+        load_backbone(
+            name,
+            _of(weights, i, names, "--weights"),
+            tuple((_of(layers, i, names, "--layers") or "").split(",")) if layers else (),
+            mean=three_numbers(mean, "--mean"),
+            std=three_numbers(std, "--std"),
+            size=size,
+        )
+        for i, name in enumerate(names)
+    ]
+    kept = None if no_cache else FeatureCache(cache or default_cache())
+    extractor = Extractor(backbones, batch_size=batch_size, workers=workers, device=device, cache=kept)
+    with progress_bar("learning") as progress:
+        guard = Guard.fit(
+            data,
+            extractor,
+            rule=rule,
+            alpha=alpha,
+            calibration=calibration,
+            seed=seed,
+            shuffle=shuffle,
+            max_unreadable=max_unreadable,
+            progress=progress,
+        )
+    guard.save(output)
+
+    learned = guard.training
+    typer.echo(
+        f"learned {len(guard.model.prototypes_)} prototypes of {len(guard.classes)} classes from "
+        f"{learned.learned} images; {learned.calibrated} more calibrate the threshold"
+    )
+    for path in learned.unreadable:
+        typer.echo(f"skipped, not readable: {path}", err=True)
+    typer.echo(f"wrote {output}")
+
+
+def _of(values: list[str] | None, i: int, names: list[str], option: str) -> str | None:
+    """Take the value for the i-th network; one for each, or none at all."""
+    if not values:
+        return None
+    if len(values) != len(names):
+        raise InputError(
+            f"expected {option} once for each of the {len(names)} networks; got it {len(values)} times"
+        )
+    return values[i]

@@ -1,0 +1,351 @@
+"""The guard: a protected network, what Sim-DNN learned of its features, and a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.preprocessing import MinMaxScaler
+from torch import Tensor, nn
+
+from simdnn.core.estimator import SimDNN
+from simdnn.core.holdout import held_out
+from simdnn.errors import ImageReadError, InputError, ModelFileError, SimDNNError
+from simdnn.features.extract import Extraction, Extractor, Progress
+from simdnn.features.images import find_images, labelled_images, read_image
+from simdnn.guard import modelfile
+from simdnn.guard.bench import Bench
+from simdnn.guard.exemplars import Exemplar, exemplar, pack, unpack
+from simdnn.guard.explain import Explanation
+from simdnn.guard.networks import NetworkRecord
+from simdnn.guard.state import pack_model, pack_scaler, unpack_model, unpack_scaler
+from simdnn.guard.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a guard was fitted on.
+
+    Attributes
+    ----------
+    data : the folder or list it was given
+    learned, calibrated : images learned, and images held out to calibrate the threshold
+    unreadable : names of the files that were skipped
+    seed : of the draws
+    created : time, ISO 8601 in UTC
+    """
+
+    data: str
+    learned: int
+    calibrated: int
+    unreadable: tuple[str, ...]
+    seed: int
+    created: str
+
+
+class Guard:
+    """Tells clean images from attacked ones for one or several networks.
+
+    Made by :meth:`fit` or :meth:`load`.
+
+    Attributes
+    ----------
+    networks : the networks whose features it compares; the first is the protected classifier
+    scaler : brings every feature to [0, 1], line 2 of the paper's procedure
+    model : prototypes and threshold; edit ``model.prototypes_`` and the guard follows
+    exemplars : the training image behind each prototype, by index
+    training : what it was fitted on
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[NetworkRecord],
+        scaler: MinMaxScaler,
+        model: SimDNN,
+        exemplars: dict[int, Exemplar],
+        training: Training,
+        extractor: Extractor | None = None,
+    ) -> None:
+        self.networks = tuple(networks)
+        self.scaler = scaler
+        self.model = model
+        self.exemplars = exemplars
+        self.training = training
+        self._extractor = extractor
+
+    @classmethod
+    def fit(
+        cls,
+        data: Path | str,
+        extractor: Extractor,
+        *,
+        rule: str = "similarity",
+        alpha: float = 0.05,
+        calibration: float = 0.2,
+        seed: int = 0,
+        max_unreadable: float = 0.05,
+        progress: Progress | None = None,
+        **parameters: Any,
+    ) -> Self:
+        """Learn from a folder of clean images.
+
+        Parameters
+        ----------
+        data : folder with one subfolder per class, or a CSV file with the columns path and label
+        extractor : the networks that turn images into features
+        rule, alpha, calibration : see :class:`simdnn.core.estimator.SimDNN`
+        seed : of every draw
+        max_unreadable : share of the files that may be unreadable before fitting stops
+        progress : called with (done, total)
+        parameters : further ones of :class:`simdnn.core.estimator.SimDNN`
+
+        Raises
+        ------
+        InputError
+            If the folder has no classes, or too many of its files cannot be read.
+        """
+        paths, labels = labelled_images(Path(data))
+        found = extractor.extract(paths, progress)
+        _check_readable(paths, found, max_unreadable)
+        files = [paths[i] for i in found.index]
+        names = np.array([labels[i] for i in found.index])
+        calibrating = _calibrating(names, calibration, seed)
+
+        scaler = MinMaxScaler().fit(found.features[~calibrating])
+        scaled = scaler.transform(found.features)
+        model = SimDNN(rule=rule, alpha=alpha, calibration=0.0, random_state=seed, **parameters)
+        model.fit(scaled[~calibrating], names[~calibrating])
+        if calibrating.any():
+            model.calibrate(scaled[calibrating], names[calibrating])
+        learned = [path for path, out in zip(files, calibrating, strict=True) if not out]
+        training = Training(
+            data=str(data),
+            learned=len(learned),
+            calibrated=int(calibrating.sum()),
+            unreadable=tuple(str(paths[i]) for i in found.errors),
+            seed=seed,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        shown = {
+            p.exemplar: exemplar(learned[p.exemplar], learned[p.exemplar].name) for p in model.prototypes_
+        }
+        records = [NetworkRecord.of(backbone) for backbone in extractor.backbones]
+        return cls(records, scaler, model, shown, training, extractor)
+
+    @property
+    def extractor(self) -> Extractor:
+        """The networks, made on first use as the guard file describes them."""
+        if self._extractor is None:
+            self._extractor = Extractor([record.restore() for record in self.networks])
+        return self._extractor
+
+    @property
+    def classifier(self) -> nn.Module:
+        """The protected network: images (N, 3, H, W) in [0, 1] to logits (N, K), differentiable."""
+        return _Classifier(self.extractor.backbones[0])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels in sorted order."""
+        return tuple(str(label) for label in self.model.classes_)
+
+    @property
+    def model_id(self) -> str:
+        """Sixteen hexadecimal digits that change with anything the guard knows."""
+        return sha256(modelfile.encode(*self._pack())).hexdigest()[:16]
+
+    def check(
+        self,
+        images: Path | str | Iterable[Path | str],
+        *,
+        rule: str | None = None,
+        alpha: float | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Verdict]:
+        """Judge files, and all images in folders, one verdict each in their order.
+
+        Parameters
+        ----------
+        images : files and folders
+        rule, alpha : in place of those the guard was fitted with
+        progress : called with (done, total)
+
+        Raises
+        ------
+        InputError
+            If a path does not exist or there is no image; a file that cannot be read has ``verdict="error"``.
+        """
+        given = [images] if isinstance(images, (str, Path)) else images
+        paths = find_images([Path(path) for path in given])
+        bench = self._bench(rule, alpha)
+        return self._judge(paths, [str(path) for path in paths], bench, progress)
+
+    def check_tensors(
+        self,
+        images: Tensor,
+        names: Sequence[str] | None = None,
+        *,
+        rule: str | None = None,
+        alpha: float | None = None,
+    ) -> list[Verdict]:
+        """Judge (N, 3, H, W) images in [0, 1] at the network's own size, as floats; ``names`` default to indices."""
+        names = names or [str(i) for i in range(len(images))]
+        return list(self._judge(list(images), names, self._bench(rule, alpha)))
+
+    def explain(
+        self, image: Path | Tensor, *, rule: str | None = None, alpha: float | None = None
+    ) -> Explanation:
+        """Judge one image, a file or (3, H, W) in [0, 1], and show what the verdict rests on.
+
+        Raises
+        ------
+        ImageReadError
+            If the file cannot be read.
+        """
+        batch = next(self.extractor.stream([image], pixels=True))
+        if batch.pixels is None:
+            raise ImageReadError(f"{image}: {batch.errors[0]}")
+        name = "image" if isinstance(image, Tensor) else str(image)
+        (verdict,) = self._bench(rule, alpha)(batch, [name])
+        rows = [self.model.prototypes_[neighbour.prototype].exemplar for neighbour in verdict.evidence]
+        return Explanation(
+            verdict=verdict,
+            image=batch.pixels[0].permute(1, 2, 0).numpy(),
+            exemplars=tuple(self.exemplar(row) for row in rows),
+            calibration_scores=np.sort(self.model.score_samples(self.model.calibration_samples_, rule=rule)),
+        )
+
+    def exemplar(self, index: int) -> Exemplar:
+        """Return the training image of that index as it is shown."""
+        return self.exemplars.get(index, Exemplar("none"))
+
+    def add_prototype(self, label: str, image: Path) -> str:
+        """Make an image, by hand, a prototype of a class, known or new; return its id."""
+        picture = read_image(image)
+        extraction = self.extractor.extract([image])
+        index = max(self.exemplars, default=-1) + 1
+        (features,) = self.scaler.transform(extraction.features)
+        added = self.model.prototypes_.add(label, features, exemplar=index)
+        self.exemplars[index] = exemplar(picture, image.name)
+        return added
+
+    def save(self, path: Path | str) -> None:
+        """Write the guard into one file, whole or not at all."""
+        modelfile.write(Path(path), *self._pack())
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str,
+        *,
+        weights: Sequence[str | None] = (),
+        networks: Sequence[nn.Module] = (),
+        trust: Sequence[str] = (),
+    ) -> Self:
+        """Read a guard; its networks are made when the first image arrives.
+
+        Parameters
+        ----------
+        path : the file
+        weights : where the weights of each network are now, if not where they were
+        networks : the networks themselves, where they have no name
+        trust : import paths ``"package.module:factory"`` that the file may name; to make such a network
+            its code must run, so it runs only if the caller says so
+
+        Raises
+        ------
+        ModelFileError
+            If the file is damaged, newer than this version or no guard.
+        """
+        header, tensors, _ = modelfile.read(Path(path))
+        try:
+            records = [NetworkRecord.from_dict(plain) for plain in header["networks"]]
+            training = header["training"] | {"unreadable": tuple(header["training"]["unreadable"])}
+            guard = cls(
+                records,
+                unpack_scaler(tensors),
+                unpack_model(header["model"], tensors),
+                unpack(header["exemplars"], tensors["thumbnails"], tensors["thumbnail_ends"].tolist()),
+                Training(**training),
+            )
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, SimDNNError) as error:
+            raise ModelFileError(f"{path} lacks what a guard needs: {error!r}; fit it again") from error
+        guard.networks = tuple(
+            replace(
+                record,
+                given=networks[i] if i < len(networks) else None,
+                weights=weights[i] if i < len(weights) else None,
+                trusted=record.spec.name in trust,
+            )
+            for i, record in enumerate(records)
+        )
+        return guard
+
+    def _pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        used = {prototype.exemplar for prototype in self.model.prototypes_}
+        model, arrays = pack_model(self.model)
+        names, thumbnails = pack({i: shown for i, shown in self.exemplars.items() if i in used})
+        header = {
+            "networks": [record.as_dict() for record in self.networks],
+            "training": asdict(self.training),
+            "model": model,
+            "exemplars": names,
+        }
+        return header, arrays | thumbnails | pack_scaler(self.scaler)
+
+    def _judge(
+        self,
+        images: Sequence[Path | Tensor],
+        names: Sequence[str],
+        bench: Bench,
+        progress: Progress | None = None,
+    ) -> Iterator[Verdict]:
+        done = 0
+        for batch in self.extractor.stream(images):
+            yield from bench(batch, names)
+            done += len(batch.positions) + len(batch.errors)
+            if progress is not None:
+                progress(done, len(images))
+
+    def _bench(self, rule: str | None, alpha: float | None) -> Bench:
+        return Bench(self.model, self.scaler, self._exemplar_names(), self._categories(), rule, alpha)
+
+    def _exemplar_names(self) -> list[str]:
+        return [self.exemplar(prototype.exemplar).name for prototype in self.model.prototypes_]
+
+    def _categories(self) -> tuple[str, ...]:
+        return self.networks[0].categories or self.classes
+
+
+class _Classifier(nn.Module):
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.backbone(images).logits
+        return logits
+
+
+def _calibrating(labels: NDArray[np.str_], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Mark the images held out of learning, a stratified share."""
+    mask = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        (rows,) = np.nonzero(labels == label)
+        mask[rows] = held_out(str(label), 0, len(rows), fraction, seed)
+    return mask
+
+
+def _check_readable(paths: Sequence[Path], found: Extraction, limit: float) -> None:
+    if len(found.errors) > limit * len(paths):
+        first = [f"{paths[i]}: {reason}" for i, reason in list(found.errors.items())[:5]]
+        raise InputError(
+            f"{len(found.errors)} of {len(paths)} files cannot be read, more than the {limit:.0%} allowed; "
+            f"remove them or allow more. The first: {'; '.join(first)}"
+        )

@@ -1,0 +1,37 @@
+"""Why a verdict came out as it did: the data behind Fig. 5 of the paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simdnn.core.equations import FloatArray
+from simdnn.guard.exemplars import Exemplar
+from simdnn.guard.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One verdict with all that it rests on.
+
+    Attributes
+    ----------
+    verdict : the verdict; its ``evidence`` names the prototypes that ``exemplars`` show
+    image : (H, W, 3) the pixels that the network saw, in [0, 1]
+    exemplars : the training image behind each prototype of the evidence, in the same order
+    calibration_scores : (n,) the rule's scores of clean images, sorted
+    """
+
+    verdict: Verdict
+    image: NDArray[np.float32]
+    exemplars: tuple[Exemplar, ...]
+    calibration_scores: FloatArray
+
+    def plot(self, path: Path | str) -> None:
+        """Draw the explanation into a file; the suffix (.png, .svg, .pdf) says what kind."""
+        from simdnn.guard.plots import draw_explanation
+
+        draw_explanation(self, Path(path))
