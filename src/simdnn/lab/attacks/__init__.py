@@ -1,0 +1,11 @@
+"""White-box attacks by name, over secml-torch (``pip install simdnn[lab]``).
+
+Budgets are in pixel units of [0, 1] images. Success is measured on floats and again on 8 bits.
+"""
+
+from simdnn.lab.attacks.attack import AttackResult, Recipe, attack, predict, round_to_levels
+from simdnn.lab.attacks.ddn import DDN
+from simdnn.lab.attacks.fgsm import FGSM
+from simdnn.lab.attacks.pgd import PGD
+
+__all__ = ["DDN", "FGSM", "PGD", "AttackResult", "Recipe", "attack", "predict", "round_to_levels"]

@@ -1,0 +1,16 @@
+"""The way into secml-torch."""
+
+from __future__ import annotations
+
+from secmlt.adv.evasion.base_evasion_attack import BaseEvasionAttack
+from secmlt.models.pytorch.base_pytorch_nn import BasePyTorchClassifier
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+
+def run(native: BaseEvasionAttack, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Run one of the library's attacks on one batch; it must be new, for a run leaves its norms behind in it."""
+    batch = DataLoader(TensorDataset(images, labels), batch_size=len(images))
+    ((attacked, _),) = native(BasePyTorchClassifier(model), batch)
+    result: Tensor = attacked
+    return result

@@ -1,0 +1,224 @@
+"""Attacks against a linear network, whose best attack is known in closed form, and against their own promises."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from simdnn.errors import InputError
+from simdnn.lab.attacks import DDN, FGSM, PGD, AttackResult, Recipe, attack, predict, round_to_levels
+
+RECIPES: list[Recipe] = [FGSM(eps=0.05), PGD(eps=0.05, steps=10, step_size=0.02), DDN(steps=30)]
+SHAPE = (3, 8, 8)
+
+
+def by_name(recipe: Recipe) -> str:
+    return recipe.name
+
+
+@pytest.fixture(scope="module")
+def linear() -> nn.Module:
+    """Two classes; the margin between them is a linear function of the pixels."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 2)).eval()
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    """Far enough from 0 and 1 that no attack here is cut off."""
+    return 0.3 + 0.4 * torch.rand(20, *SHAPE, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def labels(linear: nn.Module, images: Tensor) -> Tensor:
+    return predict(linear, images)
+
+
+def weight_of_margin(network: nn.Module) -> Tensor:
+    weight = network.get_parameter("1.weight").detach()
+    return weight[0] - weight[1]
+
+
+def margins(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Logit of the true class less that of the other."""
+    with torch.no_grad():
+        logits = network(images)
+    rows = torch.arange(len(images))
+    difference: Tensor = logits[rows, labels] - logits[rows, 1 - labels]
+    return difference
+
+
+def test_fgsm_is_one_step_along_the_sign_cut_to_the_range(linear: nn.Module, labels: Tensor) -> None:
+    images = torch.rand(20, *SHAPE, generator=torch.Generator().manual_seed(2))  # some pixels leave [0, 1]
+    result = attack(FGSM(eps=0.3), linear, images, labels)
+    # The loss rises against the true class: the gradient's sign is that of the margin's weight, turned round.
+    away = torch.where(labels == 0, -1.0, 1.0)[:, None] * weight_of_margin(linear).sign()
+    expected = (images + 0.3 * away.view(20, *SHAPE)).clamp(0, 1)
+    assert torch.equal(result.images, expected)
+
+
+def test_fgsm_moves_the_margin_by_eps_times_the_l1_norm(
+    linear: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    result = attack(FGSM(eps=0.05), linear, images, labels)
+    moved = margins(linear, images, labels) - margins(linear, result.images, labels)
+    optimum = 0.05 * weight_of_margin(linear).abs().sum()
+    torch.testing.assert_close(moved, optimum.expand(20), rtol=1e-4, atol=1e-5)
+
+
+def test_pgd_reaches_the_same_optimum(linear: nn.Module, images: Tensor, labels: Tensor) -> None:
+    # From a random start, a pixel is at most 2 eps away from where it has to go: 5 steps of 0.02.
+    result = attack(PGD(eps=0.05, steps=5, step_size=0.02), linear, images, labels)
+    moved = margins(linear, images, labels) - margins(linear, result.images, labels)
+    optimum = 0.05 * weight_of_margin(linear).abs().sum()
+    torch.testing.assert_close(moved, optimum.expand(20), rtol=1e-4, atol=1e-5)
+
+
+def test_pgd_counts_its_last_step(linear: nn.Module, images: Tensor, labels: Tensor) -> None:
+    start, one = (
+        attack(PGD(eps=0.05, steps=steps, step_size=0.02), linear, images, labels, seed=3).images
+        for steps in (0, 1)
+    )
+    moved = margins(linear, start, labels) - margins(linear, one, labels)
+    assert (moved > 0.3 * 0.02 * weight_of_margin(linear).abs().sum()).all()
+
+
+def test_pgd_starts_uniformly_around_the_image(linear: nn.Module, images: Tensor, labels: Tensor) -> None:
+    start = attack(PGD(eps=0.1, steps=0, step_size=0.1), linear, images, labels).images - images
+    assert start.mean().abs() < 4 * 0.1 / 3**0.5 / start.numel() ** 0.5
+    assert start.std().item() == pytest.approx(0.1 / 3**0.5, rel=0.05)
+
+
+def test_ddn_approaches_the_distance_to_the_boundary(
+    linear: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    # With 16 bits the levels are no limit, and the best attack is the way straight to the boundary.
+    result = attack(DDN(steps=200, levels=2**16), linear, images, labels)
+    distance = margins(linear, images, labels) / weight_of_margin(linear).norm()
+    turned = distance > 0.05  # the norm shrinks by 5 % a step at most, and the last steps are 0.01 long
+    assert turned.sum() >= 15
+    assert result.success[turned].all()
+    ratio = (result.l2 / distance)[turned]
+    assert (ratio >= 0.999).all()
+    assert (ratio <= 1.05).all()
+
+
+def test_ddn_attacks_are_made_of_8_bits(linear: nn.Module, images: Tensor, labels: Tensor) -> None:
+    result = attack(DDN(steps=50), linear, images, labels)
+    torch.testing.assert_close(result.images, result.images_8bit, rtol=0, atol=1e-6)
+    assert result.success.sum() >= 18
+    assert torch.equal(result.success, result.success_8bit)
+
+
+def test_success_is_measured_again_after_rounding(linear: nn.Module, images: Tensor, labels: Tensor) -> None:
+    result = attack(DDN(steps=200, levels=2**16), linear, images, labels)
+    assert torch.equal(result.success, predict(linear, result.images) != labels)
+    assert torch.equal(result.success_8bit, predict(linear, result.images_8bit) != labels)
+    assert result.success_8bit.sum() < result.success.sum()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=by_name)
+class TestEveryAttack:
+    def run(self, recipe: Recipe, linear: nn.Module, seed: int = 0, batch_size: int = 7) -> AttackResult:
+        images = torch.rand(20, *SHAPE, generator=torch.Generator().manual_seed(4))
+        return attack(recipe, linear, images, predict(linear, images), seed=seed, batch_size=batch_size)
+
+    def test_images_stay_in_range(self, recipe: Recipe, linear: nn.Module) -> None:
+        result = self.run(recipe, linear)
+        assert result.images.shape == (20, *SHAPE)
+        assert 0 <= result.images.min() < result.images.max() <= 1
+
+    def test_8_bit_images_are_multiples_of_1_in_255(self, recipe: Recipe, linear: nn.Module) -> None:
+        result = self.run(recipe, linear)
+        levels = result.images_8bit * 255
+        torch.testing.assert_close(levels, levels.round(), rtol=0, atol=1e-4)
+        assert (result.images_8bit - result.images).abs().max() <= 0.5 / 255 + 1e-6
+
+    def test_norms_are_those_of_the_change(self, recipe: Recipe, linear: nn.Module) -> None:
+        images = torch.rand(20, *SHAPE, generator=torch.Generator().manual_seed(4))
+        result = self.run(recipe, linear)
+        change = (result.images - images).flatten(1)
+        torch.testing.assert_close(result.l2, change.square().sum(1).sqrt())
+        torch.testing.assert_close(result.linf, change.abs().max(1).values)
+        assert result.linf.max() <= getattr(recipe, "eps", 1.0) + 1e-6
+
+    def test_the_same_seed_gives_the_same_images(self, recipe: Recipe, linear: nn.Module) -> None:
+        first = self.run(recipe, linear).images
+        torch.manual_seed(99)  # the global stream of random numbers has no say
+        assert torch.equal(first, self.run(recipe, linear).images)
+
+    def test_records_its_strength(self, recipe: Recipe, linear: nn.Module) -> None:
+        recorded = {
+            "fgsm": {"attack": "fgsm", "eps": 0.05, "seed": 5},
+            "pgd": {"attack": "pgd", "eps": 0.05, "steps": 10, "step_size": 0.02, "seed": 5},
+            "ddn": {"attack": "ddn", "steps": 30, "levels": 256, "seed": 5},
+        }
+        assert self.run(recipe, linear, seed=5).parameters == recorded[recipe.name]
+
+    def test_leaves_the_network_as_it_was(self, recipe: Recipe, linear: nn.Module) -> None:
+        before = {name: tensor.clone() for name, tensor in linear.state_dict().items()}
+        self.run(recipe, linear)
+        assert all(torch.equal(before[name], tensor) for name, tensor in linear.state_dict().items())
+        assert all(parameter.grad is None and parameter.requires_grad for parameter in linear.parameters())
+
+    def test_strength_cannot_be_changed_afterwards(self, recipe: Recipe, linear: nn.Module) -> None:
+        with pytest.raises(FrozenInstanceError):
+            setattr(recipe, next(iter(recipe.__dataclass_fields__)), 1)
+
+
+def test_another_seed_gives_another_start(linear: nn.Module, images: Tensor, labels: Tensor) -> None:
+    recipe = PGD(eps=0.05, steps=1, step_size=0.01)
+    first, second = (attack(recipe, linear, images, labels, seed=seed).images for seed in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_batches_do_not_matter_to_an_attack_that_draws_nothing(
+    linear: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    whole, parts = (attack(DDN(steps=20), linear, images, labels, batch_size=size).images for size in (20, 6))
+    torch.testing.assert_close(whole, parts, rtol=0, atol=1e-6)
+
+
+def test_progress_counts_images(linear: nn.Module, images: Tensor, labels: Tensor) -> None:
+    seen: list[tuple[int, int]] = []
+    attack(
+        FGSM(0.1),
+        linear,
+        images,
+        labels,
+        batch_size=8,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(8, 20), (16, 20), (20, 20)]
+
+
+def test_rounding_keeps_both_ends() -> None:
+    torch.testing.assert_close(
+        round_to_levels(torch.tensor([0.0, 0.24, 0.26, 1.0]), 3), torch.tensor([0.0, 0.0, 0.5, 1.0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale", "n_labels", "message"),
+    [
+        ((4, 1, 8, 8), 1.0, 4, "expected images of shape (N, 3, H, W), N >= 1, got (4, 1, 8, 8)"),
+        ((0, 3, 8, 8), 1.0, 0, "expected images of shape (N, 3, H, W), N >= 1, got (0, 3, 8, 8)"),
+        ((4, 3, 8, 8), 255.0, 4, "expected images in [0, 1], got values from 255 to 255"),
+        ((4, 3, 8, 8), 1.0, 3, "expected 4 labels, one per image, got shape (3,)"),
+    ],
+)
+def test_input_that_does_not_fit_is_refused(
+    linear: nn.Module, shape: tuple[int, ...], scale: float, n_labels: int, message: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        attack(FGSM(0.1), linear, scale * torch.ones(shape), torch.zeros(n_labels, dtype=torch.int64))
+
+
+def test_a_network_in_training_is_refused(images: Tensor, labels: Tensor) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 2)).train()
+    with pytest.raises(InputError, match=re.escape("call model.eval()")):
+        attack(FGSM(0.1), network, images, labels)
