@@ -148,7 +148,7 @@ class Guard:
     @property
     def classifier(self) -> nn.Module:
         """The protected network: images (N, 3, H, W) in [0, 1] to logits (N, K), differentiable."""
-        return _Classifier(self.extractor.backbones[0])
+        return Classifier(self.extractor.backbones[0])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -323,7 +323,9 @@ class Guard:
         return self.networks[0].categories or self.classes
 
 
-class _Classifier(nn.Module):
+class Classifier(nn.Module):
+    """The network alone, without the features that it also gives."""
+
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
