@@ -329,6 +329,7 @@ class Classifier(nn.Module):
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
+        self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.backbone(images).logits
