@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import FrozenInstanceError
 
@@ -222,3 +223,14 @@ def test_a_network_in_training_is_refused(images: Tensor, labels: Tensor) -> Non
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 2)).train()
     with pytest.raises(InputError, match=re.escape("call model.eval()")):
         attack(FGSM(0.1), network, images, labels)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("recipe", RECIPES, ids=by_name)
+def test_a_network_on_a_gpu_gives_what_it_gives_on_the_cpu(
+    recipe: Recipe, linear: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    expected = attack(recipe, linear, images, labels)
+    found = attack(recipe, copy.deepcopy(linear).cuda(), images, labels)
+    torch.testing.assert_close(found.l2, expected.l2, rtol=0.02, atol=1e-4)
+    assert torch.equal(found.success_8bit, expected.success_8bit)

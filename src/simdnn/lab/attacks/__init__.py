@@ -6,6 +6,7 @@ Budgets are in pixel units of [0, 1] images. Success is measured on floats and a
 from simdnn.lab.attacks.attack import AttackResult, Recipe, attack, predict, round_to_levels
 from simdnn.lab.attacks.ddn import DDN
 from simdnn.lab.attacks.fgsm import FGSM
+from simdnn.lab.attacks.noise import Noise
 from simdnn.lab.attacks.pgd import PGD
 
-__all__ = ["DDN", "FGSM", "PGD", "AttackResult", "Recipe", "attack", "predict", "round_to_levels"]
+__all__ = ["DDN", "FGSM", "PGD", "AttackResult", "Noise", "Recipe", "attack", "predict", "round_to_levels"]

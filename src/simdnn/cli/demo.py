@@ -1,0 +1,83 @@
+"""``simdnn demo``: the main job on real data that needs no download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from simdnn.cli.progress import progress_bar
+from simdnn.errors import InputError
+
+if TYPE_CHECKING:
+    from simdnn.lab.demo import Demo
+    from simdnn.lab.intervals import Estimate
+
+
+def demo(
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="Folder for everything it makes; an earlier demo is replaced."),
+    ] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+) -> None:
+    """Train a small network on scanned digits, guard it, attack it, and report what was detected."""
+    try:
+        from simdnn.lab.demo import run_demo
+    except ModuleNotFoundError as error:
+        if error.name != "secmlt":
+            raise
+        raise InputError("the demo needs secml-torch for its attacks; pip install 'simdnn[lab]'") from error
+    _print(run_demo(output, progress_bar, seed=seed))
+
+
+def _print(made: Demo) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    from simdnn.lab.report import per_cent, title
+
+    table = Table(box=SIMPLE, pad_edge=False)
+    for heading in ("", "images", "network fooled", "detected, eq. 14", "flagged", "AUROC"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=not heading)
+    for row in made.outcomes:
+        shares = (_cell(estimate, 100, 1) for estimate in (row.fooled, row.detected, row.flagged))
+        table.add_row(title(row.parameters), str(row.n), *shares, _cell(row.auroc, 1, 3))
+    Console(highlight=False).print("What was detected; shares in %, 95 % intervals below:", table, sep="\n")
+
+    record, places = made.record, made.places
+    low, high = record["expected_false_alarms"]
+    typer.echo(
+        f"False alarms on clean digits: {per_cent(made.outcomes[0].flagged)}. Promised are\n"
+        f"{100 * record['alpha']:.0f} % over all calibrations; one guard calibrated on {record['calibrated']} "
+        f"images is\nexpected to have {100 * low:.1f} to {100 * high:.1f} %.\n"
+    )
+    for what, where in (
+        ("report", places.report),
+        ("guard", places.guard),
+        ("audit store", places.audit),
+        ("attacked images", places.attacked),
+        ("figures", places.results),
+    ):
+        typer.echo(f"{what:<16}{where}")
+    typer.echo(
+        f"\nTry next:\n"
+        f"  simdnn check {places.guard} {places.attacked / 'pgd'}\n"
+        f"  simdnn explain {places.guard} {_first(places.attacked / 'pgd')} -o why.png\n"
+        f"  simdnn prototypes {places.guard} list\n"
+        f"  simdnn audit {places.audit} list"
+    )
+
+
+def _cell(estimate: Estimate | None, scale: int, digits: int) -> str:
+    """Write a value over its interval."""
+    if estimate is None:
+        return ""
+    value, low, high = (f"{scale * number:.{digits}f}" for number in estimate)
+    return f"{value}\n{low}-{high}"
+
+
+def _first(folder: Path) -> Path:
+    return min(folder.rglob("*.png"))

@@ -1,0 +1,29 @@
+"""Random noise: no attack, but the control that every table of attacks needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Uniform noise as large as an attack: a detector that flags it sees changes, not attacks.
+
+    Attributes
+    ----------
+    eps
+        Largest change of a pixel, in units of [0, 1] images.
+    """
+
+    name: ClassVar[str] = "noise"
+    eps: float
+
+    def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Change every pixel at random; the network has no say."""
+        del model, labels
+        drawn = 2 * torch.rand(images.shape, generator=generator, dtype=images.dtype) - 1
+        return (images + self.eps * drawn).clamp(0, 1)

@@ -1,0 +1,46 @@
+"""Figures of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import StringIO
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+INK, CLEAN, OTHER = "#010101", "#020202", "#030303"
+"""Stand-ins that become colours of the page, so that a figure follows light and dark."""
+
+
+def score_histogram(
+    clean: Sequence[float], other: Sequence[float], threshold: float, limits: tuple[float, float]
+) -> Markup:
+    """Draw the scores of clean and other images against the threshold, as inline SVG in the page's own colours."""
+    with mpl.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "simdnn", "font.size": 11, "text.color": INK}
+    ):
+        figure = Figure(figsize=(4.2, 2.4), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.subplots()
+        bins = list(np.linspace(*limits, 40))
+        axes.hist(clean, bins=bins, color=CLEAN, alpha=0.55)
+        axes.hist(other, bins=bins, color=OTHER, histtype="step", linewidth=1.8)
+        axes.set_ylim(top=1.2 * axes.get_ylim()[1])  # leaves a place for the threshold's name
+        axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2)
+        axes.annotate(
+            "threshold ", (threshold, 1), xycoords=("data", "axes fraction"), ha="right", va="top", color=INK
+        )
+        axes.set_xlabel("score (low is suspicious)", color=INK)
+        axes.set_ylabel("images", color=INK)
+        axes.tick_params(colors=INK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(INK)
+        drawn = StringIO()
+        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
+    svg = drawn.getvalue()
+    for stand_in, colour in ((INK, "var(--ink)"), (CLEAN, "var(--clean)"), (OTHER, "var(--other)")):
+        svg = svg.replace(stand_in, colour)
+    return Markup(svg[svg.index("<svg") :])

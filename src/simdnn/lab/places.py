@@ -1,0 +1,72 @@
+"""Where the demonstration puts what it makes."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from simdnn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Places:
+    """What the demonstration writes."""
+
+    folder: Path
+
+    @property
+    def digits(self) -> Path:
+        """The pictures: ``network``, ``train`` and ``test``."""
+        return self.folder / "digits"
+
+    @property
+    def weights(self) -> Path:
+        """The trained network."""
+        return self.folder / "digits.safetensors"
+
+    @property
+    def guard(self) -> Path:
+        """The fitted guard."""
+        return self.folder / "guard.simdnn"
+
+    @property
+    def attacked(self) -> Path:
+        """The changed pictures, one subfolder for each attack and control."""
+        return self.folder / "attacked"
+
+    @property
+    def audit(self) -> Path:
+        """The record of what was flagged."""
+        return self.folder / "audit.db"
+
+    @property
+    def audit_images(self) -> Path:
+        """The flagged pictures, by their content."""
+        return self.folder / "audit-images"
+
+    @property
+    def results(self) -> Path:
+        """The measured rates, with their intervals and where they come from."""
+        return self.folder / "results.json"
+
+    @property
+    def report(self) -> Path:
+        """The report to look at."""
+        return self.folder / "report.html"
+
+    def prepare(self) -> None:
+        """Make the folder, or clear away an earlier demonstration; refuse a folder with anything else in it."""
+        mark = self.folder / ".simdnn-demo"
+        if (
+            self.folder.exists()
+            and not mark.is_file()
+            and (self.folder.is_file() or any(self.folder.iterdir()))
+        ):
+            raise InputError(
+                f"expected an empty or new folder for the demo, got {self.folder}; choose another with -o"
+            )
+        if mark.is_file():
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        mark.touch()

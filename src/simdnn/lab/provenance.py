@@ -1,0 +1,47 @@
+"""Where a result comes from: versions, commit, hardware."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("simdnn", "numpy", "scipy", "scikit-learn", "torch", "secml-torch")
+
+
+def provenance() -> dict[str, Any]:
+    """Return what a record needs so that others can judge or repeat it, ready for JSON."""
+    return {
+        "commit": commit(Path(__file__)),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "hardware": {
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+    }
+
+
+def commit(file: Path) -> str | None:
+    """Return the commit that is checked out around a file, marked if the tree differs; None if git does not keep it."""
+    if _git(file, "ls-files", "--error-unmatch", file.name) is None:
+        return None
+    found = _git(file, "rev-parse", "HEAD")
+    changed = _git(file, "status", "--porcelain", "--untracked-files=no")
+    return f"{found} with changes" if found and changed else found
+
+
+def _git(file: Path, *command: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(file.parent), *command], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
