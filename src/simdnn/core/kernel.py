@@ -17,6 +17,9 @@ from simdnn.core.equations import FloatArray, IntArray
 
 State = tuple[int, int, float]  # prototypes, samples seen, scatter about the mean
 
+TIE = 1e-9
+"""Relative difference of squared distances below which the choice of an exemplar would be left to rounding."""
+
 compiled = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 
 
@@ -77,7 +80,7 @@ def _learn_samples(
             stale += (exemplar_vectors[nearest, k] - vectors[nearest, k]) ** 2
         support[nearest] = members
         scatter[nearest] += after * members / (members - 1)
-        if after < stale:
+        if after < stale * (1.0 - TIE):  # of two members, both equally near, the earlier stays
             exemplar_vectors[nearest], exemplars[nearest] = x, indices[i]
     return known, count, spread
 
