@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from simdnn.core.equations import FloatArray, IntArray, class_posterior, label, relative_similarity
 from simdnn.core.holdout import held_out
@@ -23,6 +23,7 @@ from simdnn.core.thresholds import ConformalThreshold, RecursiveThreshold, Thres
 from simdnn.errors import InputError
 
 FLOATS = (np.float64, np.float32)
+LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,10 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         targets: NDArray[Any]
         samples, targets = validate_data(self, X, y, reset=new, dtype=FLOATS)
         check_classification_targets(targets)
+        if np.abs([samples.min(), samples.max()]).max() > LARGEST:
+            raise InputError(
+                f"expected features up to {LARGEST:g}, so that their squares stay finite; scale them"
+            )
         if new:
             self._check_parameters()
             self.prototypes_ = PrototypeSet(samples.shape[1], self.sigma)
@@ -157,8 +162,10 @@ class SimDNN(ClassifierMixin, BaseEstimator):
     def calibrate(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Calibrate on (N, n) samples of clean images that were not learned, in place of those held out."""
         check_is_fitted(self, "prototypes_")
-        self.calibration_samples_ = self._validated(X)
-        self.calibration_labels_ = self.predict(X) if y is None else np.asarray(y)
+        samples = self._validated(X)
+        labels = self.predict(X) if y is None else np.asarray(y)
+        check_consistent_length(samples, labels)
+        self.calibration_samples_, self.calibration_labels_ = samples, labels
         return self
 
     def restore(
@@ -177,8 +184,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
     def classes_(self) -> NDArray[Any]:
         """(C,) labels in sorted order, those of prototypes added by hand included."""
         check_is_fitted(self, "prototypes_")
-        self._announce([name for name in self.prototypes_.classes if name not in self._labels])
-        return np.unique(np.array(list(self._labels.values())))
+        return self._columns()[0]
 
     def similarities(self, X: ArrayLike) -> FloatArray:
         """Eq. (10): (N, M) similarity of (N, n) samples to the M prototypes, in the order of ``prototypes_``."""
@@ -262,8 +268,14 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         return winners
 
     def _class_index(self) -> IntArray:
-        position = {str(value): i for i, value in enumerate(self.classes_)}
-        return np.array([position[name] for name in self.prototypes_.labels])
+        column = self._columns()[1]
+        return np.array([column[name] for name in self.prototypes_.labels])
+
+    def _columns(self) -> tuple[NDArray[Any], dict[str, int]]:
+        """Return the sorted labels and, by the name of a class, the place of its label; 1 and 1.0 share one."""
+        self._announce([name for name in self.prototypes_.classes if name not in self._labels])
+        labels, places = np.unique(np.array(list(self._labels.values())), return_inverse=True)
+        return labels, dict(zip(self._labels, places.tolist(), strict=True))
 
     def _announce(self, labels: Iterable[Any]) -> None:
         self._labels.update({str(value): value for value in labels})
@@ -279,3 +291,9 @@ class SimDNN(ClassifierMixin, BaseEstimator):
             raise InputError(f"sigma is 'shared', 'class' or 'prototype'; got {self.sigma!r}")
         if not 0 < self.alpha < 1:
             raise InputError(f"alpha is a false-alarm rate, expected between 0 and 1; got {self.alpha}")
+        if not self.m >= 0:
+            raise InputError(f"m is a number of deviations, expected 0 or more; got {self.m}")
+        if np.asarray(self.random_state).dtype.kind not in "iu" or self.random_state < 0:
+            raise InputError(
+                f"random_state is a seed, expected a whole number from 0; got {self.random_state!r}"
+            )
