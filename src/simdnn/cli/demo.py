@@ -39,13 +39,15 @@ def _print(made: Demo) -> None:
 
     from simdnn.lab.report import per_cent, title
 
-    table = Table(box=SIMPLE, pad_edge=False)
-    for heading in ("", "images", "network fooled", "detected, eq. 14", "flagged", "AUROC"):
+    table = Table(box=SIMPLE, show_edge=False, padding=0)
+    for heading in ("", "images", "network\nfooled", "detected\n(eq. 14)", "flagged", "AUROC"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=not heading)
     for row in made.outcomes:
         shares = (_cell(estimate, 100, 1) for estimate in (row.fooled, row.detected, row.flagged))
         table.add_row(title(row.parameters), str(row.n), *shares, _cell(row.auroc, 1, 3))
-    Console(highlight=False).print("What was detected; shares in %, 95 % intervals below:", table, sep="\n")
+    Console(highlight=False).print(
+        "What was detected (shares in %, 95 % intervals below)\n", table, "", sep="\n"
+    )
 
     record, places = made.record, made.places
     low, high = record["expected_false_alarms"]

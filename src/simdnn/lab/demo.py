@@ -62,8 +62,9 @@ def run_demo(folder: Path, stage: Stage, *, seed: int = 0) -> Demo:
     """
     began = time.perf_counter()
     places = Places(folder)
-    places.prepare()
-    write_digits(places.digits, seed=seed)
+    with stage("writing digits"):
+        places.prepare()
+        write_digits(places.digits, seed=seed)
     with _one_thread():
         guard = _fit(places, stage, seed)
         parameters = _attack(places, guard, stage, seed)
@@ -147,13 +148,12 @@ def _check(
     groups = []
     with AuditStore.open(str(places.audit), images=places.audit_images) as store:
         for name, folder in folders.items():
+            verdicts = []
             with stage(f"checking {name} images") as progress:
-                verdicts = list(guard.check(folder, progress=progress))
-            with stage(f"recording flagged {name} images") as progress:
-                flagged = [verdict for verdict in verdicts if verdict.verdict == "attack"]
-                for done, verdict in enumerate(flagged, start=1):
-                    store.record(verdict, model_id=model_id, image=Path(verdict.path).read_bytes())
-                    progress(done, len(flagged))
+                for verdict in guard.check(folder, progress=progress):
+                    verdicts.append(verdict)
+                    if verdict.verdict == "attack":
+                        store.record(verdict, model_id=model_id, image=Path(verdict.path).read_bytes())
             truth = [Path(verdict.path).parent.name for verdict in verdicts]
             groups.append(Group(name, parameters.get(name, {}), name in attacks, truth, verdicts))
     return tuple(groups)

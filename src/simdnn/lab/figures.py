@@ -31,7 +31,14 @@ def score_histogram(
         axes.set_ylim(top=1.2 * axes.get_ylim()[1])  # leaves a place for the threshold's name
         axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2)
         axes.annotate(
-            "threshold ", (threshold, 1), xycoords=("data", "axes fraction"), ha="right", va="top", color=INK
+            "threshold",
+            (threshold, 1),
+            xytext=(-4, 0),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            color=INK,
         )
         axes.set_xlabel("score (low is suspicious)", color=INK)
         axes.set_ylabel("images", color=INK)
