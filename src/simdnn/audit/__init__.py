@@ -1,0 +1,1 @@
+"""The store of what was flagged, for people to look at later."""

@@ -1,0 +1,63 @@
+"""Connecting to where the records are: an SQLite file, or any database that SQLAlchemy knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from simdnn.errors import AuditError
+
+WAIT_SECONDS = 30
+"""How long a writer waits for another to finish on SQLite."""
+
+
+def connect(target: str | Path) -> Engine:
+    """Return an engine for a file's path or a database's URL; nothing is opened yet.
+
+    Raises
+    ------
+    AuditError
+        If a URL cannot be understood or its driver is not installed.
+    """
+    try:
+        url = make_url(str(target)) if "://" in str(target) else URL.create("sqlite", database=str(target))
+        engine = create_engine(url)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise AuditError(
+            f"cannot use the audit store's URL: {error}; expected a file, or a URL such as "
+            "postgresql+psycopg://user@host/database (pip install 'simdnn[postgresql]')"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def name(engine: Engine) -> str:
+    """Name the store for an error's text, without its password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+def file_of(engine: Engine) -> Path | None:
+    """Return the file that an SQLite store is in; None for a server."""
+    database = engine.url.database
+    return Path(database) if engine.dialect.name == "sqlite" and database else None
+
+
+def _prepare(connection: Any, record: object) -> None:
+    """Make a connection durable: an acknowledged record is on the disk; readers do not wait for writers."""
+    del record
+    connection.isolation_level = (
+        None  # transactions begin where SQLAlchemy says, not where the driver guesses
+    )
+    for pragma in (f"busy_timeout={1000 * WAIT_SECONDS}", "journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    """Take the writer's lock at the start, so that no writer finds at its end that another was there."""
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

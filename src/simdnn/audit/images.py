@@ -1,0 +1,50 @@
+"""Image bytes, kept once under the hash of their content."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from simdnn.errors import AuditError
+
+
+class ImageFolder:
+    """A folder of files named by the SHA-256 of their bytes, in subfolders by its first two digits."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, digest: str) -> Path:
+        """Return where the image of that hash is, or would be."""
+        return self.folder / digest[:2] / digest
+
+    def put(self, image: bytes) -> str:
+        """Keep an image, whole or not at all, and return its hash."""
+        digest = sha256(image).hexdigest()
+        path = self.path(digest)
+        if path.exists():
+            return digest
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                file.write(image)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except OSError as error:
+            raise AuditError(f"cannot keep an image in {self.folder}: {error.strerror}") from error
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """Return the image of that hash; AuditError if it is gone or is not what was put there."""
+        try:
+            image = self.path(digest).read_bytes()
+        except OSError as error:
+            raise AuditError(
+                f"the image {digest[:16]}... is not in {self.folder}: {error.strerror}"
+            ) from error
+        if sha256(image).hexdigest() != digest:
+            raise AuditError(f"{self.path(digest)} was altered: its content does not match its name")
+        return image

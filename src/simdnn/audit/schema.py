@@ -1,0 +1,64 @@
+"""The table of audit records. A change here needs a migration beside the others in ``migrations/versions``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, Float, Integer, MetaData, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time with its zone, kept in UTC; SQLite has no zones of its own."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Bring a time to UTC on its way in."""
+        del dialect
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give a time its zone back on its way out."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """What all tables have in common: constraints get predictable names, which migrations need."""
+
+    metadata = MetaData(
+        naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_name)s"}
+    )
+
+
+class Record(Base):
+    """One verdict, and what a human said of it later."""
+
+    __tablename__ = "record"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    time: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    model_id: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(Text)
+    verdict: Mapped[str] = mapped_column(String(16), index=True)
+    label: Mapped[str | None] = mapped_column(Text)
+    classifier_label: Mapped[str | None] = mapped_column(Text)
+    score: Mapped[float | None] = mapped_column(Float(53))
+    p_value: Mapped[float | None] = mapped_column(Float(53))
+    threshold: Mapped[float | None] = mapped_column(Float(53))
+    prototype: Mapped[str | None] = mapped_column(Text)
+    rule: Mapped[str | None] = mapped_column(String(32))
+    evidence: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    error: Mapped[str | None] = mapped_column(Text)
+    image_sha256: Mapped[str | None] = mapped_column(String(64))
+    human_label: Mapped[str | None] = mapped_column(String(16), index=True)
+    human_class: Mapped[str | None] = mapped_column(Text)
+    labelled_by: Mapped[str | None] = mapped_column(Text)
+    labelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    note: Mapped[str | None] = mapped_column(Text)

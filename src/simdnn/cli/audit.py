@@ -1,0 +1,141 @@
+"""``simdnn audit``: look through what was flagged, and say what it was."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from simdnn.cli.options import AsJson
+from simdnn.errors import InputError
+
+if TYPE_CHECKING:
+    from simdnn.audit.store import AuditRecord, AuditStore, HumanLabel
+
+app = typer.Typer(help="List, show, label and export what was flagged.", no_args_is_help=True)
+
+RecordId = Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
+
+
+@app.callback()
+def store(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(metavar="STORE", help="The store: a file, or a database URL.")],
+    images: Annotated[Path | None, typer.Option(help="Folder with the images that were kept.")] = None,
+) -> None:
+    """List, show, label and export what was flagged."""
+    from simdnn.audit.store import AuditStore
+
+    context.obj = context.with_resource(AuditStore.open(target, images=images, create=False))
+
+
+@app.command("list")
+def list_records(
+    context: typer.Context,
+    verdict: Annotated[str | None, typer.Option(help="Only those with this verdict.")] = None,
+    label: Annotated[str | None, typer.Option(help="Only those labelled so: attack or clean.")] = None,
+    unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Only those nobody labelled.")] = False,
+    limit: Annotated[int | None, typer.Option(help="How many at most, newest first.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the records, newest first."""
+    records = _store(context).records(verdict=verdict, label=label, unlabelled=unlabelled, limit=limit)
+    if as_json:
+        for record in records:
+            typer.echo(json.dumps(record.as_dict()))
+        return
+    table = Table(
+        "id", "time (UTC)", "verdict", "score", "classifier", "looks like", "human", "image", box=None
+    )
+    for record in records:
+        table.add_row(
+            str(record.id),
+            f"{record.time:%Y-%m-%d %H:%M:%S}",
+            record.verdict,
+            "" if record.score is None else f"{record.score:.4g}",
+            record.classifier_label or "",
+            record.label or "",
+            record.human_label or "",
+            record.path,
+        )
+    Console().print(table)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    record_id: RecordId,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the kept image here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show all of one record, and write the image it is about."""
+    record = _store(context).get(record_id)
+    if as_json:
+        typer.echo(json.dumps(record.as_dict()))
+    else:
+        _print(record)
+    if output is not None:
+        image = _store(context).image(record)
+        if image is None:
+            raise InputError(
+                "the image was not kept, or --images does not say where; `simdnn check --audit-images FOLDER` keeps them"
+            )
+        output.write_bytes(image)
+
+
+@app.command()
+def label(
+    context: typer.Context,
+    record_id: RecordId,
+    said: Annotated[
+        HumanLabel, typer.Argument(metavar="attack|clean", help="What it was; clean is a false alarm.")
+    ],
+    by: Annotated[str | None, typer.Option(help="Who says so.")] = None,
+    true_class: Annotated[str | None, typer.Option("--class", help="The class that you see.")] = None,
+    note: Annotated[str | None, typer.Option(help="Any remark.")] = None,
+) -> None:
+    """Say what a flagged image really was."""
+    human: HumanLabel | str = said
+    record = _store(context).label(record_id, human, by=by, human_class=true_class, note=note)  # type: ignore[arg-type]
+    typer.echo(f"record {record.id} is labelled {record.human_label}")
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .csv or .jsonl file; - for the screen.")],
+) -> None:
+    """Write all records into a file, newest first."""
+    from simdnn.audit.export import write_csv, write_json_lines
+
+    records = _store(context).records()
+    if str(output) == "-":
+        write_json_lines(records, sys.stdout)
+        return
+    writers = {".csv": write_csv, ".jsonl": write_json_lines}
+    if output.suffix not in writers:
+        raise InputError(f"expected a file that ends in {' or '.join(writers)}; got {output.name}")
+    with output.open("w", newline="", encoding="utf-8") as file:
+        writers[output.suffix](records, file)
+    typer.echo(f"wrote {len(records)} records to {output}")
+
+
+def _store(context: typer.Context) -> AuditStore:
+    found: AuditStore = context.obj
+    return found
+
+
+def _print(record: AuditRecord) -> None:
+    for name, value in record.as_dict().items():
+        if name == "evidence":
+            for neighbour in record.evidence:
+                typer.echo(
+                    f"{'evidence':<17} {neighbour.similarity:.4f} {neighbour.prototype} (shown by {neighbour.exemplar})"
+                )
+        elif value is not None:
+            typer.echo(f"{name:<17} {value}")
