@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,8 +20,8 @@ from simdnn.audit.upgrade import upgrade
 from simdnn.errors import AuditError
 from simdnn.guard.verdict import Neighbour, Verdict
 
-HumanLabel = Literal["attack", "clean"]
-HUMAN_LABELS: tuple[HumanLabel, ...] = ("attack", "clean")
+HUMAN_LABELS = ("attack", "clean")
+"""What a human may say of a record; ``"clean"`` is a false alarm."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class AuditStore:
     def label(
         self,
         record_id: int,
-        human_label: HumanLabel,
+        human_label: str,
         *,
         by: str | None = None,
         human_class: str | None = None,

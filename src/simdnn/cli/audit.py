@@ -15,7 +15,7 @@ from simdnn.cli.options import AsJson
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
-    from simdnn.audit.store import AuditRecord, AuditStore, HumanLabel
+    from simdnn.audit.store import AuditRecord, AuditStore
 
 app = typer.Typer(help="List, show, label and export what was flagged.", no_args_is_help=True)
 
@@ -83,7 +83,8 @@ def show(
         image = _store(context).image(record)
         if image is None:
             raise InputError(
-                "the image was not kept, or --images does not say where; `simdnn check --audit-images FOLDER` keeps them"
+                "the image was not kept, or --images does not say where; "
+                "`simdnn check --audit-images FOLDER` keeps them"
             )
         output.write_bytes(image)
 
@@ -92,16 +93,13 @@ def show(
 def label(
     context: typer.Context,
     record_id: RecordId,
-    said: Annotated[
-        HumanLabel, typer.Argument(metavar="attack|clean", help="What it was; clean is a false alarm.")
-    ],
+    said: Annotated[str, typer.Argument(metavar="attack|clean", help="What it was; clean is a false alarm.")],
     by: Annotated[str | None, typer.Option(help="Who says so.")] = None,
     true_class: Annotated[str | None, typer.Option("--class", help="The class that you see.")] = None,
     note: Annotated[str | None, typer.Option(help="Any remark.")] = None,
 ) -> None:
     """Say what a flagged image really was."""
-    human: HumanLabel | str = said
-    record = _store(context).label(record_id, human, by=by, human_class=true_class, note=note)  # type: ignore[arg-type]
+    record = _store(context).label(record_id, said, by=by, human_class=true_class, note=note)
     typer.echo(f"record {record.id} is labelled {record.human_label}")
 
 

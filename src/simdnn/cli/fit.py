@@ -11,6 +11,9 @@ from simdnn.cli.options import three_numbers
 from simdnn.cli.progress import progress_bar
 from simdnn.errors import InputError
 
+DEFAULT_BACKBONE = "vgg16"
+"""The paper's choice of network."""
+
 
 def fit(
     data: Annotated[
@@ -69,7 +72,7 @@ def fit(
     from simdnn.features.backbones import load_backbone
     from simdnn.features.cache import FeatureCache, default_cache
     from simdnn.features.extract import Extractor
-    from simdnn.guard.detector import DEFAULT_BACKBONE, Guard
+    from simdnn.guard.detector import Guard
 
     if not output.absolute().parent.is_dir():
         raise InputError(f"there is no folder {output.absolute().parent} to write {output.name} into")
