@@ -69,7 +69,7 @@ def _print(made: Demo) -> None:
         f"  simdnn check {places.guard} {places.attacked / 'pgd'}\n"
         f"  simdnn explain {places.guard} {_first(places.attacked / 'pgd')} -o why.png\n"
         f"  simdnn prototypes {places.guard} list\n"
-        f"  simdnn audit {places.audit} list"
+        f"  simdnn audit {places.audit} list --limit 10"
     )
 
 

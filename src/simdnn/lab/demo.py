@@ -146,14 +146,12 @@ def _check(
     attacks = {recipe.name for recipe in ATTACKS}
     model_id = guard.model_id
     groups = []
-    with AuditStore.open(str(places.audit), images=places.audit_images) as store:
+    with AuditStore.open(places.audit, images=places.audit_images) as store:
         for name, folder in folders.items():
-            verdicts = []
             with stage(f"checking {name} images") as progress:
-                for verdict in guard.check(folder, progress=progress):
-                    verdicts.append(verdict)
-                    if verdict.verdict == "attack":
-                        store.record(verdict, model_id=model_id, image=Path(verdict.path).read_bytes())
+                verdicts = list(guard.check(folder, progress=progress))
+            flagged = [verdict for verdict in verdicts if verdict.verdict == "attack"]
+            store.record_all(((v, Path(v.path).read_bytes()) for v in flagged), model_id=model_id)
             truth = [Path(verdict.path).parent.name for verdict in verdicts]
             groups.append(Group(name, parameters.get(name, {}), name in attacks, truth, verdicts))
     return tuple(groups)
