@@ -122,7 +122,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         targets: NDArray[Any]
         samples, targets = validate_data(self, X, y, reset=new, dtype=FLOATS)
         check_classification_targets(targets)
-        if np.abs([samples.min(), samples.max()]).max() > LARGEST:
+        if max(-float(samples.min()), float(samples.max())) > LARGEST:
             raise InputError(
                 f"expected features up to {LARGEST:g}, so that their squares stay finite; scale them"
             )
