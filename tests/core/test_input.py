@@ -160,7 +160,11 @@ def test_a_class_of_identical_samples_is_one_prototype() -> None:
     fitted = SimDNN(alpha=0.2).fit(samples, ["same"] * 30 + ["other"] * 30)
     same = [p for p in fitted.prototypes_ if p.label == "same"]
     assert [(p.id, p.support, p.sigma) for p in same] == [("same/0", 24, 0.0)]
-    assert fitted.predict([[0.1, 0.1, 0.1], [0.3, 0.0, 0.2], [5, 5, 5]]).tolist() == ["same", "same", "other"]
+    assert fitted.predict([[0.1, 0.1, 0.1], [0.3, 0.0, 0.2], [5.0, 5.0, 5.0]]).tolist() == [
+        "same",
+        "same",
+        "other",
+    ]
 
 
 @pytest.mark.parametrize("sigma", ["shared", "class", "prototype"])
