@@ -23,8 +23,7 @@ def connect(target: str | Path) -> Engine:
         If a URL cannot be understood or its driver is not installed.
     """
     try:
-        url = make_url(str(target)) if "://" in str(target) else URL.create("sqlite", database=str(target))
-        engine = create_engine(url)
+        engine = create_engine(_url(str(target)))
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise AuditError(
             f"cannot use the audit store's URL: {error}; expected a file, or a URL such as "
@@ -37,14 +36,26 @@ def connect(target: str | Path) -> Engine:
 
 
 def name(engine: Engine) -> str:
-    """Name the store for an error's text, without its password."""
-    return engine.url.render_as_string(hide_password=True)
+    """Name the store for an error's text, without its password, which may also stand in the query."""
+    return engine.url.set(query={}).render_as_string(hide_password=True)
 
 
 def file_of(engine: Engine) -> Path | None:
     """Return the file that an SQLite store is in; None for a server."""
     database = engine.url.database
     return Path(database) if engine.dialect.name == "sqlite" and database else None
+
+
+def _url(target: str) -> URL:
+    if "://" not in target:
+        return URL.create("sqlite", database=target)
+    try:
+        url = make_url(target)
+    except ValueError:  # its text would show what stands in the place of the port: a password, maybe
+        raise ArgumentError("the port is not a number") from None
+    if "@" in (url.host or ""):  # the rest of a password, which no error may show
+        raise ArgumentError("an @ in a user's name or password is written %40")
+    return url
 
 
 def _prepare(connection: Any, record: object) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,7 +18,10 @@ from simdnn.audit.images import ImageFolder
 from simdnn.audit.schema import Record
 from simdnn.audit.upgrade import upgrade
 from simdnn.errors import AuditError
-from simdnn.guard.verdict import Neighbour, Verdict
+from simdnn.guard.verdict import Kind, Neighbour, Verdict
+
+VERDICTS: tuple[str, ...] = get_args(Kind)
+"""What a guard says."""
 
 HUMAN_LABELS = ("attack", "clean")
 """What a human may say of a record; ``"clean"`` is a false alarm."""
@@ -138,7 +141,12 @@ class AuditStore:
         """Keep verdicts with their images in one go, all or none; return their numbers."""
         rows = [
             verdict.as_dict()
-            | {"time": datetime.now(UTC), "model_id": model_id, "image_sha256": self._keep(image)}
+            | {
+                "path": verdict.path.encode(errors="backslashreplace").decode(),  # a name need not be Unicode
+                "time": datetime.now(UTC),
+                "model_id": model_id,
+                "image_sha256": self._keep(image),
+            }
             for verdict, image in verdicts
         ]
         with self._writing() as connection:
@@ -165,7 +173,14 @@ class AuditStore:
         unlabelled : only those that no human has labelled
         since : only those kept at this time or later
         limit : how many at most
+
+        Raises
+        ------
+        AuditError
+            If there is no such verdict or label.
         """
+        _expect("verdict", verdict, VERDICTS)
+        _expect("label", label, HUMAN_LABELS)
         query = select(Record.__table__).order_by(Record.id.desc()).limit(limit)
         if verdict is not None:
             query = query.where(Record.verdict == verdict)
@@ -202,8 +217,7 @@ class AuditStore:
         AuditError
             If there is no such record or label.
         """
-        if human_label not in HUMAN_LABELS:
-            raise AuditError(f"a human labels a record {' or '.join(HUMAN_LABELS)}; got {human_label!r}")
+        _expect("label", human_label, HUMAN_LABELS)
         said = {
             "human_label": human_label,
             "human_class": human_class,
@@ -241,7 +255,7 @@ class AuditStore:
     def _checked(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OverflowError) as error:  # the latter: a number that no record can have
             raise AuditError(f"the audit store {name(self._engine)} failed: {_reason(error)}") from error
 
     @staticmethod
@@ -249,6 +263,11 @@ class AuditStore:
         low, high = connection.execute(select(func.min(Record.id), func.max(Record.id))).one()
         held = "it is empty" if low is None else f"its numbers go from {low} to {high}"
         return AuditError(f"no record {record_id} in the audit store; {held}")
+
+
+def _expect(what: str, given: str | None, known: tuple[str, ...]) -> None:
+    if given is not None and given not in known:
+        raise AuditError(f"expected the {what} {' or '.join(known)}; got {given!r}")
 
 
 def _from_row(row: dict[str, Any]) -> AuditRecord:

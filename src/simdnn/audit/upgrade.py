@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from simdnn.errors import AuditError
 
@@ -17,9 +17,17 @@ LOCK = 5_119_000_814_101_117
 
 
 def upgrade(engine: Engine) -> None:
-    """Upgrade to the newest revision; AuditError if the store is of one that this version does not know."""
+    """Upgrade to the newest revision.
+
+    Raises
+    ------
+    AuditError
+        If the store is of a revision that this version does not know, or is another program's SQLite file. A
+        server's database may well hold tables of others.
+    """
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    folder = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", folder.replace("%", "%%"))  # a % would be interpolated
     scripts = ScriptDirectory.from_config(config)
     head = scripts.get_current_head()
     with engine.begin() as connection:
@@ -32,6 +40,11 @@ def upgrade(engine: Engine) -> None:
         if found is not None and found not in known:
             raise AuditError(
                 f"the audit store has schema revision {found}, newer than {head} of this version; update simdnn"
+            )
+        tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
+        if found is None and tables and engine.dialect.name == "sqlite":
+            raise AuditError(
+                f"expected an audit store in {engine.url.database}, got another program's database"
             )
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

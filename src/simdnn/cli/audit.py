@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,11 +43,18 @@ def list_records(
     verdict: Annotated[str | None, typer.Option(help="Only those with this verdict.")] = None,
     label: Annotated[str | None, typer.Option(help="Only those labelled so: attack or clean.")] = None,
     unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Only those nobody labelled.")] = False,
-    limit: Annotated[int | None, typer.Option(help="How many at most, newest first.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only those from this time (UTC) on.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many at most, newest first.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the records, newest first."""
-    records = _store(context).records(verdict=verdict, label=label, unlabelled=unlabelled, limit=limit)
+    records = _store(context).records(
+        verdict=verdict,
+        label=label,
+        unlabelled=unlabelled,
+        since=None if since is None else since.replace(tzinfo=UTC),
+        limit=limit,
+    )
     if as_json:
         for record in records:
             typer.echo(json.dumps(record.as_dict()))
@@ -63,7 +73,7 @@ def list_records(
             record.human_label or "",
             record.path,
         )
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)  # a path may look like either
 
 
 @app.command()
@@ -75,10 +85,6 @@ def show(
 ) -> None:
     """Show all of one record, and write the image it is about."""
     record = _store(context).get(record_id)
-    if as_json:
-        typer.echo(json.dumps(record.as_dict()))
-    else:
-        _print(record)
     if output is not None:
         image = _store(context).image(record)
         if image is None:
@@ -86,7 +92,12 @@ def show(
                 "the image was not kept, or --images does not say where; "
                 "`simdnn check --audit-images FOLDER` keeps them"
             )
-        output.write_bytes(image)
+        with _writing(output):
+            output.write_bytes(image)
+    if as_json:
+        typer.echo(json.dumps(record.as_dict()))
+    else:
+        _print(record)
 
 
 @app.command()
@@ -118,7 +129,7 @@ def export(
     writers = {".csv": write_csv, ".jsonl": write_json_lines}
     if output.suffix not in writers:
         raise InputError(f"expected a file that ends in {' or '.join(writers)}; got {output.name}")
-    with output.open("w", newline="", encoding="utf-8") as file:
+    with _writing(output), output.open("w", newline="", encoding="utf-8") as file:
         writers[output.suffix](records, file)
     typer.echo(f"wrote {len(records)} records to {output}")
 
@@ -126,6 +137,14 @@ def export(
 def _store(context: typer.Context) -> AuditStore:
     found: AuditStore = context.obj
     return found
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write {output}: {error.strerror}") from error
 
 
 def _print(record: AuditRecord) -> None:
