@@ -40,6 +40,15 @@ def test_list(path: Path, simdnn: Simdnn) -> None:
     assert rows[2][3:] == ["attack", "0.3", "cat", "dog", "attack", "new/[red]a", ":dog:.png"]
 
 
+def test_list_into_a_pipe_is_one_line_a_record(path: Path, simdnn: Simdnn, attack: Verdict) -> None:
+    long = "photographs/of/the/north/gate/2026/11/23/camera-17-frame-000123.png"
+    with AuditStore.open(path) as store:
+        store.record(replace(attack, path=long), model_id="m")
+    _, out, _ = simdnn("audit", path, "list")
+    assert len(out.splitlines()) == 5
+    assert out.splitlines()[1].split()[-1] == long
+
+
 def test_list_as_json_with_filters(path: Path, simdnn: Simdnn) -> None:
     def ids(*options: object) -> list[int]:
         code, out, _ = simdnn("audit", path, "list", "--json", *options)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from simdnn.audit.engine import connect
 from simdnn.audit.store import AuditStore
 
 WRITER = """
@@ -82,3 +83,15 @@ def test_a_reader_sees_whole_batches_while_another_writes(tmp_path: Path) -> Non
         writer.communicate()
         assert seen == sorted(seen)
         assert len(reader.records()) == 40
+
+
+def test_sqlite_waits_for_the_disk_before_it_acknowledges(tmp_path: Path) -> None:
+    """What a loss of power would show, and no test can: the settings that SQLite's own promise rests on."""
+    engine = connect(tmp_path / "audit.db")
+    with engine.connect() as connection:
+        settings = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "busy_timeout")
+        }
+    engine.dispose()
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 30_000}  # 2 is FULL

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from simdnn.cli.options import AsJson
 from simdnn.errors import InputError
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from simdnn.audit.store import AuditRecord, AuditStore
 
 app = typer.Typer(help="List, show, label and export what was flagged.", no_args_is_help=True)
+
+WIDE = 10_000
+"""Columns where the reader is no screen: one line a record."""
 
 RecordId = Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
 
@@ -59,9 +62,10 @@ def list_records(
         for record in records:
             typer.echo(json.dumps(record.as_dict()))
         return
-    table = Table(
-        "id", "time (UTC)", "verdict", "score", "classifier", "looks like", "human", "image", box=None
-    )
+    table = Table("id", Column("time (UTC)", no_wrap=True), "verdict", "score", box=None)
+    for header in ("classifier", "looks like", "human"):
+        table.add_column(header)
+    table.add_column("image", overflow="fold")  # a path that was cut names no image
     for record in records:
         table.add_row(
             str(record.id),
@@ -73,7 +77,8 @@ def list_records(
             record.human_label or "",
             record.path,
         )
-    Console(markup=False, emoji=False).print(table)  # a path may look like either
+    width = None if sys.stdout.isatty() else WIDE
+    Console(markup=False, emoji=False, width=width).print(table)  # a path may look like markup or an emoji
 
 
 @app.command()
