@@ -105,19 +105,12 @@ def learn(model: ClassModel, samples: NDArray[np.floating], indices: IntArray) -
     """
     from simdnn.core.kernel import learn_samples  # Numba takes a second to import
 
+    room = _with_room(model, min(len(samples), 2 * BLOCK))
     for start in range(0, len(samples), BLOCK):
         block = np.ascontiguousarray(samples[start : start + BLOCK], dtype=np.float64)
         known = len(model)
-        spare = (len(block), block.shape[1])
-        room = ClassModel(
-            model.moments,
-            np.vstack([model.vectors, np.empty(spare)]),
-            np.append(model.support, np.zeros(len(block), dtype=np.int64)),
-            np.append(model.scatter, np.zeros(len(block))),
-            np.append(model.exemplars, np.zeros(len(block), dtype=np.int64)),
-            np.vstack([model.exemplar_vectors, np.empty(spare)]),
-            model.serials,
-        )
+        if len(room) < known + len(block):
+            room = _with_room(model, 2 * BLOCK)
         found, model.moments.count, model.moments.scatter = learn_samples(
             block,
             np.ascontiguousarray(indices[start : start + BLOCK], dtype=np.int64),
@@ -137,3 +130,17 @@ def learn(model: ClassModel, samples: NDArray[np.floating], indices: IntArray) -
         )
         model.next_serial += found - known
     return model
+
+
+def _with_room(model: ClassModel, spare: int) -> ClassModel:
+    """Return a copy of a class with that many empty places behind its prototypes."""
+    places = (spare, model.vectors.shape[1])
+    return ClassModel(
+        model.moments,
+        np.vstack([model.vectors, np.empty(places)]),
+        np.append(model.support, np.zeros(spare, dtype=np.int64)),
+        np.append(model.scatter, np.zeros(spare)),
+        np.append(model.exemplars, np.zeros(spare, dtype=np.int64)),
+        np.vstack([model.exemplar_vectors, np.empty(places)]),
+        model.serials,
+    )
