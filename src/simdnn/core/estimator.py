@@ -14,7 +14,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from simdnn.core.equations import FloatArray, IntArray, class_posterior, label, relative_similarity
+from simdnn.core.equations import FloatArray, IntArray, class_posterior, relative_similarity
+from simdnn.core.equations import label as most_similar_label
 from simdnn.core.holdout import held_out
 from simdnn.core.learning import ClassModel, learn
 from simdnn.core.prototypes import PrototypeSet, SigmaKind
@@ -193,7 +194,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Eq. (13): (N,) label of the most similar prototype."""
-        return self._label(self.similarities(X))
+        return self.label(self.similarities(X))
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:
         """Eq. (6): (N, C) share of each class in the sum of ``N_i S_i``."""
@@ -237,7 +238,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         judgement = (threshold or self.threshold(rule=rule, alpha=alpha)).judge(scores)
         return Detection(
             judgement.attack,
-            self._label(similarities),
+            self.label(similarities),
             scores,
             judgement.offsets,
             judgement.p_values,
@@ -250,12 +251,13 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         That of the published rule is recursive (eqs. 11, 12) and has no ``alpha``; the others are conformal.
         """
         rule = rule or self.rule
-        scores = self._calibration_scores(rule)
+        scores = self.calibration_scores(rule)
         if rule == "published":
             return RecursiveThreshold(self.m).start(scores)
         return ConformalThreshold(scores, self.alpha if alpha is None else alpha)
 
-    def _calibration_scores(self, rule: str) -> FloatArray:
+    def calibration_scores(self, rule: str) -> FloatArray:
+        """Score the samples held out of learning, (n,); InputError if there are none."""
         if not len(self.calibration_samples_):
             raise InputError(
                 "no samples were held out to calibrate on; fit with calibration > 0 and more samples, "
@@ -263,8 +265,11 @@ class SimDNN(ClassifierMixin, BaseEstimator):
             )
         return score(rule, self.prototypes_.similarity(self.calibration_samples_))
 
-    def _label(self, similarities: FloatArray) -> NDArray[Any]:
-        winners: NDArray[Any] = label(relative_similarity(similarities), self.classes_[self._class_index()])
+    def label(self, similarities: FloatArray) -> NDArray[Any]:
+        """Eq. (13) for (N, M) similarities to the prototypes: (N,) labels."""
+        winners: NDArray[Any] = most_similar_label(
+            relative_similarity(similarities), self.classes_[self._class_index()]
+        )
         return winners
 
     def _class_index(self) -> IntArray:

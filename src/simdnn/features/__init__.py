@@ -1,0 +1,1 @@
+"""Photographs to vectors: reading images, running networks, keeping what they gave."""

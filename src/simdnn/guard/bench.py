@@ -9,7 +9,11 @@ from sklearn.preprocessing import MinMaxScaler
 
 from simdnn.core.equations import FloatArray
 from simdnn.core.estimator import SimDNN
+from simdnn.core.rules import score
+from simdnn.core.thresholds import ConformalThreshold, Threshold
 from simdnn.features.extract import Batch
+from simdnn.features.views import View
+from simdnn.guard.profile import GuardProfile
 from simdnn.guard.verdict import Neighbour, Verdict
 
 EVIDENCE = 3
@@ -24,6 +28,7 @@ class Bench:
     model, scaler : the guard's
     exemplars : name of the training image behind each prototype, in the order of ``model.prototypes_``
     categories : names of the classifier's outputs
+    profile : what the rule ``"profile"`` needs, where that is the rule
     rule, alpha : in place of the model's own
     """
 
@@ -33,6 +38,7 @@ class Bench:
         scaler: MinMaxScaler,
         exemplars: Sequence[str],
         categories: Sequence[str],
+        profile: GuardProfile | None = None,
         rule: str | None = None,
         alpha: float | None = None,
     ) -> None:
@@ -40,8 +46,21 @@ class Bench:
         self.scaler = scaler
         self.prototypes = list(zip(model.prototypes_, exemplars, strict=True))
         self.categories = categories
-        self.rule = rule or model.rule
-        self.threshold = model.threshold(rule=rule, alpha=alpha)
+        self.profile = profile
+        self.rule = "profile" if profile else rule or model.rule
+        if profile:
+            self.calibration_scores = profile.calibration_scores(model)
+            self.threshold: Threshold = ConformalThreshold(
+                self.calibration_scores, model.alpha if alpha is None else alpha
+            )
+        else:
+            self.calibration_scores = model.calibration_scores(self.rule)
+            self.threshold = model.threshold(rule=rule, alpha=alpha)
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The views of each image that the rule looks at."""
+        return self.profile.views if self.profile else ()
 
     def __call__(self, batch: Batch, names: Sequence[str]) -> Iterator[Verdict]:
         """Yield a verdict for each image of the batch, in order; ``names`` are those of the whole stream."""
@@ -52,19 +71,20 @@ class Bench:
             yield verdicts[position]
 
     def _verdicts(self, batch: Batch, names: Sequence[str]) -> dict[int, Verdict]:
-        features = self.scaler.transform(batch.features)
-        detection = self.model.detect(features, rule=self.rule, threshold=self.threshold)
+        similarities = self.model.similarities(self.scaler.transform(batch.features))
+        scores = self.profile.score(batch, similarities) if self.profile else score(self.rule, similarities)
+        judged, labels = self.threshold.judge(scores), self.model.label(similarities)
         verdicts = {}
         for i, position in enumerate(batch.positions.tolist()):
-            evidence = self._evidence(detection.similarities[i])
+            evidence = self._evidence(similarities[i])
             verdicts[position] = Verdict(
                 path=names[position],
-                verdict="attack" if detection.attack[i] else "clean",
-                label=str(detection.labels[i]),
+                verdict="attack" if judged.attack[i] else "clean",
+                label=str(labels[i]),
                 classifier_label=self._category(batch.logits[i]),
-                score=float(detection.scores[i]),
-                p_value=None if detection.p_values is None else float(detection.p_values[i]),
-                threshold=float(detection.thresholds[i]),
+                score=float(scores[i]),
+                p_value=None if judged.p_values is None else float(judged.p_values[i]),
+                threshold=float(judged.offsets[i]),
                 prototype=evidence[0].prototype,
                 rule=self.rule,
                 evidence=evidence,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from secrets import randbits
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from simdnn.core.estimator import SimDNN
 from simdnn.core.holdout import held_out
+from simdnn.core.profile import SimilarityProfile
 from simdnn.errors import ImageReadError, InputError, ModelFileError, SimDNNError
 from simdnn.features.extract import Extraction, Extractor, Progress
 from simdnn.features.images import find_images, labelled_images, read_image
@@ -24,6 +26,7 @@ from simdnn.guard.bench import Bench
 from simdnn.guard.exemplars import Exemplar, exemplar, pack, unpack
 from simdnn.guard.explain import Explanation
 from simdnn.guard.networks import NetworkRecord
+from simdnn.guard.profile import LEARNED, GuardProfile, compared, draw_views
 from simdnn.guard.state import pack_model, pack_scaler, unpack_model, unpack_scaler
 from simdnn.guard.verdict import Verdict
 
@@ -60,6 +63,7 @@ class Guard:
     scaler : brings every feature to [0, 1], line 2 of the paper's procedure
     model : prototypes and threshold; edit ``model.prototypes_`` and the guard follows
     exemplars : the training image behind each prototype, by index
+    profile : views and clean profiles of the rule ``"profile"``; None where it was fitted by another
     training : what it was fitted on
     """
 
@@ -70,6 +74,7 @@ class Guard:
         model: SimDNN,
         exemplars: dict[int, Exemplar],
         training: Training,
+        profile: GuardProfile | None = None,
         extractor: Extractor | None = None,
     ) -> None:
         self.networks = tuple(networks)
@@ -77,6 +82,7 @@ class Guard:
         self.model = model
         self.exemplars = exemplars
         self.training = training
+        self.profile = profile
         self._extractor = extractor
 
     @classmethod
@@ -86,9 +92,11 @@ class Guard:
         extractor: Extractor,
         *,
         rule: str = "similarity",
+        level: str = "standard",
         alpha: float = 0.05,
         calibration: float = 0.2,
         seed: int = 0,
+        secret: int | None = None,
         max_unreadable: float = 0.05,
         progress: Progress | None = None,
         **parameters: Any,
@@ -99,8 +107,11 @@ class Guard:
         ----------
         data : folder with one subfolder per class, or a CSV file with the columns path and label
         extractor : the networks that turn images into features
-        rule, alpha, calibration : see :class:`simdnn.core.estimator.SimDNN`
-        seed : of every draw
+        rule : ``"profile"``, or one of :class:`simdnn.core.estimator.SimDNN`
+        level : how many views the profile looks at, see :data:`simdnn.guard.profile.LEVELS`
+        alpha, calibration : see :class:`simdnn.core.estimator.SimDNN`
+        seed : of every draw but one
+        secret : seed of the views; drawn anew if not given, so that no two guards have the same by plan
         max_unreadable : share of the files that may be unreadable before fitting stops
         progress : called with (done, total)
         parameters : further ones of :class:`simdnn.core.estimator.SimDNN`
@@ -119,11 +130,22 @@ class Guard:
 
         scaler = MinMaxScaler().fit(found.features[~calibrating])
         scaled = scaler.transform(found.features)
-        model = SimDNN(rule=rule, alpha=alpha, calibration=0.0, random_state=seed, **parameters)
+        own = "similarity" if rule == "profile" else rule
+        model = SimDNN(rule=own, alpha=alpha, calibration=0.0, random_state=seed, **parameters)
         model.fit(scaled[~calibrating], names[~calibrating])
         if calibrating.any():
             model.calibrate(scaled[calibrating], names[calibrating])
         learned = [path for path, out in zip(files, calibrating, strict=True) if not out]
+        profile = None
+        if rule == "profile":
+            views = draw_views(level, randbits(64) if secret is None else secret)
+            sample = np.random.default_rng(seed).permutation(np.flatnonzero(~calibrating))[:LEARNED]
+            chosen = [files[i] for i in (*np.flatnonzero(calibrating), *sample)]
+            seen = compared(extractor.extract(chosen, progress, views=views))
+            clean = SimilarityProfile.learn(
+                seen[calibrating.sum() :], model.score_samples(scaled[sample], rule="similarity")
+            )
+            profile = GuardProfile(views, clean, seen[: calibrating.sum()])
         training = Training(
             data=str(data),
             learned=len(learned),
@@ -136,7 +158,7 @@ class Guard:
             p.exemplar: exemplar(learned[p.exemplar], learned[p.exemplar].name) for p in model.prototypes_
         }
         records = [NetworkRecord.of(backbone) for backbone in extractor.backbones]
-        return cls(records, scaler, model, shown, training, extractor)
+        return cls(records, scaler, model, shown, training, profile, extractor)
 
     @property
     def extractor(self) -> Extractor:
@@ -208,17 +230,18 @@ class Guard:
         ImageReadError
             If the file cannot be read.
         """
-        batch = next(self.extractor.stream([image], pixels=True))
+        bench = self._bench(rule, alpha)
+        batch = next(self.extractor.stream([image], views=bench.views, pixels=True))
         if batch.pixels is None:
             raise ImageReadError(f"{image}: {batch.errors[0]}")
         name = "image" if isinstance(image, Tensor) else str(image)
-        (verdict,) = self._bench(rule, alpha)(batch, [name])
+        (verdict,) = bench(batch, [name])
         rows = [self.model.prototypes_[neighbour.prototype].exemplar for neighbour in verdict.evidence]
         return Explanation(
             verdict=verdict,
             image=batch.pixels[0].permute(1, 2, 0).numpy(),
             exemplars=tuple(self.exemplar(row) for row in rows),
-            calibration_scores=np.sort(self.model.score_samples(self.model.calibration_samples_, rule=rule)),
+            calibration_scores=np.sort(bench.calibration_scores),
         )
 
     def exemplar(self, index: int) -> Exemplar:
@@ -273,6 +296,7 @@ class Guard:
                 unpack_model(header["model"], tensors),
                 unpack(header["exemplars"], tensors["thumbnails"], tensors["thumbnail_ends"].tolist()),
                 Training(**training),
+                GuardProfile.unpack(header["views"], tensors) if header["views"] else None,
             )
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, SimDNNError) as error:
             raise ModelFileError(f"{path} lacks what a guard needs: {error!r}; fit it again") from error
@@ -297,7 +321,8 @@ class Guard:
             "model": model,
             "exemplars": names,
         }
-        return header, arrays | thumbnails | pack_scaler(self.scaler)
+        header["views"], line = self.profile.pack() if self.profile else ([], {})
+        return header, arrays | thumbnails | pack_scaler(self.scaler) | line
 
     def _judge(
         self,
@@ -307,14 +332,27 @@ class Guard:
         progress: Progress | None = None,
     ) -> Iterator[Verdict]:
         done = 0
-        for batch in self.extractor.stream(images):
+        for batch in self.extractor.stream(images, views=bench.views):
             yield from bench(batch, names)
             done += len(batch.positions) + len(batch.errors)
             if progress is not None:
                 progress(done, len(images))
 
+    @property
+    def rule(self) -> str:
+        """The rule that decides unless another is asked for."""
+        return "profile" if self.profile else self.model.rule
+
     def _bench(self, rule: str | None, alpha: float | None) -> Bench:
-        return Bench(self.model, self.scaler, self._exemplar_names(), self._categories(), rule, alpha)
+        rule = rule or self.rule
+        if rule == "profile" and self.profile is None:
+            raise InputError(
+                "this guard has no profile; fit it with the rule 'profile', or ask for another rule"
+            )
+        profile = self.profile if rule == "profile" else None
+        return Bench(
+            self.model, self.scaler, self._exemplar_names(), self._categories(), profile, rule, alpha
+        )
 
     def _exemplar_names(self) -> list[str]:
         return [self.exemplar(prototype.exemplar).name for prototype in self.model.prototypes_]
@@ -332,6 +370,7 @@ class Classifier(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, K) of images (N, 3, H, W) in [0, 1]."""
         logits: Tensor = self.backbone(images).logits
         return logits
 

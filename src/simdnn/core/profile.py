@@ -1,0 +1,146 @@
+"""The similarity profile: how an image compares with the prototypes and with harmless views of itself.
+
+A clean image's features lie among those of its views; an attacked image's stand apart from them, since the attack was
+tuned to the exact pixels. How far apart the views of one image lie differs from image to image, so the distance of
+the image to its views is held against the distance of the views from each other. Everything is learned from clean
+images; ``docs/detection.md`` tells how it was chosen and what each part is worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simdnn.core.equations import FloatArray
+from simdnn.errors import InputError
+
+SOURCES = ("features", "posterior", "prototypes")
+"""What a profile consists of: agreement of the features with those of the views, of the posterior, and eq. (10)."""
+
+WEIGHTS = (1.0, 1.0, 0.7)
+"""Weight of each source's squared shortfall in the score."""
+
+_TINY = 1e-9
+_FEWEST = 10
+
+
+def compare_views(features: NDArray[np.floating], logits: NDArray[np.floating]) -> FloatArray:
+    """Compare images with views of themselves.
+
+    Parameters
+    ----------
+    features : (N, 1 + V, d) features, the image's own first, then those of its V >= 1 views
+    logits : (N, 1 + V, K) logits of the protected network, likewise
+
+    Returns
+    -------
+    (N, 4) natural logarithms: the squared angular distance of the image to the mean of its views; the most that any
+    class gains on the image's top class, in log-odds, from the image to the mean of its views; and the mean squared
+    distance between two views, of their directions and of their logits (0 for a single view).
+
+    Raises
+    ------
+    InputError
+        If there is no view.
+    """
+    if features.ndim != 3 or features.shape[1] < 2 or logits.shape[:2] != features.shape[:2]:
+        raise InputError(
+            f"expected features and logits of each image and at least one view, (N, 2 or more, d); "
+            f"got {features.shape} and {logits.shape}"
+        )
+    directions = features.astype(np.float64)
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True) + _TINY
+    apart = ((directions[:, 0] - directions[:, 1:].mean(axis=1)) ** 2).sum(axis=1)
+
+    values = logits.astype(np.float64)
+    top = values[:, 0].argmax(axis=1)[:, None, None]
+    lead = values - np.take_along_axis(values, top, axis=2)
+    gains = lead[:, 1:].mean(axis=1) - lead[:, 0]
+    np.put_along_axis(gains, top[:, 0], -np.inf, axis=1)
+    gain = np.maximum(gains.max(axis=1), 1e-3)
+    columns = (
+        np.log(apart + _TINY),
+        np.log(gain),
+        _log_spread(directions[:, 1:]),
+        _log_spread(values[:, 1:]),
+    )
+    return np.stack(columns, axis=1)
+
+
+@dataclass(frozen=True)
+class SimilarityProfile:
+    """What clean images' profiles look like.
+
+    Every source gives a logarithm of a squared distance, which is ``log(1/S - 1)`` of a similarity S by eq. (10) up to
+    the logarithm of its sigma; standardising on clean images removes the sigma.
+
+    Attributes
+    ----------
+    slope, intercept : (3,) least-squares line of each source over the spread of the views
+    deviation : (3,) standard deviation about it
+    """
+
+    slope: FloatArray
+    intercept: FloatArray
+    deviation: FloatArray
+
+    @classmethod
+    def learn(cls, views: FloatArray, similarity: ArrayLike) -> SimilarityProfile:
+        """Learn from N clean images.
+
+        Parameters
+        ----------
+        views : (N, 4) what :func:`compare_views` gave
+        similarity : (N,) similarity to the most similar prototype, eq. (10)
+
+        Raises
+        ------
+        InputError
+            If there are fewer than ten.
+        """
+        if len(views) < _FEWEST:
+            raise InputError(
+                f"expected at least {_FEWEST} clean images to learn a profile from, got {len(views)}; give more"
+            )
+        values, spreads = _columns(views, similarity)
+        centred = spreads - spreads.mean(axis=0)
+        scatter = (centred**2).sum(axis=0)
+        slope = np.divide((centred * values).sum(axis=0), scatter, out=np.zeros(3), where=scatter > _TINY)
+        intercept = values.mean(axis=0) - slope * spreads.mean(axis=0)
+        deviation = (values - slope * spreads - intercept).std(axis=0)
+        return cls(slope, intercept, np.maximum(deviation, _TINY))
+
+    def shortfalls(self, views: FloatArray, similarity: ArrayLike) -> FloatArray:
+        """Return how much less similar than clean images each is: (N, 3), in their standard deviations.
+
+        A column for each of `SOURCES`; what is positive speaks for an attack.
+        """
+        values, spreads = _columns(views, similarity)
+        shortfalls: FloatArray = (values - self.slope * spreads - self.intercept) / self.deviation
+        return shortfalls
+
+    def score(self, views: FloatArray, similarity: ArrayLike) -> FloatArray:
+        """Score N images: (N,), at most 0; high is clean.
+
+        Squared shortfalls, weighted and summed; surpluses do not count.
+        """
+        short = np.maximum(self.shortfalls(views, similarity), 0.0)
+        return np.asarray(-(short**2) @ np.array(WEIGHTS), dtype=np.float64)
+
+
+def _columns(views: FloatArray, similarity: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return the three sources' values and the spreads that they are held against, (N, 3) each."""
+    nearest = np.clip(np.asarray(similarity, dtype=np.float64), _TINY, 1 - _TINY)
+    values = np.column_stack([views[:, :2], np.log(1 / nearest - 1)])
+    return values, np.column_stack([views[:, 2:], np.zeros(len(views))])
+
+
+def _log_spread(views: FloatArray) -> FloatArray:
+    """Logarithm of the mean squared distance between two views: (N, V, d) to (N,); 0 for a single view."""
+    count = views.shape[1]
+    if count == 1:
+        return np.zeros(len(views))
+    about_mean = ((views - views.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2))
+    return np.asarray(np.log(2 * about_mean / (count - 1) + _TINY), dtype=np.float64)

@@ -1,0 +1,83 @@
+"""Harmless changes of an image: the same picture, mirrored, moved or turned by a little."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import cos, radians, sin
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample, pad
+
+from simdnn.errors import InputError
+
+
+@dataclass(frozen=True)
+class View:
+    """A small geometric change, the same for every image; what moves in at an edge is reflected.
+
+    Differentiable with respect to the image.
+
+    Attributes
+    ----------
+    mirror : whether left and right are exchanged first
+    right, down : pixels by which the image is moved, may be negative
+    angle : degrees by which it is turned about its centre, counter-clockwise
+
+    >>> image = torch.arange(4.0).reshape(1, 1, 1, 4)
+    >>> View(mirror=True)(image).flatten().tolist(), View(right=1)(image).flatten().tolist()
+    ([3.0, 2.0, 1.0, 0.0], [1.0, 0.0, 1.0, 2.0])
+    """
+
+    mirror: bool = False
+    right: int = 0
+    down: int = 0
+    angle: float = 0.0
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the view of (N, C, H, W) images; same shape.
+
+        Raises
+        ------
+        InputError
+            If the images are no larger than the shift.
+        """
+        height, width = images.shape[-2:]
+        if abs(self.right) >= width or abs(self.down) >= height:
+            raise InputError(
+                f"expected images larger than the shift by ({self.right}, {self.down}), got {width} x {height}"
+            )
+        if self.mirror:
+            images = images.flip(-1)
+        if self.angle:
+            return self._turned(images)
+        if self.right or self.down:
+            x, y = abs(self.right), abs(self.down)
+            wide = pad(images, (x, x, y, y), mode="reflect")
+            return wide[..., y - self.down : y - self.down + height, x - self.right : x - self.right + width]
+        return images
+
+    def _turned(self, images: Tensor) -> Tensor:
+        """Turn and move at once, so that the pixels are interpolated only once."""
+        height, width = images.shape[-2:]
+        c, s = cos(radians(self.angle)), sin(radians(self.angle))
+        back = torch.tensor(
+            [
+                [c, -s * height / width, -2 * self.right / width],
+                [s * width / height, c, -2 * self.down / height],
+            ],
+            dtype=images.dtype,
+            device=images.device,
+        )
+        grid = affine_grid(back.expand(len(images), 2, 3), list(images.shape), align_corners=False)
+        return grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the view as plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Self:
+        """Undo :meth:`as_dict`."""
+        return cls(**plain)
