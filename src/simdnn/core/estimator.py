@@ -123,7 +123,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         targets: NDArray[Any]
         samples, targets = validate_data(self, X, y, reset=new, dtype=FLOATS)
         check_classification_targets(targets)
-        if max(-float(samples.min()), float(samples.max())) > LARGEST:
+        if samples.dtype == np.float64 and max(-samples.min(), samples.max()) > LARGEST:
             raise InputError(
                 f"expected features up to {LARGEST:g}, so that their squares stay finite; scale them"
             )
@@ -152,7 +152,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
             held.append(rows[out])
             jobs.append((name, rows[~out]))
         learned = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(learn)(self.prototypes_.model(name), samples[rows], base + rows) for name, rows in jobs
+            delayed(learn)(self.prototypes_.model(name), samples, base + rows, rows) for name, rows in jobs
         )
         self.prototypes_.classes.update(zip([name for name, _ in jobs], learned, strict=True))
         kept = np.sort(np.concatenate(held))

@@ -83,7 +83,9 @@ class ClassModel:
         return [int(serial) for serial in serials]
 
 
-def learn(model: ClassModel, samples: NDArray[np.floating], indices: IntArray) -> ClassModel:
+def learn(
+    model: ClassModel, samples: NDArray[np.floating], indices: IntArray, rows: IntArray | None = None
+) -> ClassModel:
     """Let a class learn samples in their order.
 
     Learning in several calls gives, to the last bit, what learning in one gives.
@@ -91,8 +93,10 @@ def learn(model: ClassModel, samples: NDArray[np.floating], indices: IntArray) -
     Parameters
     ----------
     model : what the class knows so far; changed in place
-    samples : (N, n) features of the class, normalised
-    indices : (N,) what the exemplars are to be known by
+    samples : (N, n) features, normalised
+    indices : (K,) what the exemplars are to be known by
+    rows : (K,) rows of ``samples`` to learn, in this order; all of them if not given. They are copied a block at a
+        time, not all at once
 
     Returns
     -------
@@ -105,9 +109,10 @@ def learn(model: ClassModel, samples: NDArray[np.floating], indices: IntArray) -
     """
     from simdnn.core.kernel import learn_samples  # Numba takes a second to import
 
-    room = _with_room(model, min(len(samples), 2 * BLOCK))
-    for start in range(0, len(samples), BLOCK):
-        block = np.ascontiguousarray(samples[start : start + BLOCK], dtype=np.float64)
+    rows = np.arange(len(samples)) if rows is None else rows
+    room = _with_room(model, min(len(rows), 2 * BLOCK))
+    for start in range(0, len(rows), BLOCK):
+        block = samples[rows[start : start + BLOCK]].astype(np.float64)
         known = len(model)
         if len(room) < known + len(block):
             room = _with_room(model, 2 * BLOCK)
