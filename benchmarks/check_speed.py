@@ -1,0 +1,98 @@
+"""Time `check` against the bare network on the same photographs: `python benchmarks/check_speed.py`.
+
+Both read the files in threads ahead of the network, in batches of the same size, in one process, turn and turn about;
+the ratio of the medians is what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from attacked import NETWORKS, network
+from record import write_record
+from simdnn.features.backbones import Backbone
+from simdnn.features.cache import FeatureCache, default_cache
+from simdnn.features.extract import Extractor
+from simdnn.features.images import find_images, read_image
+from simdnn.guard.detector import Guard
+
+BATCH = 32
+
+
+def bare(backbone: Backbone, paths: list[Path]) -> None:
+    """Run the network alone: read, preprocess, normalise, forward; no features, no Sim-DNN."""
+    model, preprocess = backbone.network, backbone.spec.preprocess
+
+    def load(path: Path) -> Tensor:
+        return preprocess(read_image(path))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool, torch.inference_mode():
+        images = pool.map(load, paths)
+        while batch := list(islice(images, BATCH)):
+            model((torch.stack(batch) - backbone.mean) / backbone.std)
+
+
+def judge(guard: Guard, rule: str, paths: list[Path]) -> None:
+    """Run the guard: what `simdnn check` does after reading the guard's file."""
+    for _ in guard.check(paths, rule=rule):
+        pass
+
+
+def timed(job: Callable[[], object]) -> float:
+    """Return the seconds that a job takes."""
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=os.environ.get("SIMDNN_DATA"))
+    parser.add_argument("--network", choices=list(NETWORKS), default="mobilenet_v2")
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    photographs = options.data / "imagenette224"
+    extractor = Extractor(
+        [network(options.network, options.data)], batch_size=BATCH, cache=FeatureCache(default_cache())
+    )
+    guard = Guard.fit(photographs / "train", extractor)
+    extractor.cache = None  # checking does not look results up
+    backbone = extractor.backbones[0]
+    paths = find_images([photographs / "val"])
+    bare(backbone, paths[:BATCH])
+
+    seconds: dict[str, list[float]] = {"bare": []}
+    for rule in ("similarity", "published"):
+        seconds[rule] = []
+    for _ in range(options.repeats):
+        seconds["bare"].append(timed(lambda: bare(backbone, paths)))
+        for rule in ("similarity", "published"):
+            seconds[rule].append(timed(partial(judge, guard, rule, paths)))
+    ratios = {rule: median(seconds[rule]) / median(seconds["bare"]) for rule in seconds if rule != "bare"}
+    write_record(
+        f"check_speed_{options.network}",
+        {
+            "network": options.network,
+            "n": len(paths),
+            "repeats": options.repeats,
+            "seconds": seconds,
+            "ratio_to_bare_network": ratios,
+        },
+    )
+    print({rule: round(ratio, 3) for rule, ratio in ratios.items()})
+
+
+if __name__ == "__main__":
+    main()
