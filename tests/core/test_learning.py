@@ -162,3 +162,19 @@ def test_moments_of_shards_merge(cut: int, seed: int, offset: float) -> None:
 def test_moments_of_nothing() -> None:
     nothing = Moments(np.zeros(2))
     assert (nothing.variance, nothing.scalar_product, (nothing + nothing).count) == (0.0, 0.0, 0)
+
+
+def test_a_long_class_equals_the_plain_loop() -> None:
+    samples = random(3, count=900, classes=1)[0]
+    fast, slow = learned(samples), naive.learn(samples)
+    assert_array_equal(fast.support, slow.support)
+    assert_array_equal(fast.exemplars, slow.exemplars)
+    assert_allclose(fast.vectors, np.array(slow.vectors, dtype=float), rtol=0, atol=1e-10)
+
+
+def test_every_sample_may_be_a_prototype() -> None:
+    samples = 2.0 ** np.arange(700)[:, None] / 2.0**350  # each lies farther out than all before it
+    model = learned(samples)
+    assert_array_equal(model.vectors, samples)
+    assert_array_equal(model.serials, np.arange(700))
+    assert_same_bits(learned(samples[:333], samples[333:]), model)
