@@ -46,7 +46,16 @@ def fit(
     size: Annotated[
         int | None, typer.Option(help="Side of the images the network takes. [default: its own]")
     ] = None,
-    rule: Annotated[str, typer.Option(help="published or similarity.")] = "similarity",
+    rule: Annotated[
+        str,
+        typer.Option(
+            help="similarity, published, or profile, which also compares each image with views of it."
+        ),
+    ] = "similarity",
+    level: Annotated[
+        str,
+        typer.Option(help="Views that the profile compares with: light (1), standard (2) or full (4)."),
+    ] = "standard",
     alpha: Annotated[float, typer.Option(help="False-alarm rate to promise on clean images.")] = 0.05,
     calibration: Annotated[
         float, typer.Option(help="Share of the images held out of learning to calibrate the threshold.")
@@ -95,6 +104,7 @@ def fit(
             data,
             extractor,
             rule=rule,
+            level=level,
             alpha=alpha,
             calibration=calibration,
             seed=seed,

@@ -44,13 +44,13 @@ def _facts(guard: Guard) -> dict[str, Any]:
         ],
         "classes": list(guard.classes),
         "prototypes": len(model.prototypes_),
-        "rule": model.rule,
+        "rule": guard.rule,
         "alpha": model.alpha,
         "m": model.m,
         "sigma": model.sigma,
     }
     try:
-        facts["threshold"] = model.threshold().offset
+        facts["threshold"] = guard.threshold()
     except InputError as error:  # too few calibration images for its own alpha: say so instead of a number
         facts["threshold"] = str(error)
     return facts | training | {"unreadable": list(training["unreadable"])}

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 GuardFile = Annotated[Path, typer.Argument(metavar="GUARD", help="The file that `simdnn fit` wrote.")]
 Rule = Annotated[
     str | None,
-    typer.Option(help="Decide by this rule (published or similarity) instead of the guard's own."),
+    typer.Option(
+        help="Decide by this rule instead of the guard's own: similarity or published, or profile if fitted so."
+    ),
 ]
 Alpha = Annotated[
     float | None,
