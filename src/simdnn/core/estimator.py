@@ -128,7 +128,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
                 f"expected features up to {LARGEST:g}, so that their squares stay finite; scale them"
             )
         if new:
-            self._check_parameters()
+            self.check_parameters()
             self.prototypes_ = PrototypeSet(samples.shape[1], self.sigma)
             self._labels: dict[str, Any] = {}
             self._seen: dict[str, int] = {}
@@ -289,7 +289,8 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         samples: NDArray[np.floating] = validate_data(self, X, reset=False, dtype=FLOATS)
         return samples
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
+        """Raise InputError if a parameter cannot be used; :meth:`fit` does so too."""
         score(self.rule, np.ones((1, 1)))
         held_out("", 0, 0, self.calibration, 0)
         if self.sigma not in ("shared", "class", "prototype"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from sklearn.preprocessing import MinMaxScaler
@@ -64,9 +65,10 @@ class Bench:
 
     def __call__(self, batch: Batch, names: Sequence[str]) -> Iterator[Verdict]:
         """Yield a verdict for each image of the batch, in order; ``names`` are those of the whole stream."""
-        verdicts = {i: Verdict(names[i], "error", error=reason) for i, reason in batch.errors.items()}
-        if len(batch.positions):
-            verdicts |= self._verdicts(batch, names)
+        sound, errors = _without_broken(batch)
+        verdicts = {i: Verdict(names[i], "error", error=reason) for i, reason in errors.items()}
+        if len(sound.positions):
+            verdicts |= self._verdicts(sound, names)
         for position in sorted(verdicts):
             yield verdicts[position]
 
@@ -108,3 +110,16 @@ class Bench:
             if len(best) == EVIDENCE:
                 break
         return tuple(best.values())
+
+
+def _without_broken(batch: Batch) -> tuple[Batch, dict[int, str]]:
+    """Leave out the images on which a network fails: a score that is no number would pass every threshold."""
+    arrays = {name: getattr(batch, name) for name in ("features", "logits", "view_features", "view_logits")}
+    sound = np.ones(len(batch.positions), dtype=bool)
+    for values in arrays.values():
+        sound &= np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    broken = batch.positions[~sound].tolist()
+    left = replace(batch, positions=batch.positions[sound], **{n: v[sound] for n, v in arrays.items()})
+    return left, batch.errors | dict.fromkeys(
+        broken, "the network gives missing or infinite numbers for this image"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -16,11 +16,10 @@ from sklearn.preprocessing import MinMaxScaler
 from torch import Tensor, nn
 
 from simdnn.core.estimator import SimDNN
-from simdnn.core.holdout import held_out
 from simdnn.core.profile import SimilarityProfile
 from simdnn.errors import ImageReadError, InputError, ModelFileError, SimDNNError
-from simdnn.features.extract import Extraction, Extractor, Progress
-from simdnn.features.images import find_images, labelled_images, read_image
+from simdnn.features.extract import Extractor, Progress
+from simdnn.features.images import find_images, labelled_images
 from simdnn.guard import modelfile
 from simdnn.guard.bench import Bench
 from simdnn.guard.exemplars import Exemplar, exemplar, pack, unpack
@@ -28,28 +27,8 @@ from simdnn.guard.explain import Explanation
 from simdnn.guard.networks import NetworkRecord
 from simdnn.guard.profile import LEARNED, GuardProfile, compared, draw_views
 from simdnn.guard.state import pack_model, pack_scaler, unpack_model, unpack_scaler
+from simdnn.guard.training import Training, calibrating, check_readable
 from simdnn.guard.verdict import Verdict
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a guard was fitted on.
-
-    Attributes
-    ----------
-    data : the folder or list it was given
-    learned, calibrated : images learned, and images held out to calibrate the threshold
-    unreadable : names of the files that were skipped
-    seed : of the draws
-    created : time, ISO 8601 in UTC
-    """
-
-    data: str
-    learned: int
-    calibrated: int
-    unreadable: tuple[str, ...]
-    seed: int
-    created: str
 
 
 class Guard:
@@ -119,37 +98,40 @@ class Guard:
         Raises
         ------
         InputError
-            If the folder has no classes, or too many of its files cannot be read.
+            If an option does not fit, the folder has no classes, too many of its files cannot be read, or too few
+            are left to calibrate a threshold.
         """
+        own = "similarity" if rule == "profile" else rule
+        model = SimDNN(rule=own, alpha=alpha, calibration=calibration, random_state=seed, **parameters)
+        model.check_parameters()  # before the hours that extraction may take
         paths, labels = labelled_images(Path(data))
         found = extractor.extract(paths, progress)
-        _check_readable(paths, found, max_unreadable)
+        check_readable(paths, labels, found, max_unreadable)
         files = [paths[i] for i in found.index]
         names = np.array([labels[i] for i in found.index])
-        calibrating = _calibrating(names, calibration, seed)
+        out = calibrating(names, calibration, seed)
 
-        scaler = MinMaxScaler().fit(found.features[~calibrating])
+        scaler = MinMaxScaler().fit(found.features[~out])
         scaled = scaler.transform(found.features)
-        own = "similarity" if rule == "profile" else rule
-        model = SimDNN(rule=own, alpha=alpha, calibration=0.0, random_state=seed, **parameters)
-        model.fit(scaled[~calibrating], names[~calibrating])
-        if calibrating.any():
-            model.calibrate(scaled[calibrating], names[calibrating])
-        learned = [path for path, out in zip(files, calibrating, strict=True) if not out]
+        model.calibration = 0.0  # what is held out is held out already
+        model.fit(scaled[~out], names[~out])
+        if out.any():
+            model.calibrate(scaled[out], names[out])
+        learned = [file for file, is_out in zip(files, out, strict=True) if not is_out]
         profile = None
         if rule == "profile":
             views = draw_views(level, randbits(64) if secret is None else secret)
-            sample = np.random.default_rng(seed).permutation(np.flatnonzero(~calibrating))[:LEARNED]
-            chosen = [files[i] for i in (*np.flatnonzero(calibrating), *sample)]
+            sample = np.random.default_rng(seed).permutation(np.flatnonzero(~out))[:LEARNED]
+            chosen = [files[i] for i in (*np.flatnonzero(out), *sample)]
             seen = compared(extractor.extract(chosen, progress, views=views))
             clean = SimilarityProfile.learn(
-                seen[calibrating.sum() :], model.score_samples(scaled[sample], rule="similarity")
+                seen[out.sum() :], model.score_samples(scaled[sample], rule="similarity")
             )
-            profile = GuardProfile(views, clean, seen[: calibrating.sum()])
+            profile = GuardProfile(views, clean, seen[: out.sum()])
         training = Training(
             data=str(data),
             learned=len(learned),
-            calibrated=int(calibrating.sum()),
+            calibrated=int(out.sum()),
             unreadable=tuple(str(paths[i]) for i in found.errors),
             seed=seed,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -158,7 +140,9 @@ class Guard:
             p.exemplar: exemplar(learned[p.exemplar], learned[p.exemplar].name) for p in model.prototypes_
         }
         records = [NetworkRecord.of(backbone) for backbone in extractor.backbones]
-        return cls(records, scaler, model, shown, training, profile, extractor)
+        guard = cls(records, scaler, model, shown, training, profile, extractor)
+        guard._bench(None, None)  # a guard without a threshold would be of no use
+        return guard
 
     @property
     def extractor(self) -> Extractor:
@@ -179,7 +163,10 @@ class Guard:
 
     @property
     def model_id(self) -> str:
-        """Sixteen hexadecimal digits that change with anything the guard knows."""
+        """Sixteen hexadecimal digits that change with anything the guard knows.
+
+        They are the first of the SHA-256 of the file that :meth:`save` writes.
+        """
         return sha256(modelfile.encode(*self._pack())).hexdigest()[:16]
 
     def check(
@@ -217,7 +204,9 @@ class Guard:
         alpha: float | None = None,
     ) -> list[Verdict]:
         """Judge (N, 3, H, W) images in [0, 1] at the network's own size, as floats; ``names`` default to indices."""
-        names = names or [str(i) for i in range(len(images))]
+        names = [str(i) for i in range(len(images))] if names is None else names
+        if len(names) != len(images):
+            raise InputError(f"expected a name for each of the {len(images)} images, got {len(names)}")
         return list(self._judge(list(images), names, self._bench(rule, alpha)))
 
     def explain(
@@ -249,13 +238,21 @@ class Guard:
         return self.exemplars.get(index, Exemplar("none"))
 
     def add_prototype(self, label: str, image: Path) -> str:
-        """Make an image, by hand, a prototype of a class, known or new; return its id."""
-        picture = read_image(image)
+        """Make an image, by hand, a prototype of a class, known or new; return its id.
+
+        Raises
+        ------
+        ImageReadError
+            If the file cannot be read.
+        """
         extraction = self.extractor.extract([image])
+        if extraction.errors:
+            raise ImageReadError(f"{image}: {extraction.errors[0]}")
+        check_readable([image], [label], extraction, 0.0)
         index = max(self.exemplars, default=-1) + 1
         (features,) = self.scaler.transform(extraction.features)
         added = self.model.prototypes_.add(label, features, exemplar=index)
-        self.exemplars[index] = exemplar(picture, image.name)
+        self.exemplars[index] = exemplar(image, image.name)
         return added
 
     def save(self, path: Path | str) -> None:
@@ -268,7 +265,7 @@ class Guard:
         path: Path | str,
         *,
         weights: Sequence[str | None] = (),
-        networks: Sequence[nn.Module] = (),
+        networks: Sequence[nn.Module | None] = (),
         trust: Sequence[str] = (),
     ) -> Self:
         """Read a guard; its networks are made when the first image arrives.
@@ -276,8 +273,8 @@ class Guard:
         Parameters
         ----------
         path : the file
-        weights : where the weights of each network are now, if not where they were
-        networks : the networks themselves, where they have no name
+        weights : where the weights of each network are now, None for where they were; or nothing at all
+        networks : each network itself where it was handed over to :meth:`fit`, else None; or nothing at all
         trust : import paths ``"package.module:factory"`` that the file may name; to make such a network
             its code must run, so it runs only if the caller says so
 
@@ -285,29 +282,43 @@ class Guard:
         ------
         ModelFileError
             If the file is damaged, newer than this version or no guard.
+        InputError
+            If ``weights`` or ``networks`` are not one for each network.
         """
-        header, tensors, _ = modelfile.read(Path(path))
+        header, tensors = modelfile.read(Path(path))
         try:
             records = [NetworkRecord.from_dict(plain) for plain in header["networks"]]
-            training = header["training"] | {"unreadable": tuple(header["training"]["unreadable"])}
             guard = cls(
                 records,
                 unpack_scaler(tensors),
                 unpack_model(header["model"], tensors),
                 unpack(header["exemplars"], tensors["thumbnails"], tensors["thumbnail_ends"].tolist()),
-                Training(**training),
+                Training.from_dict(header["training"]),
                 GuardProfile.unpack(header["views"], tensors) if header["views"] else None,
             )
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, SimDNNError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            IndexError,
+            AttributeError,
+            OverflowError,
+            SimDNNError,
+        ) as error:
             raise ModelFileError(f"{path} lacks what a guard needs: {error!r}; fit it again") from error
+        if not records:
+            raise ModelFileError(f"{path} lacks what a guard needs: a network; fit it again")
+        for name, values in (("weights", weights), ("networks", networks)):
+            if len(values) not in (0, len(records)):
+                raise InputError(
+                    f"expected {name} once for each of the guard's networks, {len(records)} in all, "
+                    f"or none at all; got {len(values)}"
+                )
         guard.networks = tuple(
-            replace(
-                record,
-                given=networks[i] if i < len(networks) else None,
-                weights=weights[i] if i < len(weights) else None,
-                trusted=record.spec.name in trust,
+            replace(record, given=given, weights=where, trusted=record.spec.name in list(trust))
+            for record, given, where in zip(
+                records, networks or [None] * len(records), weights or [None] * len(records), strict=True
             )
-            for i, record in enumerate(records)
         )
         return guard
 
@@ -373,21 +384,3 @@ class Classifier(nn.Module):
         """Return the logits (N, K) of images (N, 3, H, W) in [0, 1]."""
         logits: Tensor = self.backbone(images).logits
         return logits
-
-
-def _calibrating(labels: NDArray[np.str_], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Mark the images held out of learning, a stratified share."""
-    mask = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        (rows,) = np.nonzero(labels == label)
-        mask[rows] = held_out(str(label), 0, len(rows), fraction, seed)
-    return mask
-
-
-def _check_readable(paths: Sequence[Path], found: Extraction, limit: float) -> None:
-    if len(found.errors) > limit * len(paths):
-        first = [f"{paths[i]}: {reason}" for i, reason in list(found.errors.items())[:5]]
-        raise InputError(
-            f"{len(found.errors)} of {len(paths)} files cannot be read, more than the {limit:.0%} allowed; "
-            f"remove them or allow more. The first: {'; '.join(first)}"
-        )

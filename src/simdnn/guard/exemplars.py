@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ class Exemplar:
         """The thumbnail; an empty square where there is none."""
         if not self.thumbnail:
             return Image.new("RGB", (SIDE, SIDE), "white")
-        return Image.open(BytesIO(self.thumbnail)).convert("RGB")
+        return read_image(self.thumbnail)
 
 
 def exemplar(image: Path | Image.Image, name: str) -> Exemplar:
@@ -61,9 +62,15 @@ def pack(exemplars: Mapping[int, Exemplar]) -> tuple[dict[str, str], dict[str, N
 
 
 def unpack(names: Mapping[str, str], blob: NDArray[np.uint8], ends: Sequence[int]) -> dict[int, Exemplar]:
-    """Undo :func:`pack`."""
-    raw, starts = blob.tobytes(), [0, *ends]
+    """Undo :func:`pack`; ValueError if the parts do not fit together."""
+    raw, edges = blob.tobytes(), [0, *ends]
+    if blob.dtype != np.uint8 or edges != sorted(edges) or edges[-1] != len(raw):
+        raise ValueError("the thumbnails do not follow one another")
+    if not all(
+        index.isdecimal() and len(index) < 16 and isinstance(name, str) for index, name in names.items()
+    ):
+        raise ValueError("the thumbnails lack numbers and names")
     return {
         int(index): Exemplar(name, raw[start:end])
-        for (index, name), start, end in zip(names.items(), starts, ends, strict=False)
+        for (index, name), (start, end) in zip(names.items(), pairwise(edges), strict=True)
     }

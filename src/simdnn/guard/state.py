@@ -1,4 +1,7 @@
-"""What Sim-DNN learned, as plain arrays and back: the content of a guard file."""
+"""What Sim-DNN learned, as plain arrays and back: the content of a guard file.
+
+Nothing that comes back is believed: a file may carry a valid digest and still hold nonsense.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import MinMaxScaler
 
-from simdnn.core.estimator import SimDNN
+from simdnn.core.estimator import LARGEST, SimDNN
 from simdnn.core.learning import ClassModel
 from simdnn.core.moments import Moments
 
@@ -17,6 +20,29 @@ Tensors = dict[str, NDArray[Any]]
 
 PARAMETERS = ("rule", "alpha", "m", "sigma", "random_state")
 PROTOTYPE_FIELDS = ("vectors", "support", "scatter", "exemplars", "exemplar_vectors", "serials")
+
+SHAPES = {
+    "class_sizes": "C",
+    "class_means": "Cn",
+    "class_counts": "C",
+    "class_scatters": "C",
+    "class_next_serials": "C",
+    "vectors": "Mn",
+    "support": "M",
+    "scatter": "M",
+    "exemplars": "M",
+    "exemplar_vectors": "Mn",
+    "serials": "M",
+    "calibration_samples": "kn",
+    "feature_min": "n",
+    "feature_max": "n",
+}
+"""Sides of each array: C classes, n features, M prototypes, k calibration images."""
+
+WHOLE = {"class_sizes", "class_counts", "class_next_serials", "support", "exemplars", "serials"}
+SIGNED = {"vectors", "exemplar_vectors", "class_means", "calibration_samples", "feature_min", "feature_max"}
+MOST = 2**53
+"""The highest whole number that makes sense here."""
 
 
 def pack_model(model: SimDNN) -> tuple[dict[str, Any], Tensors]:
@@ -43,7 +69,8 @@ def pack_model(model: SimDNN) -> tuple[dict[str, Any], Tensors]:
 
 
 def unpack_model(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> SimDNN:
-    """Undo :func:`pack_model`."""
+    """Undo :func:`pack_model`; ValueError if the parts do not fit together."""
+    _check(header, tensors)
     ends = np.cumsum(tensors["class_sizes"])[:-1]
     parts = {name: np.split(tensors[name], ends) for name in PROTOTYPE_FIELDS}
     classes = {
@@ -58,7 +85,9 @@ def unpack_model(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]])
         )
         for c, label in enumerate(header["classes"])
     }
-    return SimDNN(calibration=0.0, **header["parameters"]).restore(
+    model = SimDNN(calibration=0.0, **header["parameters"])
+    model.check_parameters()
+    return model.restore(
         classes, tensors["calibration_samples"], np.array(header["calibration_labels"], dtype=str)
     )
 
@@ -72,3 +101,33 @@ def unpack_scaler(tensors: Mapping[str, NDArray[Any]]) -> MinMaxScaler:
     """Undo :func:`pack_scaler`."""
     scaler: MinMaxScaler = MinMaxScaler().fit(np.stack([tensors["feature_min"], tensors["feature_max"]]))
     return scaler
+
+
+def _check(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+    sides: dict[str, int] = {"C": len(header["classes"]), "k": len(header["calibration_labels"])}
+    for name, letters in SHAPES.items():
+        _check_array(name, tensors[name], letters, sides)
+    labels = [*header["classes"], *header["calibration_labels"]]
+    if not all(isinstance(label, str) for label in labels) or len(set(header["classes"])) != sides["C"]:
+        raise ValueError("the classes are not different texts")
+    if not sides["n"] or not sides["M"] or tensors["class_sizes"].sum() != sides["M"]:
+        raise ValueError("the classes do not share out the prototypes")
+    if not tensors["support"].all() or (tensors["feature_max"] < tensors["feature_min"]).any():
+        raise ValueError("a prototype without support, or a feature whose range is empty")
+    owner = np.repeat(np.arange(sides["C"]), tensors["class_sizes"])
+    ids = set(zip(owner.tolist(), tensors["serials"].tolist(), strict=True))
+    if len(ids) != sides["M"] or (tensors["serials"] >= tensors["class_next_serials"][owner]).any():
+        raise ValueError("two prototypes have the same number, or one that is yet to be given")
+
+
+def _check_array(name: str, array: NDArray[Any], letters: str, sides: dict[str, int]) -> None:
+    """Hold an array's type, shape and range against what belongs there; learn the sides not yet known."""
+    if array.dtype.kind != ("i" if name in WHOLE else "f") or array.ndim != len(letters):
+        raise ValueError(f"{name} is {array.dtype} with {array.ndim} dimensions")
+    for letter, side in zip(letters, array.shape, strict=True):
+        if sides.setdefault(letter, side) != side:
+            raise ValueError(f"{name} has the shape {array.shape}, expected {sides[letter]} for {letter}")
+    lowest = -LARGEST if name in SIGNED else -1 if name == "exemplars" else 0
+    values, highest = array.astype(np.float64), MOST if name in WHOLE else LARGEST
+    if not ((values >= lowest) & (values <= highest)).all():  # NaN fails too
+        raise ValueError(f"{name} holds a number that is missing, or out of range")
