@@ -19,8 +19,11 @@ from simdnn.errors import InputError
 SOURCES = ("features", "posterior", "prototypes")
 """What a profile consists of: agreement of the features with those of the views, of the posterior, and eq. (10)."""
 
-WEIGHTS = (1.0, 1.0, 0.7)
+WEIGHTS = (1.0, 1.0, 0.49)
 """Weight of each source's squared shortfall in the score."""
+
+LEAST_GAIN = 0.05
+"""Smaller gains of another class on the top class count as this much, in log-odds."""
 
 _TINY = 1e-9
 _FEWEST = 10
@@ -59,7 +62,7 @@ def compare_views(features: NDArray[np.floating], logits: NDArray[np.floating]) 
     lead = values - np.take_along_axis(values, top, axis=2)
     gains = lead[:, 1:].mean(axis=1) - lead[:, 0]
     np.put_along_axis(gains, top[:, 0], -np.inf, axis=1)
-    gain = np.maximum(gains.max(axis=1), 1e-3)
+    gain = np.maximum(gains.max(axis=1), LEAST_GAIN)
     columns = (
         np.log(apart + _TINY),
         np.log(gain),
@@ -73,15 +76,15 @@ def compare_views(features: NDArray[np.floating], logits: NDArray[np.floating]) 
 class SimilarityProfile:
     """What clean images' profiles look like.
 
-    Every source gives a logarithm of a squared distance, which is ``log(1/S - 1)`` of a similarity S by eq. (10) up to
-    the logarithm of its sigma; standardising on clean images removes the sigma.
-
     Attributes
     ----------
+    scale : (2,) logarithms of sigma^2 of eq. (10), for the distance of the features to those of the views and for the
+        views' distance from each other: geometric means over clean images
     slope, intercept : (3,) least-squares line of each source over the spread of the views
     deviation : (3,) standard deviation about it
     """
 
+    scale: FloatArray
     slope: FloatArray
     intercept: FloatArray
     deviation: FloatArray
@@ -104,20 +107,21 @@ class SimilarityProfile:
             raise InputError(
                 f"expected at least {_FEWEST} clean images to learn a profile from, got {len(views)}; give more"
             )
-        values, spreads = _columns(views, similarity)
+        scale = views[:, [0, 2]].mean(axis=0)
+        values, spreads = _columns(views, similarity, scale)
         centred = spreads - spreads.mean(axis=0)
         scatter = (centred**2).sum(axis=0)
         slope = np.divide((centred * values).sum(axis=0), scatter, out=np.zeros(3), where=scatter > _TINY)
         intercept = values.mean(axis=0) - slope * spreads.mean(axis=0)
         deviation = (values - slope * spreads - intercept).std(axis=0)
-        return cls(slope, intercept, np.maximum(deviation, _TINY))
+        return cls(scale, slope, intercept, np.maximum(deviation, _TINY))
 
     def shortfalls(self, views: FloatArray, similarity: ArrayLike) -> FloatArray:
         """Return how much less similar than clean images each is: (N, 3), in their standard deviations.
 
         A column for each of `SOURCES`; what is positive speaks for an attack.
         """
-        values, spreads = _columns(views, similarity)
+        values, spreads = _columns(views, similarity, self.scale)
         shortfalls: FloatArray = (values - self.slope * spreads - self.intercept) / self.deviation
         return shortfalls
 
@@ -130,11 +134,15 @@ class SimilarityProfile:
         return np.asarray(-(short**2) @ np.array(WEIGHTS), dtype=np.float64)
 
 
-def _columns(views: FloatArray, similarity: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return the three sources' values and the spreads that they are held against, (N, 3) each."""
+def _columns(views: FloatArray, similarity: ArrayLike, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the three sources' values and the spreads that they are held against, (N, 3) each.
+
+    The features' are ``-log S`` of eq. (10); the prototypes' is the logarithm of the squared distance behind it.
+    """
+    gap, spread = np.logaddexp(0.0, views[:, [0, 2]] - scale).T
     nearest = np.clip(np.asarray(similarity, dtype=np.float64), _TINY, 1 - _TINY)
-    values = np.column_stack([views[:, :2], np.log(1 / nearest - 1)])
-    return values, np.column_stack([views[:, 2:], np.zeros(len(views))])
+    values = np.column_stack([gap, views[:, 1], np.log(1 / nearest - 1)])
+    return values, np.column_stack([spread, views[:, 3], np.zeros(len(views))])
 
 
 def _log_spread(views: FloatArray) -> FloatArray:

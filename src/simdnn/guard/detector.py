@@ -16,7 +16,6 @@ from sklearn.preprocessing import MinMaxScaler
 from torch import Tensor, nn
 
 from simdnn.core.estimator import SimDNN
-from simdnn.core.profile import SimilarityProfile
 from simdnn.errors import ImageReadError, InputError, ModelFileError, SimDNNError
 from simdnn.features.extract import Extractor, Progress
 from simdnn.features.images import find_images, labelled_images
@@ -25,7 +24,7 @@ from simdnn.guard.bench import Bench
 from simdnn.guard.exemplars import Exemplar, exemplar, pack, unpack
 from simdnn.guard.explain import Explanation
 from simdnn.guard.networks import NetworkRecord
-from simdnn.guard.profile import LEARNED, GuardProfile, compared, draw_views
+from simdnn.guard.profile import GuardProfile, draw_views, learn_profile
 from simdnn.guard.state import pack_model, pack_scaler, unpack_model, unpack_scaler
 from simdnn.guard.training import Training, calibrating, check_readable
 from simdnn.guard.verdict import Verdict
@@ -120,14 +119,16 @@ class Guard:
         learned = [file for file, is_out in zip(files, out, strict=True) if not is_out]
         profile = None
         if rule == "profile":
-            views = draw_views(level, randbits(64) if secret is None else secret)
-            sample = np.random.default_rng(seed).permutation(np.flatnonzero(~out))[:LEARNED]
-            chosen = [files[i] for i in (*np.flatnonzero(out), *sample)]
-            seen = compared(extractor.extract(chosen, progress, views=views))
-            clean = SimilarityProfile.learn(
-                seen[out.sum() :], model.score_samples(scaled[sample], rule="similarity")
+            profile = learn_profile(
+                extractor,
+                model,
+                scaler,
+                calibrating=[file for file, is_out in zip(files, out, strict=True) if is_out],
+                learned=learned,
+                views=draw_views(level, randbits(64) if secret is None else secret),
+                seed=seed,
+                progress=progress,
             )
-            profile = GuardProfile(views, clean, seen[: out.sum()])
         training = Training(
             data=str(data),
             learned=len(learned),
@@ -141,7 +142,7 @@ class Guard:
         }
         records = [NetworkRecord.of(backbone) for backbone in extractor.backbones]
         guard = cls(records, scaler, model, shown, training, profile, extractor)
-        guard._bench(None, None)  # a guard without a threshold would be of no use
+        guard.threshold()  # a guard that has none would be of no use
         return guard
 
     @property
@@ -353,6 +354,10 @@ class Guard:
     def rule(self) -> str:
         """The rule that decides unless another is asked for."""
         return "profile" if self.profile else self.model.rule
+
+    def threshold(self, rule: str | None = None, *, alpha: float | None = None) -> float:
+        """Return the score below which a rule flags, at its start."""
+        return self._bench(rule, alpha).threshold.offset
 
     def _bench(self, rule: str | None, alpha: float | None) -> Bench:
         rule = rule or self.rule

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.preprocessing import MinMaxScaler
+from torch import Generator, Tensor
 
 from simdnn.core.equations import FloatArray
 from simdnn.core.estimator import SimDNN
 from simdnn.core.profile import SimilarityProfile, compare_views
 from simdnn.errors import InputError
-from simdnn.features.extract import Batch, Extraction
+from simdnn.features.benign import CHANGES, apply
+from simdnn.features.extract import Batch, Extraction, Extractor, Progress
+from simdnn.features.images import read_image
 from simdnn.features.views import View
 
 LEVELS = {"light": 1, "standard": 2, "full": 4}
@@ -32,36 +38,49 @@ class GuardProfile:
     views : harmless changes, drawn for this guard alone; whoever knows them can tune an attack to them
     clean : what clean images' profiles look like
     calibration : (n, 4) what the views say of each calibration image, in their order
+    hardening : (m, 4) the same for calibration images that were changed harmlessly; m may be 0
+    hardening_samples : (m, d) their features
     """
 
     views: tuple[View, ...]
     clean: SimilarityProfile
     calibration: FloatArray
+    hardening: FloatArray
+    hardening_samples: NDArray[np.float32]
 
     def score(self, batch: Batch, similarities: FloatArray) -> FloatArray:
         """Score the images of a batch; ``similarities`` (N, M) to all prototypes."""
         return self.clean.score(compared(batch), similarities.max(axis=1))
 
     def calibration_scores(self, model: SimDNN) -> FloatArray:
-        """Score the calibration images by the prototypes as they are now: (n,)."""
-        return self.clean.score(self.calibration, model.calibration_scores("similarity"))
+        """Score the calibration images by the prototypes as they are now: (n + m,)."""
+        scores = self.clean.score(self.calibration, model.calibration_scores("similarity"))
+        if not len(self.hardening):
+            return scores
+        changed = model.score_samples(self.hardening_samples, rule="similarity")
+        return np.append(scores, self.clean.score(self.hardening, changed))
 
     def pack(self) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
         """Return the views, and arrays, for the guard file."""
-        line = np.stack([self.clean.slope, self.clean.intercept, self.clean.deviation])
+        clean = self.clean
         return [view.as_dict() for view in self.views], {
-            "profile": line,
+            "profile_scale": clean.scale,
+            "profile_lines": np.stack([clean.slope, clean.intercept, clean.deviation]),
             "profile_calibration": self.calibration,
+            "profile_hardening": self.hardening,
+            "profile_hardening_samples": self.hardening_samples,
         }
 
     @classmethod
     def unpack(cls, views: list[dict[str, Any]], tensors: Mapping[str, NDArray[Any]]) -> Self:
         """Undo :meth:`pack`."""
-        slope, intercept, deviation = tensors["profile"]
+        slope, intercept, deviation = tensors["profile_lines"]
         return cls(
             tuple(View.from_dict(view) for view in views),
-            SimilarityProfile(slope, intercept, deviation),
+            SimilarityProfile(tensors["profile_scale"], slope, intercept, deviation),
             tensors["profile_calibration"],
+            tensors["profile_hardening"],
+            tensors["profile_hardening_samples"],
         )
 
 
@@ -75,8 +94,8 @@ def compared(images: Batch | Extraction) -> FloatArray:
 def draw_views(level: str, secret: int) -> tuple[View, ...]:
     """Draw the views of one guard.
 
-    They come in pairs, moved by odd numbers of pixels to opposite sides, so that the image lies between them: an odd
-    shift breaks the alignment with a network's strides, on which attacks rely.
+    They come in pairs, moved by few pixels to roughly opposite sides, so that a clean image's features lie between
+    those of its views. The choice is among some dozens: it stops an attack tuned to another guard, not a search.
 
     Parameters
     ----------
@@ -91,16 +110,56 @@ def draw_views(level: str, secret: int) -> tuple[View, ...]:
     if level not in LEVELS:
         raise InputError(f"no level {level!r}; the levels are {', '.join(LEVELS)}")
     draw = np.random.default_rng(secret)
+    right, down = (int(sign) for sign in draw.choice([-1, 1], 2))
     views: list[View] = []
-    while len(views) < LEVELS[level]:
-        right, down = (int(draw.choice([-1, 1])) for _ in range(2))
-        pair = (
-            View(right=right * _odd(draw), down=down * _odd(draw)),
-            View(right=-right * _odd(draw), down=-down * _odd(draw)),
-        )
-        views.extend(pair)
+    for diagonal in ((right, down), (right, -down)):
+        further, lower = (int(pixels) for pixels in draw.integers(1, 4, 2))
+        views.append(View(right=diagonal[0], down=diagonal[1]))
+        views.append(View(right=-diagonal[0] * further, down=-diagonal[1] * lower))
     return tuple(views[: LEVELS[level]])
 
 
-def _odd(draw: np.random.Generator) -> int:
-    return int(draw.choice([1, 3]))
+def learn_profile(
+    extractor: Extractor,
+    model: SimDNN,
+    scaler: MinMaxScaler,
+    *,
+    calibrating: Sequence[Path],
+    learned: Sequence[Path],
+    views: tuple[View, ...],
+    seed: int,
+    progress: Progress | None,
+) -> GuardProfile:
+    """Learn what the profiles of clean images look like.
+
+    Parameters
+    ----------
+    extractor, model, scaler : those of the guard; the model is fitted and calibrated
+    calibrating, learned : files of the calibration images, and of the images that the model learned, in its order
+    views : of the guard
+    seed : of the choice among the learned images, and of the harmless changes
+    progress : called with (done, total)
+    """
+    # Not the exemplars: an image that is a prototype itself has no distance to it.
+    ordinary = np.setdiff1d(np.arange(len(learned)), [p.exemplar for p in model.prototypes_])
+    sample = np.random.default_rng(seed).permutation(ordinary)[:LEARNED]
+    files = [*calibrating, *(learned[i] for i in sample)]
+    found = extractor.extract(files, progress, views=views)
+    seen, n = compared(found), len(calibrating)
+    features = scaler.transform(found.features)
+    clean = SimilarityProfile.learn(seen[n:], model.score_samples(features[n:], rule="similarity"))
+    changed = extractor.extract(_changed(extractor, calibrating, seed), views=views)
+    return GuardProfile(
+        views,
+        clean,
+        calibration=seen[:n],
+        hardening=compared(changed),
+        hardening_samples=scaler.transform(changed.features),
+    )
+
+
+def _changed(extractor: Extractor, files: Sequence[Path], seed: int) -> list[Tensor]:
+    """Read every second image and change it harmlessly, each kind of change in turn."""
+    draw, kinds = Generator().manual_seed(seed), cycle(CHANGES)
+    preprocess = extractor.backbones[0].spec.preprocess
+    return [apply(next(kinds), preprocess(read_image(file)), draw) for file in files[::2]]

@@ -1,0 +1,78 @@
+"""Changes that images meet on their way without anybody's ill will; a detector of attacks leaves them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Generator, Tensor
+from torchvision.transforms.v2 import functional
+
+Change = Callable[[Tensor, Generator], Tensor]
+
+
+def noise(eps: float) -> Change:
+    """Add uniform noise of at most ``eps`` to every value."""
+
+    def change(image: Tensor, draw: Generator) -> Tensor:
+        return image + eps * (2 * torch.rand(image.shape, generator=draw) - 1)
+
+    return change
+
+
+def resized(image: Tensor, draw: Generator) -> Tensor:
+    """Make an image smaller by a tenth, and as large again."""
+    del draw
+    height, width = image.shape[-2:]
+    smaller = functional.resize(image, [height * 9 // 10, width * 9 // 10], antialias=True)
+    return Tensor(functional.resize(smaller, [height, width], antialias=True))
+
+
+def cropped(image: Tensor, draw: Generator) -> Tensor:
+    """Cut a twentieth off each edge, and enlarge the rest."""
+    del draw
+    height, width = image.shape[-2:]
+    rest = functional.center_crop(image, [height * 9 // 10, width * 9 // 10])
+    return Tensor(functional.resize(rest, [height, width], antialias=True))
+
+
+def recompressed(image: Tensor, draw: Generator) -> Tensor:
+    """Write an image as a JPEG of quality 75, and read it."""
+    del draw
+    pixels = (image * 255).round().byte()
+    return Tensor(functional.jpeg(pixels, 75).float() / 255)
+
+
+def brightened(image: Tensor, draw: Generator) -> Tensor:
+    """Make an image brighter by 15 per cent."""
+    del draw
+    return image * 1.15
+
+
+def contrasted(image: Tensor, draw: Generator) -> Tensor:
+    """Raise the contrast by 15 per cent."""
+    del draw
+    return Tensor(functional.adjust_contrast(image, 1.15))
+
+
+def blurred(image: Tensor, draw: Generator) -> Tensor:
+    """Blur an image slightly, by a Gaussian of half a pixel."""
+    del draw
+    return Tensor(functional.gaussian_blur(image, [3, 3], [0.5, 0.5]))
+
+
+CHANGES: Mapping[str, Change] = {
+    "noise 0.01": noise(0.01),
+    "noise 0.02": noise(0.02),
+    "resized": resized,
+    "cropped": cropped,
+    "JPEG 75": recompressed,
+    "brighter": brightened,
+    "contrast": contrasted,
+    "blurred": blurred,
+}
+
+
+def apply(name: str, image: Tensor, draw: Generator) -> Tensor:
+    """Return a (3, H, W) image in [0, 1] changed, and rounded to 8 bits as an image file would be."""
+    return (CHANGES[name](image, draw).clamp(0, 1) * 255).round() / 255
