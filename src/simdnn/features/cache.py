@@ -68,7 +68,7 @@ class FeatureCache:
 
     def put(self, rows: Mapping[str, Row]) -> None:
         """Keep several rows; a key that is there already is replaced."""
-        values = [(key, safetensors.numpy.save(row)) for key, row in rows.items()]
+        values = [(key, _packed(row)) for key, row in rows.items()]
         with self._told(), self._lock, self._db:
             self._db.executemany("INSERT OR REPLACE INTO row VALUES (?, ?)", values)
 
@@ -103,3 +103,8 @@ class FeatureCache:
                 f"expected a feature cache in {self.path}, got a damaged or foreign file ({error}); delete it, it "
                 "will be made anew"
             ) from error
+
+
+def _packed(row: Row) -> bytes:
+    # safetensors writes the memory behind an array, whatever its strides
+    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in row.items()})

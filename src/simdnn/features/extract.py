@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -160,7 +160,7 @@ class Extractor:
 
     def stream(
         self, images: Sequence[Image] | Tensor, *, views: Sequence[View] = (), pixels: bool = False
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """Yield the results batch by batch, in the images' order.
 
         Threads read and decode up to two batches ahead; they end with the iterator. Images that cannot be read are
@@ -302,7 +302,12 @@ class Extractor:
             }
             for backbone in self.backbones
         ]
-        text = json.dumps([parts, str(self.autocast), [view.as_dict() for view in views]], sort_keys=True)
+        settings = {
+            "networks": parts,
+            "autocast": str(self.autocast),
+            "views": [view.as_dict() for view in views],
+        }
+        text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -25,7 +25,7 @@ _features: ContextVar[dict[str, Tensor] | None] = ContextVar("_features", defaul
 
 
 def watch(network: nn.Module, layers: Iterable[str]) -> None:
-    """Hook layers, given by the names of modules or as `PENULTIMATE`, so that `watching` sees what they give.
+    """Put hooks on layers, given by the names of modules or as `PENULTIMATE`, so that `watching` sees what they give.
 
     Raises
     ------
