@@ -7,6 +7,7 @@ import sys
 import typer
 
 from simdnn.cli import audit, check, demo, explain, fit, info, prototypes
+from simdnn.cli.text import shown
 from simdnn.errors import SimDNNError
 
 app = typer.Typer(
@@ -30,11 +31,5 @@ def main() -> None:
     try:
         app()
     except SimDNNError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(error)}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        sys.stderr.close()
-        sys.exit(0)

@@ -11,19 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
 from simdnn.cli.options import AsJson
+from simdnn.cli.text import print_table, shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
     from simdnn.audit.store import AuditRecord, AuditStore
 
 app = typer.Typer(help="List, show, label and export what was flagged.", no_args_is_help=True)
-
-WIDE = 10_000
-"""Columns where the reader is no screen: one line a record."""
 
 RecordId = Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
 
@@ -72,13 +69,12 @@ def list_records(
             f"{record.time:%Y-%m-%d %H:%M:%S}",
             record.verdict,
             "" if record.score is None else f"{record.score:.4g}",
-            record.classifier_label or "",
-            record.label or "",
+            shown(record.classifier_label or ""),
+            shown(record.label or ""),
             record.human_label or "",
-            record.path,
+            shown(record.path),
         )
-    width = None if sys.stdout.isatty() else WIDE
-    Console(markup=False, emoji=False, width=width).print(table)  # a path may look like markup or an emoji
+    print_table(table)
 
 
 @app.command()

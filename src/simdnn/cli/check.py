@@ -13,6 +13,7 @@ import typer
 
 from simdnn.cli.options import Alpha, AsJson, GuardFile, Rule, Trust, Weights, load_guard
 from simdnn.cli.progress import progress_bar
+from simdnn.cli.text import shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def check(
 
 def _line(verdict: Verdict) -> str:
     if verdict.verdict == "error":
-        return f"error   {verdict.path}: {verdict.error}"
+        return shown(f"error   {verdict.path}: {verdict.error}")
     p_value = "" if verdict.p_value is None else f", p = {verdict.p_value:.3g}"
     if verdict.verdict == "attack":
         colour, said = (
@@ -73,9 +74,8 @@ def _line(verdict: Verdict) -> str:
         )
     else:
         colour, said = typer.colors.GREEN, f"{verdict.label}, as {verdict.prototype}"
-    return (
-        typer.style(f"{verdict.verdict:<8}", fg=colour)
-        + f"{verdict.path}: {said} (score {verdict.score:.4g}, threshold {verdict.threshold:.4g}{p_value})"
+    return typer.style(f"{verdict.verdict:<8}", fg=colour) + shown(
+        f"{verdict.path}: {said} (score {verdict.score:.4g}, threshold {verdict.threshold:.4g}{p_value})"
     )
 
 

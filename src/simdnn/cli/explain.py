@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from simdnn.cli.options import Alpha, AsJson, GuardFile, Rule, Trust, Weights, load_guard
+from simdnn.cli.text import shown
 
 
 def explain(
@@ -34,5 +35,7 @@ def explain(
         f"{verdict.verdict}: score {verdict.score:.4g}, threshold {verdict.threshold:.4g}, rule {verdict.rule}"
     )
     for neighbour in verdict.evidence:
-        typer.echo(f"  {neighbour.similarity:.4f} {neighbour.prototype} (shown by {neighbour.exemplar})")
-    typer.echo(f"wrote {output}")
+        typer.echo(
+            shown(f"  {neighbour.similarity:.4f} {neighbour.prototype} (shown by {neighbour.exemplar})")
+        )
+    typer.echo(shown(f"wrote {output}"))

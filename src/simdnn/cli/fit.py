@@ -9,6 +9,7 @@ import typer
 
 from simdnn.cli.options import three_numbers
 from simdnn.cli.progress import progress_bar
+from simdnn.cli.text import shown
 from simdnn.errors import InputError
 
 DEFAULT_BACKBONE = "vgg16"
@@ -24,27 +25,29 @@ def fit(
         list[str] | None,
         typer.Option(
             help="Network: a torchvision name, or package.module:factory. Several give their features together; "
-            "the first is the protected classifier. [default: vgg16, as in the paper]"
+            "the first is the protected classifier.",
+            show_default="vgg16, as in the paper",
         ),
     ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
-            help="Its weights, .safetensors or .pth; once per network. [default: torchvision's own]"
+            help="Its weights, .safetensors or .pth; once per network.", show_default="torchvision's own"
         ),
     ] = None,
     layers: Annotated[
         list[str] | None,
         typer.Option(
-            help="Its layers, separated by commas; once per network. [default: what its last layer sees]"
+            help="Its layers, separated by commas; once per network.", show_default="what its last layer sees"
         ),
     ] = None,
     mean: Annotated[
-        str | None, typer.Option(help="Normalisation, as 0.5,0.5,0.5. [default: what the weights say]")
+        str | None,
+        typer.Option(help="Normalisation, as 0.5,0.5,0.5.", show_default="what torchvision's weights take"),
     ] = None,
     std: Annotated[str | None, typer.Option(help="Normalisation, as 0.5,0.5,0.5.")] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the images the network takes. [default: its own]")
+        int | None, typer.Option(help="Side of the images the network takes.", show_default="its own")
     ] = None,
     rule: Annotated[
         str,
@@ -67,13 +70,13 @@ def fit(
     ] = 0.05,
     batch_size: Annotated[int, typer.Option(help="Images that go through the network together.")] = 32,
     workers: Annotated[
-        int | None, typer.Option(help="Threads that read images. [default: one per core]")
+        int | None, typer.Option(help="Threads that read images.", show_default="one per core")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, mps. [default: a GPU if there is one]")
+        str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="a GPU if there is one")
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="File that keeps features. [default: the user's cache folder]")
+        Path | None, typer.Option(help="File that keeps features.", show_default="in the user's cache folder")
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features on disk.")] = False,
 ) -> None:
@@ -85,6 +88,8 @@ def fit(
 
     if not output.absolute().parent.is_dir():
         raise InputError(f"there is no folder {output.absolute().parent} to write {output.name} into")
+    if output.is_dir():
+        raise InputError(f"expected a file to write the guard to, got the folder {output}; add a name")
     names = backbone or [DEFAULT_BACKBONE]
     backbones = [
         load_backbone(
@@ -120,8 +125,8 @@ def fit(
         f"{learned.learned} images; {learned.calibrated} more calibrate the threshold"
     )
     for path in learned.unreadable:
-        typer.echo(f"skipped, not readable: {path}", err=True)
-    typer.echo(f"wrote {output}")
+        typer.echo(shown(f"skipped, not readable: {path}"), err=True)
+    typer.echo(shown(f"wrote {output}"))
 
 
 def _of(values: list[str] | None, i: int, names: list[str], option: str) -> str | None:

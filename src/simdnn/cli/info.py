@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simdnn.cli.options import AsJson, GuardFile, load_guard
-from simdnn.errors import InputError
+from simdnn.cli.text import shown
 
 if TYPE_CHECKING:
     from simdnn.guard.detector import Guard
@@ -21,23 +21,13 @@ def info(guard: GuardFile, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    for name, value in facts.items():
-        if name == "networks":
-            for network in value:
-                typer.echo(
-                    f"network      {network['spec']['name']}, layers {network['spec']['layers'] or 'penultimate'}"
-                )
-                typer.echo(f"weights      {network['spec']['weights'] or 'torchvision'}")
-                typer.echo(f"             SHA-256 {network['weights_hash']}")
-                typer.echo(f"preprocess   {network['spec']['preprocess']}")
-        else:
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            typer.echo(f"{name:<12} {shown}")
+    for name, value in _lines(facts):
+        typer.echo(shown(f"{name:<12} {value}"))
 
 
 def _facts(guard: Guard) -> dict[str, Any]:
     model, training = guard.model, asdict(guard.training)
-    facts: dict[str, Any] = {
+    return {
         "model_id": guard.model_id,
         "networks": [
             {"spec": record.spec.as_dict(), "weights_hash": record.weights_hash} for record in guard.networks
@@ -46,11 +36,38 @@ def _facts(guard: Guard) -> dict[str, Any]:
         "prototypes": len(model.prototypes_),
         "rule": guard.rule,
         "alpha": model.alpha,
+        "threshold": guard.threshold(),
         "m": model.m,
         "sigma": model.sigma,
-    }
-    try:
-        facts["threshold"] = guard.threshold()
-    except InputError as error:  # too few calibration images for its own alpha: say so instead of a number
-        facts["threshold"] = str(error)
-    return facts | training | {"unreadable": list(training["unreadable"])}
+    } | training
+
+
+def _lines(facts: dict[str, Any]) -> list[tuple[str, object]]:
+    """Put the facts as a person reads them."""
+    lines: list[tuple[str, object]] = [("model id", facts["model_id"])]
+    for network in facts["networks"]:
+        spec, preprocess = network["spec"], network["spec"]["preprocess"]
+        height, width = preprocess["size"]
+        resized = (
+            "whole image" if preprocess["resize"] is None else f"resized to {preprocess['resize']}, centre"
+        )
+        lines += [
+            ("network", spec["name"]),
+            ("layers", ", ".join(spec["layers"]) or "penultimate"),
+            ("weights", spec["weights"] or "torchvision's, or as they come"),
+            ("", f"SHA-256 {network['weights_hash']}"),
+            ("images", f"{resized} {width} x {height}, {preprocess['interpolation']}"),
+            ("", f"mean {preprocess['mean']}, std {preprocess['std']}"),
+        ]
+    threshold = f"alpha {facts['alpha']}" if facts["rule"] != "published" else f"m {facts['m']}"
+    return [
+        *lines,
+        ("classes", f"{len(facts['classes'])}: {', '.join(facts['classes'])}"),
+        ("prototypes", f"{facts['prototypes']}, sigma {facts['sigma']}"),
+        ("rule", f"{facts['rule']}, {threshold}, threshold {facts['threshold']:.4g}"),
+        ("fitted on", f"{facts['data']}, {facts['created']}, seed {facts['seed']}"),
+        (
+            "",
+            f"{facts['learned']} learned, {facts['calibrated']} calibrate, {len(facts['unreadable'])} not readable",
+        ),
+    ]

@@ -23,7 +23,7 @@ class _Rate(TextColumn):
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr with rate and remaining time; yields the callback (done, total) that moves it."""
+    """Show a bar with rate and remaining time where stderr is a screen; yields the callback (done, total)."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -31,7 +31,8 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
         _Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=None)
 
         def moved(done: int, total: int) -> None:

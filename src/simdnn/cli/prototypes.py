@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from simdnn.cli.options import AsJson, GuardFile, Trust, Weights, load_guard
+from simdnn.cli.text import print_table, shown
+from simdnn.errors import InputError
 
 if TYPE_CHECKING:
     from simdnn.core.prototypes import Prototype
@@ -25,13 +27,19 @@ PrototypeId = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows 
 @dataclass
 class _Target:
     path: Path
-    guard: Guard
+    weights: list[str] | None
+    trust: list[str] | None
+
+    @cached_property
+    def guard(self) -> Guard:
+        """The guard, read when a command needs it: none does to show its help."""
+        return load_guard(self.path, self.weights, self.trust)
 
 
 @app.callback()
 def target(context: typer.Context, guard: GuardFile, weights: Weights = None, trust: Trust = None) -> None:
     """List, show, add, remove and relabel the prototypes of a guard."""
-    context.obj = _Target(guard, load_guard(guard, weights, trust))
+    context.obj = _Target(guard, weights, trust)
 
 
 @app.command("list")
@@ -47,10 +55,11 @@ def list_prototypes(
         for row in rows:
             typer.echo(json.dumps(row))
         return
-    table = Table("prototype", "support", "sigma", "exemplar", box=None)
+    right = [Column(name, justify="right") for name in ("support", "sigma")]
+    table = Table(Column("prototype", overflow="fold"), *right, Column("exemplar", overflow="fold"), box=None)
     for row in rows:
-        table.add_row(row["id"], str(row["support"]), f"{row['sigma']:.4g}", row["exemplar"])
-    Console().print(table)
+        table.add_row(shown(row["id"]), str(row["support"]), f"{row['sigma']:.4g}", shown(row["exemplar"]))
+    print_table(table)
 
 
 @app.command()
@@ -68,10 +77,13 @@ def show(
         typer.echo(json.dumps(row))
     else:
         for name, value in row.items():
-            typer.echo(f"{name:<9} {value}")
+            typer.echo(shown(f"{name:<9} {value}"))
     if output is not None:
-        guard.exemplar(found.exemplar).picture.save(output)
-        typer.echo(f"wrote {output}", err=as_json)
+        try:
+            guard.exemplar(found.exemplar).picture.save(output)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot write a picture to {output}: {error}") from error
+        typer.echo(shown(f"wrote {output}"), err=as_json)
 
 
 @app.command()
@@ -115,4 +127,4 @@ def _plain(guard: Guard, prototype: Prototype) -> dict[str, Any]:
 
 def _save(target: _Target, done: str) -> None:
     target.guard.save(target.path)
-    typer.echo(f"{done}; {target.path} now has {len(target.guard.model.prototypes_)} prototypes")
+    typer.echo(shown(f"{done}; {target.path} now has {len(target.guard.model.prototypes_)} prototypes"))

@@ -13,10 +13,19 @@ from simdnn.errors import InputError
 from simdnn.guard.explain import Explanation
 
 CLEAN, ATTACK, INK = "#2b7a4b", "#b3261e", "#333333"
+SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def draw_explanation(explanation: Explanation, path: Path) -> None:
-    """Draw the image, its nearest prototypes, and its score among those of clean images."""
+    """Draw the image, its nearest prototypes, and its score among those of clean images.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written, or its suffix is none of `SUFFIXES`.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"expected a file that ends in {', '.join(SUFFIXES)}; got {path.name}")
     figure = Figure(figsize=(10, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
     columns = 1 + len(explanation.exemplars)
@@ -26,13 +35,17 @@ def draw_explanation(explanation: Explanation, path: Path) -> None:
     for column, (neighbour, exemplar) in enumerate(shown, start=1):
         axes = figure.add_subplot(grid[0, column])
         axes.imshow(exemplar.picture)
-        axes.set_title(f"{neighbour.prototype}\nsimilarity {neighbour.similarity:.3f}", fontsize=9, color=INK)
+        title = f"{neighbour.prototype}\nsimilarity {neighbour.similarity:.3f}"
+        axes.set_title(title, fontsize=9, color=INK, parse_math=False)
         axes.set_axis_off()
-    _draw_scores(figure.add_subplot(grid[1, :]), explanation)
+    beside = -1 if explanation.shortfalls else columns
+    _draw_scores(figure.add_subplot(grid[1, :beside]), explanation)
+    if explanation.shortfalls:
+        _draw_shortfalls(figure.add_subplot(grid[1, -1]), explanation)
     try:
         figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot draw to {path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot draw to {path}: {error.strerror}") from error
 
 
 def _draw_image(axes: Axes, explanation: Explanation) -> None:
@@ -40,9 +53,8 @@ def _draw_image(axes: Axes, explanation: Explanation) -> None:
     colour = ATTACK if verdict.verdict == "attack" else CLEAN
     heading = "possible attack" if verdict.verdict == "attack" else f"clean: {verdict.label}"
     axes.imshow(explanation.image)
-    axes.set_title(
-        f"{heading}\nclassifier: {verdict.classifier_label}", fontsize=9, color=colour, weight="bold"
-    )
+    title = f"{heading}\nclassifier: {verdict.classifier_label}"
+    axes.set_title(title, fontsize=9, color=colour, weight="bold", parse_math=False)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -64,4 +76,15 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
     )
     axes.set_ylabel("images", color=INK)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+
+
+def _draw_shortfalls(axes: Axes, explanation: Explanation) -> None:
+    """Draw where the image disagreed with its views and the prototypes, against the range of clean images."""
+    names, values = zip(*explanation.shortfalls.items(), strict=True)
+    axes.axvspan(-2, 2, color="#dfe7ea", label="95 % of clean images")
+    axes.barh(names, values, color=[ATTACK if value > 2 else CLEAN for value in values])
+    axes.invert_yaxis()
+    axes.set_xlabel("shortfall of similarity,\nin deviations of clean images", color=INK, fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=7, loc="lower right")
