@@ -128,10 +128,10 @@ class SimilarityProfile:
     def score(self, views: FloatArray, similarity: ArrayLike) -> FloatArray:
         """Score N images: (N,), at most 0; high is clean.
 
-        Squared shortfalls, weighted and summed; surpluses do not count.
+        Minus the length of the weighted shortfalls, in standard deviations of clean images; surpluses do not count.
         """
         short = np.maximum(self.shortfalls(views, similarity), 0.0)
-        return np.asarray(-(short**2) @ np.array(WEIGHTS), dtype=np.float64)
+        return np.asarray(-np.sqrt(short**2 @ np.array(WEIGHTS)), dtype=np.float64)
 
 
 def _columns(views: FloatArray, similarity: ArrayLike, scale: FloatArray) -> tuple[FloatArray, FloatArray]:

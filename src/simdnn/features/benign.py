@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from io import BytesIO
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional
 
@@ -39,8 +42,10 @@ def cropped(image: Tensor, draw: Generator) -> Tensor:
 def recompressed(image: Tensor, draw: Generator) -> Tensor:
     """Write an image as a JPEG of quality 75, and read it."""
     del draw
-    pixels = (image * 255).round().byte()
-    return Tensor(functional.jpeg(pixels, 75).float() / 255)
+    encoded = BytesIO()
+    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(encoded, "JPEG", quality=75)
+    return torch.from_numpy(np.array(Image.open(encoded))).permute(2, 0, 1).float() / 255
 
 
 def brightened(image: Tensor, draw: Generator) -> Tensor:

@@ -10,11 +10,12 @@ from sklearn.preprocessing import MinMaxScaler
 
 from simdnn.core.equations import FloatArray
 from simdnn.core.estimator import SimDNN
+from simdnn.core.profile import SOURCES
 from simdnn.core.rules import score
 from simdnn.core.thresholds import ConformalThreshold, Threshold
 from simdnn.features.extract import Batch
 from simdnn.features.views import View
-from simdnn.guard.profile import GuardProfile
+from simdnn.guard.profile import GuardProfile, compared
 from simdnn.guard.verdict import Neighbour, Verdict
 
 EVIDENCE = 3
@@ -71,6 +72,14 @@ class Bench:
             verdicts |= self._verdicts(sound, names)
         for position in sorted(verdicts):
             yield verdicts[position]
+
+    def shortfalls(self, batch: Batch) -> dict[str, float]:
+        """Return what the profile of the first image of a batch lacks, by source; nothing under another rule."""
+        if not self.profile:
+            return {}
+        similarities = self.model.similarities(self.scaler.transform(batch.features))
+        short = self.profile.clean.shortfalls(compared(batch), similarities.max(axis=1))
+        return dict(zip(SOURCES, short[0].tolist(), strict=True))
 
     def _verdicts(self, batch: Batch, names: Sequence[str]) -> dict[int, Verdict]:
         similarities = self.model.similarities(self.scaler.transform(batch.features))

@@ -211,7 +211,7 @@ class Guard:
         return list(self._judge(list(images), names, self._bench(rule, alpha)))
 
     def explain(
-        self, image: Path | Tensor, *, rule: str | None = None, alpha: float | None = None
+        self, image: Path | str | Tensor, *, rule: str | None = None, alpha: float | None = None
     ) -> Explanation:
         """Judge one image, a file or (3, H, W) in [0, 1], and show what the verdict rests on.
 
@@ -232,13 +232,14 @@ class Guard:
             image=batch.pixels[0].permute(1, 2, 0).numpy(),
             exemplars=tuple(self.exemplar(row) for row in rows),
             calibration_scores=np.sort(bench.calibration_scores),
+            shortfalls=bench.shortfalls(batch),
         )
 
     def exemplar(self, index: int) -> Exemplar:
         """Return the training image of that index as it is shown."""
         return self.exemplars.get(index, Exemplar("none"))
 
-    def add_prototype(self, label: str, image: Path) -> str:
+    def add_prototype(self, label: str, image: Path | str) -> str:
         """Make an image, by hand, a prototype of a class, known or new; return its id.
 
         Raises
@@ -249,11 +250,11 @@ class Guard:
         extraction = self.extractor.extract([image])
         if extraction.errors:
             raise ImageReadError(f"{image}: {extraction.errors[0]}")
-        check_readable([image], [label], extraction, 0.0)
+        check_readable([Path(image)], [label], extraction, 0.0)
         index = max(self.exemplars, default=-1) + 1
         (features,) = self.scaler.transform(extraction.features)
         added = self.model.prototypes_.add(label, features, exemplar=index)
-        self.exemplars[index] = exemplar(image, image.name)
+        self.exemplars[index] = exemplar(Path(image), Path(image).name)
         return added
 
     def save(self, path: Path | str) -> None:

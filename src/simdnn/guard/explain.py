@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,15 @@ class Explanation:
     image : (H, W, 3) the pixels that the network saw, in [0, 1]
     exemplars : the training image behind each prototype of the evidence, in the same order
     calibration_scores : (n,) the rule's scores of clean images, sorted
+    shortfalls : how much less similar than clean images this one is, in their standard deviations, for each of
+        :data:`simdnn.core.profile.SOURCES`; empty unless the rule is ``"profile"``
     """
 
     verdict: Verdict
     image: NDArray[np.float32]
     exemplars: tuple[Exemplar, ...]
     calibration_scores: FloatArray
+    shortfalls: Mapping[str, float]
 
     def plot(self, path: Path | str) -> None:
         """Draw the explanation into a file; the suffix (.png, .svg, .pdf) says what kind."""
