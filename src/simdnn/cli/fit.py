@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -102,9 +103,11 @@ def fit(
         )
         for i, name in enumerate(names)
     ]
-    kept = None if no_cache else FeatureCache(cache or default_cache())
-    extractor = Extractor(backbones, batch_size=batch_size, workers=workers, device=device, cache=kept)
-    with progress_bar("learning") as progress:
+    with (
+        nullcontext() if no_cache else FeatureCache(cache or default_cache()) as kept,
+        progress_bar("learning") as progress,
+    ):
+        extractor = Extractor(backbones, batch_size=batch_size, workers=workers, device=device, cache=kept)
         guard = Guard.fit(
             data,
             extractor,

@@ -72,18 +72,19 @@ def show(
     """Show one prototype, and write the training image that stands for it."""
     guard: Guard = context.obj.guard
     found = guard.model.prototypes_[prototype]
-    row = _plain(guard, found)
-    if as_json:
-        typer.echo(json.dumps(row))
-    else:
-        for name, value in row.items():
-            typer.echo(shown(f"{name:<9} {value}"))
     if output is not None:
         try:
             guard.exemplar(found.exemplar).picture.save(output)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot write a picture to {output}: {error}") from error
-        typer.echo(shown(f"wrote {output}"), err=as_json)
+    row = _plain(guard, found)
+    if as_json:
+        typer.echo(json.dumps(row))
+        return
+    for name, value in row.items():
+        typer.echo(shown(f"{name:<9} {value}"))
+    if output is not None:
+        typer.echo(shown(f"wrote {output}"))
 
 
 @app.command()

@@ -297,7 +297,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
             raise InputError(f"sigma is 'shared', 'class' or 'prototype'; got {self.sigma!r}")
         if not 0 < self.alpha < 1:
             raise InputError(f"alpha is a false-alarm rate, expected between 0 and 1; got {self.alpha}")
-        if not self.m >= 0:
+        if not 0 <= self.m <= LARGEST:
             raise InputError(f"m is a number of deviations, expected 0 or more; got {self.m}")
         if np.asarray(self.random_state).dtype.kind not in "iu" or self.random_state < 0:
             raise InputError(

@@ -141,7 +141,7 @@ class Extractor:
             raise InputError("expected at least one backbone, got none")
         if batch_size < 1 or (workers is not None and workers < 1):
             raise InputError(f"expected batch_size and workers of at least 1, got {batch_size} and {workers}")
-        self.device = _default_device() if device is None else torch.device(device)
+        self.device = _default_device() if device is None else _checked_device(device)
         if autocast is not None and (
             autocast not in (torch.float16, torch.bfloat16) or self.device.type != "cuda"
         ):
@@ -325,6 +325,15 @@ def _checked(pixels: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _stacked(rows: list[NDArray[np.float32]], shape: tuple[int, int]) -> NDArray[np.float32]:
     return np.stack(rows) if rows else np.empty((0, *shape), np.float32)
+
+
+def _checked_device(name: torch.device | str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # PyTorch built without it, or a machine without it
+        raise InputError(f"expected a device that is here, such as cpu or cuda, got {str(name)!r}") from error
+    return device
 
 
 def _default_device() -> torch.device:

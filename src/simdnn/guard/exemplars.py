@@ -64,7 +64,7 @@ def pack(exemplars: Mapping[int, Exemplar]) -> tuple[dict[str, str], dict[str, N
 def unpack(names: Mapping[str, str], blob: NDArray[np.uint8], ends: Sequence[int]) -> dict[int, Exemplar]:
     """Undo :func:`pack`; ValueError if the parts do not fit together."""
     raw, edges = blob.tobytes(), [0, *ends]
-    if blob.dtype != np.uint8 or edges != sorted(edges) or edges[-1] != len(raw):
+    if blob.dtype != np.uint8 or edges != sorted(edges) or blob.shape != (edges[-1],):
         raise ValueError("the thumbnails do not follow one another")
     if not all(
         index.isdecimal() and len(index) < 16 and isinstance(name, str) for index, name in names.items()

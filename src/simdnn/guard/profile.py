@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,15 +16,28 @@ from torch import Generator, Tensor
 
 from simdnn.core.equations import FloatArray
 from simdnn.core.estimator import SimDNN
-from simdnn.core.profile import SimilarityProfile, compare_views
+from simdnn.core.profile import SOURCES, SimilarityProfile, compare_views
 from simdnn.errors import InputError
 from simdnn.features.benign import CHANGES, apply
 from simdnn.features.extract import Batch, Extraction, Extractor, Progress
 from simdnn.features.images import read_image
 from simdnn.features.views import View
+from simdnn.guard.state import check_array
 
 LEVELS = {"light": 1, "standard": 2, "full": 4}
 """Views at each level; an image costs one pass of the network more for each."""
+
+SHAPES = {
+    "profile_scale": "p",
+    "profile_lines": "ss",
+    "profile_calibration": "kv",
+    "profile_hardening": "hv",
+    "profile_hardening_samples": "hn",
+}
+"""Sides of each array in the guard file: p = 2, s sources, k and h images, v = 4, n features."""
+
+LARGEST = 1e12
+"""No logarithm, slope or scaled feature comes near it."""
 
 LEARNED = 1000
 """Images, at most, from which clean profiles are learned."""
@@ -73,10 +87,19 @@ class GuardProfile:
 
     @classmethod
     def unpack(cls, views: list[dict[str, Any]], tensors: Mapping[str, NDArray[Any]]) -> Self:
-        """Undo :meth:`pack`."""
+        """Undo :meth:`pack`; ValueError if the parts do not fit together."""
+        samples = tensors["calibration_samples"]
+        sides = {"p": 2, "s": len(SOURCES), "v": 4, "k": len(samples), "n": samples.shape[1]}
+        for name, letters in SHAPES.items():
+            check_array(name, tensors, letters, sides, "f", (-LARGEST, LARGEST))
         slope, intercept, deviation = tensors["profile_lines"]
+        drawn = tuple(View.from_dict(view) for view in views)
+        if len(drawn) > max(LEVELS.values()) or not all(_is_sound(view) for view in drawn):
+            raise ValueError("the views are none that a guard draws")
+        if not (deviation > 1 / LARGEST).all():
+            raise ValueError("the profile has no deviation")
         return cls(
-            tuple(View.from_dict(view) for view in views),
+            drawn,
             SimilarityProfile(tensors["profile_scale"], slope, intercept, deviation),
             tensors["profile_calibration"],
             tensors["profile_hardening"],
@@ -163,3 +186,12 @@ def _changed(extractor: Extractor, files: Sequence[Path], seed: int) -> list[Ten
     draw, kinds = Generator().manual_seed(seed), cycle(CHANGES)
     preprocess = extractor.backbones[0].spec.preprocess
     return [apply(next(kinds), preprocess(read_image(file)), draw) for file in files[::2]]
+
+
+def _is_sound(view: View) -> bool:
+    return (
+        type(view.mirror) is bool
+        and type(view.right) is type(view.down) is int
+        and type(view.angle) in (int, float)
+        and isfinite(view.angle)
+    )

@@ -106,7 +106,9 @@ def unpack_scaler(tensors: Mapping[str, NDArray[Any]]) -> MinMaxScaler:
 def _check(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
     sides: dict[str, int] = {"C": len(header["classes"]), "k": len(header["calibration_labels"])}
     for name, letters in SHAPES.items():
-        _check_array(name, tensors[name], letters, sides)
+        lowest = -LARGEST if name in SIGNED else -1 if name == "exemplars" else 0
+        kind, highest = ("i", MOST) if name in WHOLE else ("f", LARGEST)
+        check_array(name, tensors, letters, sides, kind, (lowest, highest))
     labels = [*header["classes"], *header["calibration_labels"]]
     if not all(isinstance(label, str) for label in labels) or len(set(header["classes"])) != sides["C"]:
         raise ValueError("the classes are not different texts")
@@ -120,14 +122,35 @@ def _check(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> No
         raise ValueError("two prototypes have the same number, or one that is yet to be given")
 
 
-def _check_array(name: str, array: NDArray[Any], letters: str, sides: dict[str, int]) -> None:
-    """Hold an array's type, shape and range against what belongs there; learn the sides not yet known."""
-    if array.dtype.kind != ("i" if name in WHOLE else "f") or array.ndim != len(letters):
+def check_array(
+    name: str,
+    tensors: Mapping[str, NDArray[Any]],
+    letters: str,
+    sides: dict[str, int],
+    kind: str,
+    limits: tuple[float, float],
+) -> None:
+    """Hold an array's type, shape and range against what belongs there.
+
+    Parameters
+    ----------
+    name, tensors : where it is
+    letters : one for each side, as in `SHAPES`
+    sides : lengths by letter; those not yet known are learned
+    kind : ``"i"`` for whole numbers, ``"f"`` for others
+    limits : the lowest and the highest number that may be there
+
+    Raises
+    ------
+    ValueError
+        If it does not belong there.
+    """
+    array = tensors[name]
+    if array.dtype.kind != kind or array.ndim != len(letters):
         raise ValueError(f"{name} is {array.dtype} with {array.ndim} dimensions")
     for letter, side in zip(letters, array.shape, strict=True):
         if sides.setdefault(letter, side) != side:
             raise ValueError(f"{name} has the shape {array.shape}, expected {sides[letter]} for {letter}")
-    lowest = -LARGEST if name in SIGNED else -1 if name == "exemplars" else 0
-    values, highest = array.astype(np.float64), MOST if name in WHOLE else LARGEST
+    values, (lowest, highest) = array.astype(np.float64), limits
     if not ((values >= lowest) & (values <= highest)).all():  # NaN fails too
         raise ValueError(f"{name} holds a number that is missing, or out of range")
