@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+Simdnn = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +19,41 @@ def data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs the photographs and weights that SIMDNN_DATA points to")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with scikit-learn's digits as pictures, a small network's weights, and its guard.
+
+    ``network``, ``train`` and ``test`` are the parts of the digits, with 599 each; ``weights.safetensors`` is for
+    ``simdnn.lab.digits:digits_network``; ``guard.simdnn`` is fitted on ``train``. Tests leave all of it as it is.
+    """
+    from tests.guard.networks import digits_backbone
+
+    from simdnn.features.extract import Extractor
+    from simdnn.guard.detector import Guard
+    from simdnn.lab.digits import train_network, write_digits
+
+    folder = tmp_path_factory.mktemp("digits")
+    write_digits(folder)
+    train_network(folder / "network", folder / "weights.safetensors", epochs=4)
+    Guard.fit(folder / "train", Extractor([digits_backbone(folder)])).save(folder / "guard.simdnn")
+    return folder
+
+
+@pytest.fixture
+def simdnn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Simdnn:
+    """Run the command line; returns exit status, standard output and standard error."""
+    from simdnn.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["simdnn", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        code = stopped.value.code
+        assert isinstance(code, int)
+        return code, out, err
+
+    return run

@@ -6,9 +6,8 @@ import os
 import pwd
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from simdnn.cli import main
 from simdnn.guard.verdict import Neighbour, Verdict
-
-Simdnn = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -96,20 +92,3 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(tmp_path / "audit.db")
     url: str = request.getfixturevalue("postgresql")
     return url
-
-
-@pytest.fixture
-def simdnn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Simdnn:
-    """Run the command line; returns exit status, standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["simdnn", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        code = stopped.value.code
-        assert isinstance(code, int)
-        return code, out, err
-
-    return run

@@ -1,0 +1,379 @@
+"""fit, check, explain, prototypes and info, as a user runs them one after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+from tests.conftest import Simdnn
+
+from simdnn.audit.store import AuditStore
+from simdnn.guard import modelfile
+from simdnn.guard.detector import Guard
+
+FIELDS = {
+    "path",
+    "verdict",
+    "label",
+    "classifier_label",
+    "score",
+    "p_value",
+    "threshold",
+    "prototype",
+    "rule",
+    "evidence",
+    "error",
+}
+
+
+@pytest.fixture
+def guard(digits: Path, tmp_path: Path) -> Path:
+    """A copy, to be edited."""
+    return Path(shutil.copy(digits / "guard.simdnn", tmp_path / "guard.simdnn"))
+
+
+@pytest.fixture
+def clean(digits: Path) -> Path:
+    """A digit that the guard does not flag."""
+    verdicts = Guard.load(digits / "guard.simdnn").check(digits / "test" / "6")
+    return Path(next(v.path for v in verdicts if v.verdict == "clean"))
+
+
+@pytest.fixture
+def negative(clean: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "negative [red].png"
+    ImageOps.invert(Image.open(clean).convert("L")).save(path)
+    return path
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"")
+    return path
+
+
+def lines(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def fit(simdnn: Simdnn, digits: Path, *options: object) -> tuple[int, str, str]:
+    network = (
+        "--backbone",
+        "simdnn.lab.digits:digits_network",
+        "--size",
+        32,
+        "--mean",
+        "0,0,0",
+        "--std",
+        "1,1,1",
+    )
+    return simdnn("fit", *network, *options)
+
+
+def test_fit(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(digits / "train", data)
+    (data / "4" / "zz.png").write_bytes(b"")
+    code, out, err = fit(
+        simdnn,
+        digits,
+        *("--weights", digits / "weights.safetensors", "--cache", tmp_path / "cache.sqlite"),
+        *(data, "-o", tmp_path / "g.simdnn"),
+    )
+    made, usual = Guard.load(tmp_path / "g.simdnn"), Guard.load(digits / "guard.simdnn")
+    n = len(usual.model.prototypes_)
+    assert (code, err) == (0, f"skipped, not readable: {data}/4/zz.png\n")
+    assert out.splitlines() == [
+        f"learned {n} prototypes of 10 classes from 480 images; 119 more calibrate the threshold",
+        f"wrote {tmp_path}/g.simdnn",
+    ]
+    assert made.threshold() == usual.threshold()
+    assert list(made.model.prototypes_) == list(usual.model.prototypes_)
+    assert (tmp_path / "cache.sqlite").stat().st_size > 599 * 96 * 4
+
+
+def test_fit_of_several_networks_with_layers(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    for digit in "01":
+        shutil.copytree(digits / "train" / digit, few / digit)
+    weights = ("--weights", digits / "weights.safetensors") * 2
+    second = ("--backbone", "simdnn.lab.digits:digits_network")
+    layers = ("--layers", "features.2,penultimate", "--layers", "features.8")
+    options = ("--alpha", 0.1, "--rule", "published", "--shuffle", "--seed", 5, "--no-cache")
+    output = tmp_path / "g.simdnn"
+    code, _, err = fit(simdnn, digits, *second, *weights, *layers, *options, few, "-o", output)
+    assert (code, err) == (0, "")
+    guard = Guard.load(output)
+    assert [record.spec.layers for record in guard.networks] == [
+        ("features.2", "penultimate"),
+        ("features.8",),
+    ]
+    assert guard.model.n_features_in_ == 16 + 96 + 64
+    assert (guard.rule, guard.model.alpha, guard.training.seed) == ("published", 0.1, 5)
+    assert simdnn("check", output, min((few / "0").iterdir()), *weights)[0] == 0
+
+
+def test_fit_stops_at_too_many_unreadable_files(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "few" / "0").mkdir(parents=True)
+    for name in "ab":
+        (tmp_path / "few" / "0" / f"{name}.png").write_bytes(b"")
+    output = tmp_path / "g.simdnn"
+    code, out, err = fit(simdnn, digits, "--no-cache", tmp_path / "few", "-o", output)
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "error: 2 of 2 files cannot be read, more than the 5% allowed; remove them or allow more."
+    )
+    assert not output.exists()
+
+
+def test_check(simdnn: Simdnn, guard: Path, clean: Path, negative: Path) -> None:
+    code, out, err = simdnn("check", guard, clean, negative)
+    first, second, last = out.splitlines()
+    assert (code, err) == (0, "")
+    good, bad = Guard.load(guard).check([clean, negative])
+    assert first == (
+        f"clean   {clean}: {good.label}, as {good.prototype} "
+        f"(score {good.score:.4g}, threshold {good.threshold:.4g}, p = {good.p_value:.3g})"
+    )
+    assert second == (
+        f"attack  {negative}: looks like {bad.label}, classifier says {bad.classifier_label} "
+        f"(score {bad.score:.4g}, threshold {bad.threshold:.4g}, p = {bad.p_value:.3g})"
+    )
+    assert last == "1 clean, 1 possible attacks, 0 not readable"
+
+
+def test_check_as_json(simdnn: Simdnn, guard: Path, clean: Path, negative: Path, broken: Path) -> None:
+    code, out, err = simdnn("check", guard, broken, negative, clean, "--json")
+    assert (code, err) == (1, "")
+    rows = lines(out)
+    assert rows == [
+        json.loads(json.dumps(v.as_dict())) for v in Guard.load(guard).check([broken, negative, clean])
+    ]
+    assert all(set(row) == FIELDS for row in rows)
+    assert [row["verdict"] for row in rows] == ["error", "attack", "clean"]
+    assert rows[0]["error"] == "the file is empty"
+    assert (rows[0]["score"], rows[0]["label"]) == (None, None)
+    assert rows[1]["score"] < rows[1]["threshold"] == rows[2]["threshold"] <= rows[2]["score"]
+    assert rows[1]["p_value"] <= 0.05 < rows[2]["p_value"]
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "status"),
+    [
+        (["clean"], [], 0),
+        (["clean", "negative"], [], 0),
+        (["clean", "broken"], [], 1),
+        (["broken"], ["--fail-on-attack"], 1),
+        (["clean"], ["--fail-on-attack"], 0),
+        (["clean", "negative"], ["--fail-on-attack"], 3),
+        (["broken", "negative"], ["--fail-on-attack", "--json"], 3),
+        (["broken", "negative"], ["--json"], 1),
+    ],
+)
+def test_exit_status(
+    simdnn: Simdnn,
+    guard: Path,
+    request: pytest.FixtureRequest,
+    images: list[str],
+    options: list[str],
+    status: int,
+) -> None:
+    assert simdnn("check", guard, *map(request.getfixturevalue, images), *options)[0] == status
+
+
+def test_check_by_another_rule_or_rate(simdnn: Simdnn, guard: Path, digits: Path) -> None:
+    folder = digits / "test" / "8"
+    (row, *_) = lines(simdnn("check", guard, folder, "--json", "--rule", "published")[1])
+    assert (row["rule"], row["p_value"]) == ("published", None)
+    usual, lax = (
+        lines(simdnn("check", guard, folder, "--json", "--alpha", alpha)[1]) for alpha in (0.05, 0.5)
+    )
+    assert [row["p_value"] for row in usual] == [row["p_value"] for row in lax]
+    assert [row["verdict"] == "attack" for row in lax] == [row["p_value"] <= 0.5 for row in lax]
+    out = simdnn("check", guard, folder, "--rule", "published")[1]
+    assert "p = " not in out
+
+
+def test_check_records_what_it_flags(
+    simdnn: Simdnn, guard: Path, clean: Path, negative: Path, broken: Path, tmp_path: Path
+) -> None:
+    audit, images = tmp_path / "audit.db", tmp_path / "kept"
+    code, _, err = simdnn("check", guard, clean, negative, broken, "--audit", audit, "--audit-images", images)
+    assert (code, err) == (1, "")
+    with AuditStore.open(audit, images=images) as store:
+        (record,) = store.records()
+        assert store.image(record) == negative.read_bytes()
+    assert (record.path, record.verdict) == (str(negative), "attack")
+    assert record.model_id == Guard.load(guard).model_id
+    assert str(negative) in simdnn("audit", audit, "list")[1]
+
+
+def test_names_that_would_write_to_the_screen(
+    simdnn: Simdnn, guard: Path, clean: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in (b"caf\xe9.png", b"two\nlines.png", b"\x1b[2J.png", b"[bold]x.png"):
+        shutil.copy(clean, folder / os.fsdecode(name))
+    code, out, err = simdnn("check", guard, folder)
+    assert (code, err) == (0, "")
+    names = [line.split("/odd/")[1].split(":")[0] for line in out.splitlines()[:-1]]
+    assert names == ["\\x1b[2J.png", "[bold]x.png", "caf\\udce9.png", "two\\nlines.png"]
+    assert "\x1b" not in out
+    rows = lines(simdnn("check", guard, folder, "--json")[1])
+    assert [Path(row["path"]).exists() for row in rows] == [True] * 4
+
+
+def test_explain(simdnn: Simdnn, guard: Path, negative: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "why.png"
+    code, out, err = simdnn("explain", guard, negative, "-o", picture)
+    assert (code, err) == (0, "")
+    explanation = Guard.load(guard).explain(negative)
+    verdict = explanation.verdict
+    assert out.splitlines() == [
+        f"attack: score {verdict.score:.4g}, threshold {verdict.threshold:.4g}, rule similarity",
+        *(f"  {n.similarity:.4f} {n.prototype} (shown by {n.exemplar})" for n in verdict.evidence),
+        f"wrote {picture}",
+    ]
+    with Image.open(picture) as drawn:
+        assert drawn.size == (1200, 624)
+    code, out, _ = simdnn("explain", guard, negative, "-o", tmp_path / "why.svg", "--json", "--alpha", 0.5)
+    assert (code, lines(out)[0]["path"]) == (0, str(negative))
+    assert lines(out)[0]["threshold"] > (verdict.threshold or 0)
+
+
+def test_explain_what_cannot_be_read(simdnn: Simdnn, guard: Path, broken: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "why.png"
+    assert simdnn("explain", guard, broken, "-o", picture) == (2, "", f"error: {broken}: the file is empty\n")
+    assert not picture.exists()
+
+
+def test_info(simdnn: Simdnn, guard: Path, digits: Path) -> None:
+    loaded = Guard.load(guard)
+    code, out, err = simdnn("info", guard, "--json")
+    (facts,) = lines(out)
+    assert (code, err) == (0, "")
+    assert facts["model_id"] == loaded.model_id
+    assert facts["classes"] == list("0123456789")
+    assert facts["networks"][0]["spec"] == loaded.networks[0].spec.as_dict()
+    assert facts["networks"][0]["weights_hash"] == loaded.networks[0].weights_hash
+    assert (facts["learned"], facts["calibrated"], facts["unreadable"]) == (480, 119, [])
+    assert facts["threshold"] == loaded.threshold()
+
+    code, out, err = simdnn("info", guard)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        f"model id     {loaded.model_id}",
+        "network      simdnn.lab.digits:digits_network",
+        "layers       penultimate",
+        f"weights      {digits}/weights.safetensors",
+        f"             SHA-256 {loaded.networks[0].weights_hash}",
+        "images       whole image 32 x 32, bilinear",
+        "             mean [0.0, 0.0, 0.0], std [1.0, 1.0, 1.0]",
+        "classes      10: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        f"prototypes   {len(loaded.model.prototypes_)}, sigma shared",
+        f"rule         similarity, alpha 0.05, threshold {loaded.threshold():.4g}",
+        f"fitted on    {digits}/train, {loaded.training.created}, seed 0",
+        "             480 learned, 119 calibrate, 0 not readable",
+    ]
+
+
+def test_looking_needs_no_weights(simdnn: Simdnn, guard: Path, clean: Path, digits: Path) -> None:
+    header, tensors = modelfile.read(guard)
+    header["networks"][0]["spec"]["weights"] = "/gone.safetensors"
+    modelfile.write(guard, header, tensors)
+    assert simdnn("info", guard)[0] == 0
+    assert simdnn("prototypes", guard, "list")[0] == 0
+    assert simdnn("prototypes", guard, "remove", "0/0")[0] == 0
+    code, _, err = simdnn("check", guard, clean)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "expected in /gone.safetensors, which is no file; say where they are now: --weights FILE" in err
+    assert simdnn("check", guard, clean, "--weights", digits / "weights.safetensors")[0] == 0
+
+
+def test_a_strangers_network_needs_trust(
+    simdnn: Simdnn, guard: Path, clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stranger_net.py").write_text("from simdnn.lab.digits import digits_network as made\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    header, tensors = modelfile.read(guard)
+    header["networks"][0]["spec"]["name"] = "stranger_net:made"
+    modelfile.write(guard, header, tensors)
+    code, out, err = simdnn("check", guard, clean)
+    assert (code, out) == (2, "")
+    assert "whose code would run; if you trust it, say so: --trust stranger_net:made" in err
+    assert simdnn("check", guard, clean, "--trust", "stranger_net:made")[0] == 0
+
+
+def test_prototypes_list_and_show(simdnn: Simdnn, guard: Path, tmp_path: Path) -> None:
+    loaded = Guard.load(guard)
+    code, out, err = simdnn("prototypes", guard, "list")
+    rows = [line.split() for line in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert rows[0] == ["prototype", "support", "sigma", "exemplar"]
+    assert rows[1:] == [
+        [p.id, str(p.support), f"{p.sigma:.4g}", loaded.exemplar(p.exemplar).name]
+        for p in loaded.model.prototypes_
+    ]
+    some = lines(simdnn("prototypes", guard, "list", "--label", "3", "--json")[1])
+    assert [row["id"] for row in some] == [p.id for p in loaded.model.prototypes_ if p.label == "3"]
+
+    first = loaded.model.prototypes_["3/0"]
+    name = loaded.exemplar(first.exemplar).name
+    picture = tmp_path / "exemplar.png"
+    code, out, _ = simdnn("prototypes", guard, "show", "3/0", "-o", picture)
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["id", "3/0"],
+        ["label", "3"],
+        ["support", str(first.support)],
+        ["sigma", str(first.sigma)],
+        ["exemplar", name],
+        ["wrote", str(picture)],
+    ]
+    with Image.open(picture) as shown:
+        assert shown.size == (96, 96)
+    assert lines(simdnn("prototypes", guard, "show", "3/0", "--json")[1])[0]["exemplar"] == name
+
+
+def test_a_table_keeps_names_that_look_like_markup(simdnn: Simdnn, guard: Path) -> None:
+    label = "[red]:dog: " + "long" * 60
+    assert simdnn("prototypes", guard, "relabel", "3/0", label)[0] == 0
+    out = simdnn("prototypes", guard, "list", "--label", label)[1]
+    assert f"{label}/0 " in out
+    assert len(out.splitlines()) == 2
+
+
+def test_prototypes_are_edited(simdnn: Simdnn, guard: Path, clean: Path) -> None:
+    n = len(Guard.load(guard).model.prototypes_)
+    assert simdnn("prototypes", guard, "add", clean, "--label", "mine") == (
+        0,
+        f"added mine/0; {guard} now has {n + 1} prototypes\n",
+        "",
+    )
+    (row,) = lines(simdnn("check", guard, clean, "--json")[1])
+    assert (row["label"], row["prototype"]) == ("mine", "mine/0")
+    assert np.isclose(row["score"], 1.0)
+    assert simdnn("prototypes", guard, "relabel", "mine/0", "yours")[1] == (
+        f"mine/0 is now yours/0; {guard} now has {n + 1} prototypes\n"
+    )
+    assert (
+        simdnn("prototypes", guard, "remove", "yours/0")[1]
+        == f"removed yours/0; {guard} now has {n} prototypes\n"
+    )
+    (row,) = lines(simdnn("check", guard, clean, "--json")[1])
+    assert row["label"] != "yours"
+
+
+def test_a_prototype_of_what_cannot_be_read(simdnn: Simdnn, guard: Path, broken: Path) -> None:
+    before = guard.read_bytes()
+    code, out, err = simdnn("prototypes", guard, "add", broken, "--label", "mine")
+    assert (code, out, err) == (2, "", f"error: {broken}: the file is empty\n")
+    assert guard.read_bytes() == before

@@ -1,0 +1,21 @@
+"""Small networks that the tests guard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simdnn.features.backbones import Backbone, load_backbone
+from simdnn.lab.digits import IN_UNITS, SIDE, DigitsNet
+
+NAME = "simdnn.lab.digits:digits_network"
+
+
+def digits_backbone(digits: Path, layers: tuple[str, ...] = ()) -> Backbone:
+    """Make the network of the fixture ``digits``."""
+    weights = digits / "weights.safetensors"
+    return load_backbone(NAME, weights, layers, size=SIDE, mean=IN_UNITS.mean, std=IN_UNITS.std)
+
+
+def handed_over(network: DigitsNet, name: str = "mine") -> Backbone:
+    """Make a backbone of a network at hand."""
+    return load_backbone(name, network=network, size=SIDE, mean=IN_UNITS.mean, std=IN_UNITS.std)

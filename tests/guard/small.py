@@ -1,0 +1,63 @@
+"""A guard of a few hundred bytes of numbers, made without a network, and files like it that lie."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sklearn.preprocessing import MinMaxScaler
+
+from simdnn.core.estimator import SimDNN
+from simdnn.core.profile import SimilarityProfile
+from simdnn.features.backbones import BackboneSpec
+from simdnn.features.preprocess import Preprocess
+from simdnn.features.views import View
+from simdnn.guard import modelfile
+from simdnn.guard.detector import Guard
+from simdnn.guard.exemplars import exemplar
+from simdnn.guard.networks import NetworkRecord
+from simdnn.guard.profile import GuardProfile
+from simdnn.guard.training import Training
+
+Content = tuple[dict[str, Any], dict[str, np.ndarray[Any, np.dtype[Any]]]]
+
+
+def small_guard() -> Guard:
+    """Two classes of three features; nine images calibrate, and the rule is the profile."""
+    rng = np.random.default_rng(0)
+    features = rng.random((20, 3), dtype=np.float32) + np.repeat([[0], [2]], 10, axis=0).astype(np.float32)
+    labels = np.repeat(["cat", "dog"], 10)
+    scaler = MinMaxScaler().fit(features)
+    model = SimDNN(alpha=0.2, calibration=0.0).fit(scaler.transform(features), labels)
+    model.calibrate(scaler.transform(features[::2][:9]), labels[::2][:9])
+    spec = BackboneSpec("mine", None, (), Preprocess(size=(8, 8), resize=None))
+    picture = Image.new("RGB", (2, 2), "red")
+    shown = {p.exemplar: exemplar(picture, f"{p.exemplar}.png") for p in model.prototypes_}
+    training = Training("photos", 20, 9, ("bad.png",), 0, "2026-01-01T00:00:00+00:00")
+    clean = SimilarityProfile.learn(rng.random((20, 4)), rng.random(20))
+    hardening = scaler.transform(features[:5])
+    profile = GuardProfile((View(right=1),), clean, rng.random((9, 4)), rng.random((5, 4)), hardening)
+    return Guard([NetworkRecord(spec, "ab" * 32, ("x", "y"))], scaler, model, shown, training, profile)
+
+
+def content(folder: Path) -> Content:
+    """Header and tensors of the small guard's file, to be changed."""
+    small_guard().save(folder / "small.simdnn")
+    header, tensors = modelfile.read(folder / "small.simdnn")
+    return copy.deepcopy(header), {name: array.copy() for name, array in tensors.items()}
+
+
+def use(guard: Guard) -> None:
+    """Do with a guard all that needs no network."""
+    assert len(guard.model_id) == 16
+    assert np.isfinite([guard.threshold(rule) for rule in (guard.rule, "similarity", "published")]).all()
+    detection = guard.model.detect(np.zeros((1, guard.model.n_features_in_)))
+    assert np.isfinite(detection.scores).all()
+    assert detection.labels[0] in guard.classes
+    for prototype in guard.model.prototypes_:
+        assert guard.model.prototypes_[prototype.id] == prototype
+        assert isinstance(guard.exemplar(prototype.exemplar).name, str)
+    guard.model.prototypes_.add("new", np.zeros(guard.model.n_features_in_))
