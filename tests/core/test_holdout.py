@@ -50,3 +50,14 @@ def test_none_is_held_out_at_zero_or_of_a_single_sample() -> None:
 def test_other_shares_are_refused(fraction: float) -> None:
     with pytest.raises(InputError, match=rf"calibration is 0 or in \(0, 0\.5\]; got {fraction}"):
         held_out("a", 0, 10, fraction, 0)
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.22, 0.3, 0.4, 0.45, 0.5])
+def test_the_share_is_the_one_asked_for(fraction: float) -> None:
+    assert held_out("a", 0, 1000, fraction, 0).sum() == pytest.approx(1000 * fraction, abs=1)
+
+
+@pytest.mark.parametrize("fraction", [0.3, 0.45])
+def test_any_share_does_not_depend_on_batches(fraction: float) -> None:
+    parts = [held_out("dog", a, b - a, fraction, 0) for a, b in pairwise([0, 1, 2, 7, 30, 31, 93])]
+    assert_array_equal(np.concatenate(parts), held_out("dog", 0, 93, fraction, 0))

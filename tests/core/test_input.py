@@ -171,12 +171,25 @@ def test_a_class_of_identical_samples_is_one_prototype() -> None:
 def test_nothing_but_identical_samples(sigma: SigmaKind) -> None:
     fitted = SimDNN(sigma=sigma, alpha=0.2, calibration=0.5).fit(np.ones((20, 2)), [1] * 20)
     found = fitted.detect([[1.0, 1.0], [1.0, 1.1]])
-    assert (found.scores.tolist(), found.attack.tolist(), found.labels.tolist()) == (
-        [1, 0],
-        [False, True],
-        [1, 1],
-    )
+    other = 1 / 1.01 if sigma == "shared" else 0  # without any variance the shared sigma is 1
+    assert found.scores.tolist() == pytest.approx([1, other])
+    assert (found.attack.tolist(), found.labels.tolist()) == ([False, True], [1, 1])
     assert_array_equal(fitted.predict_proba([[5.0, 5.0]]), [[1.0]])
+
+
+def test_single_samples_label_what_is_near_them() -> None:
+    fitted = SimDNN(calibration=0).fit([[0.0], [10.0]], ["a", "b"])
+    assert fitted.predict([[1.0], [9.0], [11.0]]).tolist() == ["a", "b", "b"]
+    assert fitted.prototypes_.variances.tolist() == [25, 25]
+
+
+def test_too_few_calibration_samples_for_the_published_rule() -> None:
+    fitted = SimDNN(rule="published", calibration=0).fit(SAMPLES, LABELS).calibrate(SAMPLES[:9])
+    with pytest.raises(
+        InputError, match=r"9 calibration samples are too few .* with 9 or fewer none can lie m = 3"
+    ):
+        fitted.detect(SAMPLES)
+    assert not fitted.calibrate(SAMPLES[:10]).detect(SAMPLES[:1]).attack[0]
 
 
 def test_duplicates_join_and_found_nothing() -> None:

@@ -219,7 +219,7 @@ def test_a_class_of_one_sample_takes_the_shared_sigma() -> None:
     for kind in ("class", "prototype"):
         prototypes = learned(kind)
         prototypes.add("owl", np.ones(5))
-        assert prototypes.variances[-1] == pytest.approx(shared)
+        assert prototypes.variances[prototypes.labels == "owl"] == pytest.approx(shared)
 
 
 def test_similarity_is_eq_10() -> None:

@@ -253,6 +253,12 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         rule = rule or self.rule
         scores = self.calibration_scores(rule)
         if rule == "published":
+            if len(scores) <= self.m**2:
+                raise InputError(
+                    f"{len(scores)} calibration samples are too few for the published rule: each score is part of the "
+                    f"mean it is held against, so that with {self.m**2:g} or fewer none can lie m = {self.m:g} "
+                    "deviations below; give more"
+                )
             return RecursiveThreshold(self.m).start(scores)
         return ConformalThreshold(scores, self.alpha if alpha is None else alpha)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from zlib import crc32
 
 import numpy as np
@@ -13,8 +14,8 @@ from simdnn.errors import InputError
 def held_out(label: str, start: int, count: int, fraction: float, seed: int) -> NDArray[np.bool_]:
     """Mark the samples ``start ... start + count - 1`` of a class that calibrate instead of teaching.
 
-    In every ``round(1 / fraction)`` consecutive samples of a class one is drawn, so that the choice is stratified,
-    does not look at the samples, and does not depend on how they arrive in batches. The first sample of a class is
+    In every ``1 / fraction`` consecutive samples of a class one is drawn, so that the choice is stratified, does not
+    look at the samples, and does not depend on how they arrive in batches. The first sample of a class is
     always learned.
 
     Parameters
@@ -36,11 +37,10 @@ def held_out(label: str, start: int, count: int, fraction: float, seed: int) -> 
         return np.zeros(count, dtype=bool)
     if not 0 < fraction <= 0.5:
         raise InputError(f"the share to hold out for calibration is 0 or in (0, 0.5]; got {fraction}")
-    size = round(1 / fraction)
-    groups = range(start // size, (start + count + size - 1) // size)
     key = crc32(label.encode())
-    drawn = [
-        group * size + int(np.random.default_rng([seed, key, group]).integers(1 if group == 0 else 0, size))
-        for group in groups
-    ]
+    drawn = []
+    for group in range(int(start * fraction), int((start + count) * fraction) + 1):
+        first, end = ceil(group / fraction - 1e-9), ceil((group + 1) / fraction - 1e-9)
+        draw = np.random.default_rng([seed, key, group])
+        drawn.append(int(draw.integers(max(first, 1), end)))
     return np.isin(np.arange(start, start + count), drawn)

@@ -78,6 +78,7 @@ class PrototypeSet:
         """Return the class of that label, a new one where there is none yet."""
         if label not in self.classes:
             self.classes[label] = ClassModel.empty(self.n_features)
+            self.classes = dict(sorted(self.classes.items()))  # in whatever order classes arrive
         return self.classes[label]
 
     def add(self, label: str, vector: ArrayLike, exemplar: int = -1) -> str:
@@ -162,8 +163,10 @@ class PrototypeSet:
         return similarity(x, self.vectors, self.variances)
 
     def _shared_variance(self) -> float:
+        """Pooled variance within classes; where no class has any, the variance of the prototypes, or else 1."""
         count = sum(model.moments.count for model in self.classes.values())
-        return sum(model.moments.scatter for model in self.classes.values()) / max(count, 1)
+        pooled = sum(model.moments.scatter for model in self.classes.values()) / max(count, 1)
+        return pooled or float(self.vectors.var(axis=0).sum()) or 1.0
 
     def _of(self, label: str) -> Iterator[Prototype]:
         return (prototype for prototype in self if prototype.label == label)

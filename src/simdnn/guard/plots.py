@@ -66,7 +66,7 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
     if verdict.score is None or verdict.threshold is None:
         raise InputError(f"{verdict.path} has no score to draw: {verdict.error}")
     bins = np.linspace(min(scores[0], verdict.score), max(scores[-1], verdict.score), 60)
-    axes.hist(scores, bins=list(bins), color="#9db4c0", label=f"{len(scores)} clean calibration images")
+    axes.hist(scores, bins=list(bins), color="#9db4c0", label=f"{len(scores)} calibration images")
     axes.axvline(verdict.threshold, color=INK, linestyle="--", label=f"threshold {verdict.threshold:.4g}")
     p_value = "" if verdict.p_value is None else f", p = {verdict.p_value:.3g}"
     colour = ATTACK if verdict.verdict == "attack" else CLEAN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import cycle
 from math import isfinite
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.preprocessing import MinMaxScaler
-from torch import Generator, Tensor
+from torch import Generator
 
 from simdnn.core.equations import FloatArray
 from simdnn.core.estimator import SimDNN
@@ -167,11 +169,16 @@ def learn_profile(
     ordinary = np.setdiff1d(np.arange(len(learned)), [p.exemplar for p in model.prototypes_])
     sample = np.random.default_rng(seed).permutation(ordinary)[:LEARNED]
     files = [*calibrating, *(learned[i] for i in sample)]
-    found = extractor.extract(files, progress, views=views)
+    if not calibrating or not len(sample):
+        raise InputError(
+            f"the rule 'profile' needs images to calibrate on and images besides the prototypes; got "
+            f"{len(calibrating)} and {len(sample)}; give more images, or another rule"
+        )
+    found = _sound(extractor.extract(files, progress, views=views))
     seen, n = compared(found), len(calibrating)
     features = scaler.transform(found.features)
     clean = SimilarityProfile.learn(seen[n:], model.score_samples(features[n:], rule="similarity"))
-    changed = extractor.extract(_changed(extractor, calibrating, seed), views=views)
+    changed = _sound(extractor.extract(_changed(extractor, calibrating, seed), views=views))
     return GuardProfile(
         views,
         clean,
@@ -181,11 +188,24 @@ def learn_profile(
     )
 
 
-def _changed(extractor: Extractor, files: Sequence[Path], seed: int) -> list[Tensor]:
-    """Read every second image and change it harmlessly, each kind of change in turn."""
+def _sound(found: Extraction) -> Extraction:
+    """Return what was extracted; InputError if an image that was read before cannot be read any more."""
+    for reason in found.errors.values():
+        raise InputError(f"an image changed while the guard was fitted: {reason}; fit again")
+    return found
+
+
+def _changed(extractor: Extractor, files: Sequence[Path], seed: int) -> list[bytes]:
+    """Read every second image and change it harmlessly, each kind of change in turn; as files would hold them."""
     draw, kinds = Generator().manual_seed(seed), cycle(CHANGES)
     preprocess = extractor.backbones[0].spec.preprocess
-    return [apply(next(kinds), preprocess(read_image(file)), draw) for file in files[::2]]
+    changed = []
+    for file in files[::2][:LEARNED]:
+        pixels = apply(next(kinds), preprocess(read_image(file)), draw)
+        encoded = BytesIO()
+        Image.fromarray((pixels * 255).byte().permute(1, 2, 0).numpy()).save(encoded, "PNG")
+        changed.append(encoded.getvalue())
+    return changed
 
 
 def _is_sound(view: View) -> bool:
