@@ -97,5 +97,14 @@ def _recorder(audit: str | None, images: Path | None, guard: Guard) -> Iterator[
     model_id = guard.model_id
     with AuditStore.open(audit, images=images) as store:
         yield lambda verdict: store.record(
-            verdict, model_id=model_id, image=Path(verdict.path).read_bytes() if images else None
+            verdict, model_id=model_id, image=_bytes(verdict) if images else None
         )
+
+
+def _bytes(verdict: Verdict) -> bytes | None:
+    """Read the image that was judged once more; None, said on stderr, if it has gone meanwhile."""
+    try:
+        return Path(verdict.path).read_bytes()
+    except OSError as error:
+        typer.echo(f"recorded without its image, {shown(verdict.path)}: {error.strerror}", err=True)
+        return None

@@ -20,7 +20,7 @@ def demo(
         Path,
         typer.Option("-o", "--output", help="Folder for everything it makes; an earlier demo is replaced."),
     ] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every draw.")] = 0,
 ) -> None:
     """Train a small network on scanned digits, guard it, attack it, and report what was detected."""
     try:

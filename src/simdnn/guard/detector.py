@@ -103,6 +103,7 @@ class Guard:
         own = "similarity" if rule == "profile" else rule
         model = SimDNN(rule=own, alpha=alpha, calibration=calibration, random_state=seed, **parameters)
         model.check_parameters()  # before the hours that extraction may take
+        views = draw_views(level, randbits(64) if secret is None else secret)
         paths, labels = labelled_images(Path(data))
         found = extractor.extract(paths, progress)
         check_readable(paths, labels, found, max_unreadable)
@@ -125,7 +126,7 @@ class Guard:
                 scaler,
                 calibrating=[file for file, is_out in zip(files, out, strict=True) if is_out],
                 learned=learned,
-                views=draw_views(level, randbits(64) if secret is None else secret),
+                views=views,
                 seed=seed,
                 progress=progress,
             )
@@ -226,6 +227,8 @@ class Guard:
             raise ImageReadError(f"{image}: {batch.errors[0]}")
         name = "image" if isinstance(image, Tensor) else str(image)
         (verdict,) = bench(batch, [name])
+        if verdict.verdict == "error":
+            raise ImageReadError(f"{name}: {verdict.error}")
         rows = [self.model.prototypes_[neighbour.prototype].exemplar for neighbour in verdict.evidence]
         return Explanation(
             verdict=verdict,

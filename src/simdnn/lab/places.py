@@ -66,7 +66,12 @@ class Places:
             raise InputError(
                 f"expected an empty or new folder for the demo, got {self.folder}; choose another with -o"
             )
-        if mark.is_file():
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        mark.touch()
+        try:
+            if mark.is_file():
+                shutil.rmtree(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        except OSError as error:
+            raise InputError(
+                f"cannot write into {self.folder}: {error.strerror}; choose another with -o"
+            ) from error
