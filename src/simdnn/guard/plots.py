@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simdnn.errors import InputError
 from simdnn.guard.explain import Explanation
@@ -26,7 +27,7 @@ def draw_explanation(explanation: Explanation, path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"expected a file that ends in {', '.join(SUFFIXES)}; got {path.name}")
-    figure = Figure(figsize=(10, 5.2), layout="constrained")
+    figure = Figure(figsize=(10, 5.4), layout=ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.08))
     FigureCanvasAgg(figure)
     columns = 1 + len(explanation.exemplars)
     grid = figure.add_gridspec(2, columns, height_ratios=[3, 2])
