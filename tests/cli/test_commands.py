@@ -243,7 +243,7 @@ def test_explain(simdnn: Simdnn, guard: Path, negative: Path, tmp_path: Path) ->
         f"wrote {picture}",
     ]
     with Image.open(picture) as drawn:
-        assert drawn.size == (1200, 624)
+        assert drawn.size == (1200, 648)
     code, out, _ = simdnn("explain", guard, negative, "-o", tmp_path / "why.svg", "--json", "--alpha", 0.5)
     assert (code, lines(out)[0]["path"]) == (0, str(negative))
     assert lines(out)[0]["threshold"] > (verdict.threshold or 0)

@@ -62,7 +62,7 @@ def test_the_picture(guard: Guard, image: Path, tmp_path: Path, negative: bool) 
     explanation.plot(tmp_path / "why.PNG")
     with Image.open(tmp_path / "why.PNG") as picture:
         assert picture.format == "PNG"
-        assert picture.size == (1200, 624)
+        assert picture.size == (1200, 648)
         pixels = np.asarray(picture.convert("RGB"))
     red, green = (0xB3, 0x26, 0x1E), (0x2B, 0x7A, 0x4B)
     drawn = [(pixels == colour).all(axis=2).any() for colour in (red, green)]
@@ -82,7 +82,7 @@ def test_the_picture_says_what_the_verdict_says(guard: Guard, image: Path, tmp_p
         f"classifier: {verdict.classifier_label}",
         f"this image {verdict.score:.4g}, p = {verdict.p_value:.3g}",
         f"threshold {verdict.threshold:.4g}",
-        f"{guard.training.calibrated} clean calibration images",
+        f"{guard.training.calibrated} calibration images",
         *(neighbour.prototype for neighbour in verdict.evidence),
     ):
         assert text in drawn, text
@@ -94,7 +94,7 @@ def test_labels_are_no_formulas(guard: Guard, image: Path, tmp_path: Path) -> No
     verdict = replace(explanation.verdict, label="$\\bad_{$", evidence=evidence)
     replace(explanation, verdict=verdict).plot(tmp_path / "why.png")
     with Image.open(tmp_path / "why.png") as picture:
-        assert picture.size == (1200, 624)
+        assert picture.size == (1200, 648)
 
 
 def test_where_it_cannot_be_drawn(guard: Guard, image: Path, tmp_path: Path) -> None:

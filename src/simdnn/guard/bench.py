@@ -50,14 +50,19 @@ class Bench:
         self.categories = categories
         self.profile = profile
         self.rule = "profile" if profile else rule or model.rule
+        self.threshold: Threshold
         if profile:
-            self.calibration_scores = profile.calibration_scores(model)
-            self.threshold: Threshold = ConformalThreshold(
-                self.calibration_scores, model.alpha if alpha is None else alpha
-            )
+            scores = profile.calibration_scores(model)
+            self.threshold = ConformalThreshold(scores, model.alpha if alpha is None else alpha)
         else:
-            self.calibration_scores = model.calibration_scores(self.rule)
             self.threshold = model.threshold(rule=rule, alpha=alpha)
+
+    @property
+    def calibration_scores(self) -> FloatArray:
+        """What the rule gives the calibration images: (n,)."""
+        if self.profile:
+            return self.profile.calibration_scores(self.model)
+        return self.model.calibration_scores(self.rule)
 
     @property
     def views(self) -> tuple[View, ...]:
