@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -20,7 +18,7 @@ import torch
 from torch import Tensor
 
 from attacked import NETWORKS, network
-from record import write_record
+from record import timed, write_record
 from simdnn.features.backbones import Backbone
 from simdnn.features.cache import FeatureCache, default_cache
 from simdnn.features.extract import Extractor
@@ -47,13 +45,6 @@ def judge(guard: Guard, rule: str, paths: list[Path]) -> None:
     """Run the guard: what `simdnn check` does after reading the guard's file."""
     for _ in guard.check(paths, rule=rule):
         pass
-
-
-def timed(job: Callable[[], object]) -> float:
-    """Return the seconds that a job takes."""
-    start = time.perf_counter()
-    job()
-    return time.perf_counter() - start
 
 
 def main() -> None:

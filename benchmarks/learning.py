@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections.abc import Callable
 from statistics import median
 
@@ -17,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.models import vgg16
 
-from record import write_record
+from record import timed, write_record
 from simdnn.core.estimator import SimDNN
 
 BATCH = 16
@@ -75,13 +74,6 @@ def assert_equal(model: SimDNN, samples: Features, labels: Labels) -> None:
         vectors, support = plain_loop(samples[labels == int(name)])
         np.testing.assert_array_equal(learned.support, support)
         np.testing.assert_allclose(learned.vectors, vectors, rtol=0, atol=1e-10)
-
-
-def timed(job: Callable[[], object]) -> float:
-    """Return the seconds that a job takes."""
-    start = time.perf_counter()
-    job()
-    return time.perf_counter() - start
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,13 @@ import torch
 from simdnn.lab.provenance import provenance
 
 RECORDS = Path(__file__).parent / "records"
+
+
+def timed(job: Callable[[], object]) -> float:
+    """Return the seconds that a job takes."""
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
 
 
 def processor() -> str:

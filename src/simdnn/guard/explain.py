@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simdnn.core.equations import FloatArray
+from simdnn.errors import InputError
 from simdnn.guard.exemplars import Exemplar
 from simdnn.guard.verdict import Verdict
 
@@ -33,6 +34,14 @@ class Explanation:
     exemplars: tuple[Exemplar, ...]
     calibration_scores: FloatArray
     shortfalls: Mapping[str, float]
+
+    @property
+    def score_and_threshold(self) -> tuple[float, float]:
+        """What the image scored, and what it was held against; InputError for a verdict that is an error."""
+        verdict = self.verdict
+        if verdict.score is None or verdict.threshold is None:
+            raise InputError(f"{verdict.path} has no score to show: {verdict.error}")
+        return verdict.score, verdict.threshold
 
     def plot(self, path: Path | str) -> None:
         """Draw the explanation into a file; the suffix (.png, .svg, .pdf) says what kind."""

@@ -64,14 +64,13 @@ def _draw_image(axes: Axes, explanation: Explanation) -> None:
 
 def _draw_scores(axes: Axes, explanation: Explanation) -> None:
     verdict, scores = explanation.verdict, explanation.calibration_scores
-    if verdict.score is None or verdict.threshold is None:
-        raise InputError(f"{verdict.path} has no score to draw: {verdict.error}")
-    bins = np.linspace(min(scores[0], verdict.score), max(scores[-1], verdict.score), 60)
+    score, threshold = explanation.score_and_threshold
+    bins = np.linspace(min(scores[0], score), max(scores[-1], score), 60)
     axes.hist(scores, bins=list(bins), color="#9db4c0", label=f"{len(scores)} calibration images")
-    axes.axvline(verdict.threshold, color=INK, linestyle="--", label=f"threshold {verdict.threshold:.4g}")
+    axes.axvline(threshold, color=INK, linestyle="--", label=f"threshold {threshold:.4g}")
     p_value = "" if verdict.p_value is None else f", p = {verdict.p_value:.3g}"
     colour = ATTACK if verdict.verdict == "attack" else CLEAN
-    axes.axvline(verdict.score, color=colour, linewidth=2.5, label=f"this image {verdict.score:.4g}{p_value}")
+    axes.axvline(score, color=colour, linewidth=2.5, label=f"this image {score:.4g}{p_value}")
     axes.set_xlabel(
         f"score of the rule '{verdict.rule}'; below the threshold is a possible attack", color=INK
     )

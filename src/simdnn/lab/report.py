@@ -170,10 +170,9 @@ def _card(guard: Guard, attacked: Path, original: Path) -> Card:
     change = changed - clean
     gain = max(1, int(127 / max(1.0, np.abs(change).max())))
     verdict, scores = explanation.verdict, explanation.calibration_scores
-    assert verdict.score is not None
-    assert verdict.threshold is not None
-    low = min(scores[0], verdict.score)
-    span = max(scores[-1], verdict.score) - low
+    score, threshold = explanation.score_and_threshold
+    low = min(scores[0], score)
+    span = max(scores[-1], score) - low
     return Card(
         truth=attacked.parent.name,
         explanation=explanation,
@@ -185,8 +184,8 @@ def _card(guard: Guard, attacked: Path, original: Path) -> Card:
             (_uri(exemplar.thumbnail, "jpeg"), neighbour.label, neighbour.similarity)
             for exemplar, neighbour in zip(explanation.exemplars, verdict.evidence, strict=True)
         ],
-        position=100 * (verdict.score - low) / span,
-        threshold=100 * (verdict.threshold - low) / span,
+        position=100 * (score - low) / span,
+        threshold=100 * (threshold - low) / span,
     )
 
 
