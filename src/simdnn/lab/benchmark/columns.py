@@ -1,0 +1,125 @@
+"""The columns of a table: clean images, harmless changes of them, and attacks on them, each made once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Generator, Tensor, nn
+
+from simdnn.features.benign import apply
+from simdnn.features.extract import Progress
+from simdnn.lab.attacks import attack, predict, round_to_levels
+from simdnn.lab.attacks.registry import recipe
+from simdnn.lab.benchmark.plan import Column
+from simdnn.lab.benchmark.records import cell_key
+
+BATCH = 32
+"""Images that are attacked together."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The images of one column.
+
+    Attributes
+    ----------
+    pixels : (N, 3, H, W) in [0, 1]
+    rows : (N,) positions of the originals among the test images
+    accurate : (N,) whether the bare network labels the images rightly
+    fooled : (N,) whether it does not, but did label the originals rightly
+    """
+
+    pixels: Tensor
+    rows: NDArray[np.int64]
+    accurate: NDArray[np.bool_]
+    fooled: NDArray[np.bool_]
+
+
+class Columns:
+    """Makes the columns of one network.
+
+    Parameters
+    ----------
+    network : the bare network, images in [0, 1] to logits (N, K)
+    defences : networks that attacks may be made through, by name
+    pixels, truth : the test images (N, 3, H, W), and (N,) the outputs where they belong
+    identity : what decides the images and the network, for the key of what is kept
+    store : folder for attacked images
+    seed : of every draw
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        pixels: Tensor,
+        truth: Tensor,
+        *,
+        defences: Mapping[str, nn.Module],
+        identity: Mapping[str, Any],
+        store: Path,
+        seed: int,
+    ) -> None:
+        self.network = network
+        self.pixels = pixels
+        self.truth = truth
+        self.defences = defences
+        self.identity = identity
+        self.store = store
+        self.seed = seed
+        self.right = (predict(network, pixels) == truth).numpy()
+
+    def make(self, column: Column, progress: Progress | None = None) -> Group:
+        """Return the images of a column."""
+        rows = np.arange(len(self.pixels))
+        if column.kind == "clean":
+            pixels = self.pixels
+        elif column.kind == "control":
+            draw = Generator().manual_seed(self.seed)
+            pixels = torch.stack([apply(column.parameters["change"], image, draw) for image in self.pixels])
+        else:
+            rows, attacked = self._attacked(column, progress)
+            pixels = in_form(attacked, column.form)
+        accurate = (predict(self.network, pixels) == self.truth[rows]).numpy()
+        return Group(pixels, rows, accurate, self.right[rows] & ~accurate)
+
+    def _attacked(self, column: Column, progress: Progress | None) -> tuple[NDArray[np.int64], Tensor]:
+        """Attack, or fetch what was attacked before: positions of the originals, and images as floats."""
+        key = {name: value for name, value in column.key.items() if name not in ("form", "label")}
+        path = self.store / f"{cell_key({**self.identity, **key, 'seed': self.seed})}.safetensors"
+        if path.exists():
+            kept = load_file(path)
+            return kept["rows"].numpy(), kept["images"]
+        chosen = torch.randperm(len(self.pixels), generator=Generator().manual_seed(self.seed))
+        rows = chosen[: column.limit or None].sort().values
+        target = self.defences[column.through] if column.through else self.network
+        result = attack(
+            recipe(column.parameters),
+            target,
+            self.pixels[rows],
+            self.truth[rows],
+            seed=self.seed,
+            batch_size=BATCH,
+            progress=progress,
+        )
+        self.store.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        save_file({"images": result.images.contiguous(), "rows": rows}, part)
+        part.rename(path)
+        return rows.numpy(), result.images
+
+
+def in_form(attacked: Tensor, form: str) -> Tensor:
+    """Return attacked images (N, 3, H, W) as the detector gets them."""
+    if form == "float":
+        return attacked
+    if form == "8-bit":
+        return round_to_levels(attacked)
+    draw = Generator()  # this change draws nothing
+    return torch.stack([apply(form, image, draw) for image in round_to_levels(attacked)])

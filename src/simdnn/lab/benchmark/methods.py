@@ -1,0 +1,204 @@
+"""The rows of a table: networks alone, defended networks, and detectors, all asked in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from simdnn.core.equations import FloatArray
+from simdnn.core.thresholds import ConformalThreshold
+from simdnn.features.backbones import Backbone
+from simdnn.features.extract import Extractor
+from simdnn.guard.detector import Classifier, Guard
+from simdnn.guard.profile import LEVELS
+from simdnn.guard.training import calibrating
+from simdnn.lab.attacks import predict
+from simdnn.lab.benchmark.metrics import Answer
+from simdnn.lab.defences import DEFENCES, defended
+from simdnn.lab.peers import PEERS, Detector, Observation, observe
+
+CALIBRATION = 0.2
+"""Share of the clean images that sets the thresholds, the same images for every detector."""
+
+
+class Images:
+    """Test images (N, 3, H, W) in [0, 1], and what the bare network says of them, computed when it is asked for."""
+
+    def __init__(self, network: Backbone, pixels: Tensor) -> None:
+        self.network = network
+        self.pixels = pixels
+
+    @cached_property
+    def observation(self) -> Observation:
+        """Features and logits."""
+        return observe(self.network, self.pixels)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method learns from and is asked about.
+
+    Attributes
+    ----------
+    network : the protected network, watched at the layers that detectors look at
+    guarded : the same network as Sim-DNN takes it, watched before its head
+    fit : CSV file of the clean images to learn from
+    clean : what the network said of these, in their order
+    labels : (N,) their classes' names
+    classes : names in sorted order
+    outputs : (C,) the network's output for each class
+    weights : folder with the weights of defences
+    seed, alpha : of every draw; false-alarm rate
+    """
+
+    network: Backbone
+    guarded: Extractor
+    fit: Path
+    clean: Observation
+    labels: NDArray[np.str_]
+    classes: tuple[str, ...]
+    outputs: NDArray[np.int64]
+    weights: Path
+    seed: int
+    alpha: float
+
+    @cached_property
+    def held_out(self) -> NDArray[np.bool_]:
+        """(N,) the clean images that set thresholds."""
+        return calibrating(self.labels, CALIBRATION, self.seed)
+
+    @cached_property
+    def guards(self) -> dict[str, Guard]:
+        """Guards by the level of their profile, made when they are asked for."""
+        return {}
+
+    def guard(self, level: str) -> Guard:
+        """Return the guard of one level, fitted once."""
+        if level not in self.guards:
+            self.guards[level] = Guard.fit(
+                self.fit,
+                self.guarded,
+                rule="profile",
+                level=level,
+                alpha=self.alpha,
+                calibration=CALIBRATION,
+                seed=self.seed,
+                secret=self.seed,
+            )
+        return self.guards[level]
+
+
+class Method(Protocol):
+    """A row: made from a :class:`Setting`."""
+
+    def answer(self, images: Images, truth: NDArray[np.str_]) -> Answer:
+        """Answer N images, whose true labels are known."""
+        ...
+
+
+class Network:
+    """A network that flags nothing: the protected one itself, or with a defence before it."""
+
+    def __init__(self, setting: Setting, network: nn.Module) -> None:
+        self.setting = setting
+        self.network = network
+
+    def answer(self, images: Images, truth: NDArray[np.str_]) -> Answer:
+        """Right is what has the largest of all outputs where it belongs."""
+        setting = self.setting
+        given = predict(self.network, images.pixels).numpy()
+        expected = setting.outputs[np.searchsorted(setting.classes, truth)]
+        return Answer(right=given == expected, flagged=np.zeros(len(truth), dtype=bool))
+
+
+class Peer:
+    """A detector beside the protected network; the network's label is the likeliest of the dataset's classes."""
+
+    def __init__(self, setting: Setting, detector: Detector) -> None:
+        self.setting = setting
+        self.detector = detector
+        learned, held_out = (_rows(setting.clean, m) for m in (~setting.held_out, setting.held_out))
+        labels = np.searchsorted(setting.classes, setting.labels[~setting.held_out])
+        detector.fit(setting.network, learned, labels)
+        scores = finite(detector.score(setting.network, held_out))
+        self.threshold = ConformalThreshold(scores, setting.alpha)
+        self.strict = ConformalThreshold(scores, 0.01) if len(scores) >= 99 else None
+
+    def answer(self, images: Images, truth: NDArray[np.str_]) -> Answer:
+        """Flag by a split-conformal threshold."""
+        setting = self.setting
+        scores = finite(self.detector.score(setting.network, images.observation))
+        best = images.observation.logits[:, setting.outputs].argmax(axis=1)
+        return Answer(
+            right=np.array(setting.classes)[best] == truth,
+            flagged=scores < self.threshold.offset,
+            flagged_at_1=None if self.strict is None else scores < self.strict.offset,
+            scores=scores,
+        )
+
+
+class SimDNNRule:
+    """Sim-DNN by one of its rules; the label is that of the most similar prototype, eq. (13)."""
+
+    def __init__(self, setting: Setting, rule: str, level: str = "standard") -> None:
+        self.guard = setting.guard(level)
+        self.rule = rule
+
+    def answer(self, images: Images, truth: NDArray[np.str_]) -> Answer:
+        """Ask the guard."""
+        verdicts = self.guard.check_tensors(images.pixels, rule=self.rule)
+        scores = finite(np.array([np.nan if v.score is None else v.score for v in verdicts]))
+        strict = None
+        if self.rule != "published" and self.guard.training.calibrated >= 99:
+            strict = scores < self.guard.threshold(self.rule, alpha=0.01)
+        return Answer(
+            right=np.array([verdict.label for verdict in verdicts]) == truth,
+            flagged=np.array([verdict.verdict == "attack" for verdict in verdicts]),
+            flagged_at_1=strict,
+            scores=scores,
+        )
+
+
+def finite(scores: FloatArray) -> FloatArray:
+    """Return the scores; ValueError if one of them is none."""
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are no finite numbers")
+    return scores
+
+
+def _rows(observation: Observation, chosen: NDArray[np.bool_]) -> Observation:
+    return Observation(
+        observation.pixels[torch.from_numpy(chosen)],
+        observation.logits[chosen],
+        {layer: values[chosen] for layer, values in observation.features.items()},
+    )
+
+
+def _defence(name: str) -> Callable[[Setting], Method]:
+    def made(setting: Setting) -> Method:
+        network = defended(name, Classifier(setting.network), seed=setting.seed, weights=setting.weights)
+        return Network(setting, network)
+
+    return made
+
+
+METHODS: Mapping[str, Callable[[Setting], Method]] = {
+    "none": lambda setting: Network(setting, Classifier(setting.network)),
+    **{name: _defence(name) for name in DEFENCES},
+    **{name: lambda setting, make=make: Peer(setting, make()) for name, make in PEERS.items()},
+    "sim-dnn published": lambda setting: SimDNNRule(setting, "published"),
+    "sim-dnn similarity": lambda setting: SimDNNRule(setting, "similarity"),
+    **{
+        f"sim-dnn profile {level}": lambda setting, level=level: SimDNNRule(setting, "profile", level)
+        for level in LEVELS
+    },
+}
+"""Every row that a plan may name."""

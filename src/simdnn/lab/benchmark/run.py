@@ -1,0 +1,323 @@
+"""Measuring the cells of a plan that are not measured yet."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from simdnn.errors import SimDNNError
+from simdnn.features.backbones import Backbone, load_backbone
+from simdnn.features.cache import FeatureCache
+from simdnn.features.extract import Extractor, Progress
+from simdnn.features.images import read_image
+from simdnn.guard.detector import Classifier
+from simdnn.lab.attacks import predict
+from simdnn.lab.benchmark.columns import Columns, Group
+from simdnn.lab.benchmark.datasets import Dataset, Part, load_dataset
+from simdnn.lab.benchmark.methods import METHODS, Images, Method, Setting
+from simdnn.lab.benchmark.metrics import Answer, measure
+from simdnn.lab.benchmark.plan import Column, NetworkPlan, Plan
+from simdnn.lab.benchmark.records import Record, Records, cell_key
+from simdnn.lab.defences import averaged, defended
+from simdnn.lab.peers import middle_layers, observe
+from simdnn.lab.provenance import provenance
+
+Bars = Callable[[str], AbstractContextManager[Progress]]
+"""Shows a progress bar of that description."""
+
+TIMED = 32
+"""Images on which the cost of a method is timed against the bare network."""
+
+TURNS = 3
+
+Wanted = Callable[[Mapping[str, str]], bool]
+"""Whether a cell, named by its network, column, form and method, is to be measured."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders: ``base`` that the plan's relative paths start at, ``cache`` for what can be made again, ``weights``."""
+
+    base: Path
+    cache: Path
+    weights: Path
+
+
+def run(
+    plan: Plan,
+    records: Records,
+    places: Places,
+    bars: Bars,
+    say: Callable[[str], None],
+    *,
+    wanted: Wanted = lambda _: True,
+    again: bool = False,
+) -> None:
+    """Measure every cell that is wanted and has no record; a cell that breaks is recorded with its reason.
+
+    Parameters
+    ----------
+    plan : what to measure
+    records : where each cell's record goes as soon as it is there
+    places : folders
+    bars, say : show progress, and a line for each cell
+    wanted : which cells to look at
+    again : measure also what has a record
+    """
+    for network in plan.networks:
+        names = [(c, m) for c in plan.columns for m in plan.methods if wanted(_names(network, c, m))]
+        if not names:
+            continue
+        try:
+            subject = Subject(plan, network, places, bars)
+        except Exception as error:
+            for column, method in names:
+                record = _facts(plan, network, column, method) | {"error": _reason(error)}
+                records.add(record | {"key": cell_key(record)} | _origin())
+            say(f"{network.row}: {_reason(error)}")
+            continue
+        with subject:
+            for column in plan.columns:
+                methods = [method for c, method in names if c is column]
+                missing = [m for m in methods if again or not records.has(subject.key(column, m))]
+                if missing:
+                    _column(subject, column, missing, records, bars, say)
+
+
+def _column(
+    subject: Subject,
+    column: Column,
+    methods: Iterable[str],
+    records: Records,
+    bars: Bars,
+    say: Callable[[str], None],
+) -> None:
+    """Measure some cells of one column."""
+    title = f"{subject.network.row}, {column.label} {column.form if column.kind == 'attack' else ''}".rstrip()
+    group: Group | Exception
+    try:
+        with bars(title) as progress:
+            group = subject.columns.make(column, progress)
+    except Exception as error:
+        group = error
+    images = Images(subject.backbone, group.pixels) if isinstance(group, Group) else None
+    for method in methods:
+        start = time.perf_counter()
+        record: Record = {"key": subject.key(column, method)}
+        record |= _facts(subject.plan, subject.network, column, method) | subject.identity
+        try:
+            if isinstance(group, Exception):
+                raise group
+            assert images is not None
+            with bars(f"{title}: {method}"):
+                record |= subject.cell(column, method, group, images)
+        except Exception as error:  # a broken cell is a result, too, and must not stop the others
+            record["error"] = _reason(error)
+        record["seconds"] = round(time.perf_counter() - start, 2)
+        records.add(record | _origin())
+        say(f"{title}: {method}: {_told(record)}")
+
+
+class Subject:
+    """A network on its dataset, ready to be attacked and defended; what costs time is done when it is needed."""
+
+    def __init__(self, plan: Plan, network: NetworkPlan, places: Places, bars: Bars) -> None:
+        self.plan, self.network, self.places, self.bars = plan, network, places, bars
+        cache = places.cache
+        self.dataset: Dataset = load_dataset(
+            network.dataset, plan.datasets[network.dataset], places.base, cache, plan.seed
+        )
+        self.backbone = self._load()
+        self.truth = np.array(self.dataset.test.labels)
+        self.identity = {
+            "split": self.dataset.test.hash[:16],
+            "fit": self.dataset.fit.hash[:16],
+            "weights": self.backbone.weights_hash[:16],
+        }
+        self._folder = tempfile.TemporaryDirectory()
+        self._features = FeatureCache(cache / "features.sqlite")
+        self._columns: Columns | None = None
+        self._setting: Setting | None = None
+        self._methods: dict[str, Method | Exception] = {}
+        self._clean: dict[str, Answer] = {}
+
+    def __enter__(self) -> Subject:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._features.close()
+        self._folder.cleanup()
+
+    def key(self, column: Column, method: str) -> str:
+        """Identify a cell by everything that decides its value."""
+        preprocess = self.backbone.spec.preprocess.as_dict()
+        parts = {"column": column.key, "method": method, "seed": self.plan.seed, "alpha": self.plan.alpha}
+        return cell_key(self.identity | parts | {"backbone": self.network.backbone, "preprocess": preprocess})
+
+    @property
+    def columns(self) -> Columns:
+        """The test images and their changes."""
+        if self._columns is None:
+            bare = Classifier(self.backbone)
+            through = {column.through: column.samples for column in self.plan.columns if column.through}
+            self._columns = Columns(
+                bare,
+                self._pixels(self.dataset.test),
+                torch.tensor([self.dataset.outputs[label] for label in self.dataset.test.labels]),
+                defences={name: self._attackable(name, bare, samples) for name, samples in through.items()},
+                identity=self.identity | {"preprocess": self.backbone.spec.preprocess.as_dict()},
+                store=self.places.cache / "attacked",
+                seed=self.plan.seed,
+            )
+        return self._columns
+
+    @property
+    def setting(self) -> Setting:
+        """The clean images that methods learn from."""
+        if self._setting is None:
+            fit = self.dataset.fit
+            with self.bars(f"{self.network.row}: clean images"):
+                clean = observe(self.backbone, self._pixels(fit))
+            spec = self.backbone.spec
+            guarded = self._load(layers=False)
+            self._setting = Setting(
+                network=self.backbone,
+                guarded=Extractor([guarded], cache=self._features),
+                fit=fit.write(Path(self._folder.name) / "fit.csv"),
+                clean=clean,
+                labels=np.array(fit.labels),
+                classes=self.dataset.classes,
+                outputs=np.array([self.dataset.outputs[label] for label in self.dataset.classes]),
+                weights=self.places.weights,
+                seed=self.plan.seed,
+                alpha=self.plan.alpha,
+            )
+            del spec
+        return self._setting
+
+    def cell(self, column: Column, name: str, group: Group, images: Images) -> Record:
+        """Measure one cell."""
+        method = self._method(name)
+        truth = self.truth[group.rows]
+        answer = method.answer(images, truth)
+        clean = answer if column.kind == "clean" else self._clean_answer(name, method)
+        found = measure(
+            column.kind, answer, group.accurate, group.fooled, clean, truth.tolist(), self.plan.seed
+        )
+        record: Record = {"n": len(truth), "fooled": int(group.fooled.sum()), "metrics": found}
+        if answer.scores is not None:
+            counted = group.fooled if column.kind == "attack" else np.ones_like(group.fooled)
+            record["scores"] = [float(f"{score:.5g}") for score in answer.scores[counted]]
+        if column.kind == "clean":
+            record["cost"] = self._cost(method, images)
+        return record
+
+    def _method(self, name: str) -> Method:
+        if name not in self._methods:
+            try:
+                with self.bars(f"{self.network.row}: {name} learns"):
+                    self._methods[name] = METHODS[name](self.setting)
+            except Exception as error:
+                self._methods[name] = error
+        method = self._methods[name]
+        if isinstance(method, Exception):
+            raise method
+        return method
+
+    def _clean_answer(self, name: str, method: Method) -> Answer:
+        if name not in self._clean:
+            self._clean[name] = method.answer(Images(self.backbone, self.columns.pixels), self.truth)
+        return self._clean[name]
+
+    def _cost(self, method: Method, images: Images) -> dict[str, float]:
+        """Time of a method, the network's own pass included, over that of the bare network on the same images."""
+        some, truth = images.pixels[:TIMED], self.truth[:TIMED]
+        bare = Classifier(self.backbone)
+        turns = [
+            (
+                _seconds(lambda: predict(bare, some)),
+                _seconds(lambda: method.answer(Images(self.backbone, some), truth)),
+            )
+            for _ in range(TURNS)
+        ]
+        return {"ratio": round(median(own / alone for alone, own in turns), 3), "images": len(some)}
+
+    def _load(self, *, layers: bool = True) -> Backbone:
+        plan, places = self.network, self.places
+        weights: Path | None = None
+        if plan.weights:
+            weights = places.base / plan.weights.replace("{dataset}", str(self.dataset.folder))
+        made = load_backbone(plan.backbone, weights, mean=plan.mean, std=plan.std, size=plan.size)
+        if not layers:
+            return made
+        chosen = middle_layers(made.network)
+        return load_backbone(
+            plan.backbone, weights, (*chosen, *made.layers), mean=plan.mean, std=plan.std, size=plan.size
+        )
+
+    def _pixels(self, part: Part) -> torch.Tensor:
+        return torch.stack([self.backbone.spec.preprocess(read_image(path)) for path in part.paths])
+
+    def _attackable(self, name: str, bare: nn.Module, samples: int) -> nn.Module:
+        network = defended(name, bare, seed=self.plan.seed, weights=self.places.weights)
+        return averaged(network, samples) if samples > 1 else network
+
+
+def _seconds(job: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+def _names(network: NetworkPlan, column: Column, method: str) -> dict[str, str]:
+    return {"network": network.row, "column": column.label, "form": column.form, "method": method}
+
+
+def _facts(plan: Plan, network: NetworkPlan, column: Column, method: str) -> Record:
+    return {
+        "table": plan.name,
+        "dataset": network.dataset,
+        "network": network.row,
+        "backbone": network.backbone,
+        "column": column.label,
+        "kind": column.kind,
+        "form": column.form,
+        "through": column.through,
+        "samples": column.samples,
+        "parameters": column.parameters,
+        "method": method,
+        "seed": plan.seed,
+        "alpha": plan.alpha,
+        "note": network.note,
+    }
+
+
+def _origin() -> Record:
+    return {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} | provenance()
+
+
+def _reason(error: Exception) -> str:
+    told = str(error).strip().split("\n")[0]
+    return told if isinstance(error, SimDNNError) else f"{type(error).__name__}: {told}"
+
+
+def _told(record: Record) -> str:
+    if "error" in record:
+        return f"broken: {record['error']}"
+    metrics = record["metrics"]
+    shown = [
+        f"{name} {metrics[name]['value']:.3f}"
+        for name in ("accuracy", "eq_14", "auroc", "flagged")
+        if name in metrics
+    ]
+    return ", ".join(shown)

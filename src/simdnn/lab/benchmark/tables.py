@@ -1,0 +1,152 @@
+"""Tables from records: what stands in each cell, whatever it is printed as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean
+
+from simdnn.lab.benchmark.metrics import METRICS
+from simdnn.lab.benchmark.paper import paper_cell
+from simdnn.lab.benchmark.plan import Plan
+from simdnn.lab.benchmark.records import Record
+
+AREAS = ("auroc", "auroc_all", "aupr")
+"""Metrics that are written as they are; the others are written in per cent."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value with its 95 % interval.
+
+    Attributes
+    ----------
+    value, low, high : in [0, 1]; None where there is none
+    n : images that it is a statement about
+    paper : the paper's own, in [0, 1], or None
+    error : why there is no value
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    paper: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One metric over rows and columns.
+
+    Attributes
+    ----------
+    name, title, caption : name is fit for a file
+    metric : what the cells are
+    columns : labels
+    rows : label and cells of each row
+    notes : printed beneath
+    """
+
+    name: str
+    title: str
+    caption: str
+    metric: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    notes: tuple[str, ...] = ()
+
+
+def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
+    """Return the tables of a plan: one for each metric, and for each network where the rows are methods."""
+    sound_last = sorted(records, key=lambda record: "error" not in record)  # what was measured later counts
+    found = {(r["network"], r["method"], r["column"], r["form"], r["through"]): r for r in sound_last}
+    made = []
+    for metric in plan.metrics:
+        if plan.layout == "networks":
+            made.append(_by_network(plan, metric, found))
+        else:
+            made += [_by_method(plan, metric, network.row, found) for network in plan.networks]
+    return made
+
+
+Found = Mapping[tuple[str, str, str, str, str], Record]
+
+
+def _by_network(plan: Plan, metric: str, found: Found) -> Table:
+    rows = []
+    for method in plan.methods:
+        for network in plan.networks:
+            cells = tuple(
+                _cell(
+                    found.get((network.row, method, c.label, c.form, c.through)),
+                    metric,
+                    paper_cell(plan.paper, network.row, c.label, ours=method.startswith("sim-dnn"))
+                    if not c.through
+                    else None,
+                )
+                for c in plan.columns
+            )
+            dataset = f"{network.row} ({network.dataset})"
+            rows.append((dataset if method == "none" else f"{dataset}, {method}", cells))
+    return Table(plan.name, plan.title, METRICS[metric], metric, _heads(plan), tuple(rows), _notes(plan))
+
+
+def _by_method(plan: Plan, metric: str, network: str, found: Found) -> Table:
+    rows = []
+    attacks = [i for i, column in enumerate(plan.columns) if column.kind == "attack"]
+    for method in plan.methods:
+        records = [found.get((network, method, c.label, c.form, c.through)) for c in plan.columns]
+        cells = [_cell(record, metric, None) for record in records]
+        values = [v for i in attacks if (v := cells[i].value) is not None]
+        whole = len(values) == len(attacks) and bool(values)
+        clean = records[0]
+        cost = clean["cost"]["ratio"] if clean and "cost" in clean else None
+        summary = (
+            Cell(fmean(values)) if whole else Cell(error="incomplete"),
+            Cell(min(values)) if whole else Cell(error="incomplete"),
+            Cell(cost),
+        )
+        rows.append((method, (*summary, *cells)))
+    return Table(
+        f"{plan.name}-{network}-{metric}".replace(" ", "_"),
+        f"{plan.title}: {network}",
+        METRICS[metric],
+        metric,
+        ("mean of attacks", "worst attack", "cost", *_heads(plan)),
+        tuple(rows),
+        _notes(plan),
+    )
+
+
+def _cell(record: Record | None, metric: str, paper: float | None) -> Cell:
+    share = None if paper is None else paper / 100
+    if record is None:
+        return Cell(paper=share, error="not measured")
+    if "error" in record:
+        return Cell(paper=share, error=record["error"])
+    found = record["metrics"].get(metric)
+    if found is None:
+        return Cell(paper=share)
+    return Cell(found["value"], found["low"], found["high"], found["n"], share)
+
+
+def _heads(plan: Plan) -> tuple[str, ...]:
+    several = len({column.form for column in plan.columns if column.kind == "attack"}) > 1
+    return tuple(
+        column.label
+        + (f", {column.form}" if several and column.kind == "attack" else "")
+        + (f", through {column.through}" if column.through else "")
+        for column in plan.columns
+    )
+
+
+def _notes(plan: Plan) -> tuple[str, ...]:
+    own = [f"{note}: {', '.join(n.row for n in group)}" for note, group in _noted(plan)]
+    return tuple(filter(None, [plan.note, *own]))
+
+
+def _noted(plan: Plan) -> list[tuple[str, list[object]]]:
+    noted = sorted((n for n in plan.networks if n.note), key=lambda n: n.note)
+    return [(note, list(group)) for note, group in groupby(noted, key=lambda n: n.note)]
