@@ -19,7 +19,8 @@ app = typer.Typer(help="Measure detectors and defences on attacked images.", no_
 
 PlanFile = Annotated[Path, typer.Argument(help="What to measure, such as benchmark/table1.toml.")]
 Cache = Annotated[
-    Path | None, typer.Option(help="Folder for attacked images and features; default: the user's cache folder.")
+    Path | None,
+    typer.Option(help="Folder for attacked images and features; default: the user's cache folder."),
 ]
 RecordsFolder = Annotated[
     Path | None, typer.Option("--records", help="Folder of the records; default: records/ beside the plan.")
@@ -33,11 +34,15 @@ def run(
     records: RecordsFolder = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Only these cells: network=, column=, form= or method=, several with commas between."),
+        typer.Option(
+            help="Only these cells: network=, column=, form= or method=, several with commas between."
+        ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure also what is measured already.")] = False,
     cache: Cache = None,
-    weights: Annotated[Path, typer.Option(help="Folder with the weights of defences.")] = Path("build/weights"),
+    weights: Annotated[Path, typer.Option(help="Folder with the weights of defences.")] = Path(
+        "build/weights"
+    ),
 ) -> None:
     """Measure every cell of a plan that has no record yet.
 
@@ -73,19 +78,26 @@ def report(
     if not chosen:
         raise InputError("expected plans in the folder benchmark/, got none; name them")
     chapters = [
-        (read_plan(plan), Records((records or plan.parent / "records") / f"{plan.stem}.jsonl")) for plan in chosen
+        (read_plan(plan), Records((records or plan.parent / "records") / f"{plan.stem}.jsonl"))
+        for plan in chosen
     ]
-    typer.echo(f"wrote {write_report(chapters, output)}, and {len(list(output.iterdir())) - 1} tables and figures")
+    typer.echo(
+        f"wrote {write_report(chapters, output)}, and {len(list(output.iterdir())) - 1} tables and figures"
+    )
 
 
 @app.command()
 def gallery(
     plan: PlanFile,
     network: Annotated[str, typer.Option(help="Row of the network in the plan.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file to write.")] = Path("gallery.html"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file to write.")] = Path(
+        "gallery.html"
+    ),
     images: Annotated[int, typer.Option(min=1, help="Photographs shown of each attack.")] = 3,
     cache: Cache = None,
-    weights: Annotated[Path, typer.Option(help="Folder with the weights of defences.")] = Path("build/weights"),
+    weights: Annotated[Path, typer.Option(help="Folder with the weights of defences.")] = Path(
+        "build/weights"
+    ),
 ) -> None:
     """Show attacked photographs, what was changed in them, and each detector's verdict."""
     from simdnn.lab.benchmark.gallery import write_gallery
@@ -101,32 +113,27 @@ def gallery(
 def select_nonrobust(
     photos: Annotated[Path, typer.Argument(help="Folder of photographs.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The CSV file to write; plans can name it.")],
-    backbone: Annotated[
-        list[str] | None, typer.Option(help="A network to ask; several times for several.")
-    ] = None,
-    weights: Annotated[list[Path] | None, typer.Option(help="Its weights, in the order of the networks.")] = None,
+    plan: Annotated[Path, typer.Option(help="The networks of this plan are asked.")],
     count: Annotated[int, typer.Option(min=1, help="Keep so many, the easiest to turn.")] = 320,
     ids: Annotated[
         Path | None, typer.Option(help="Keep the images that this published list names instead.")
     ] = None,
 ) -> None:
     """List the photographs that the smallest changes turn; no such list was ever published, so it is our own."""
-    from simdnn.features.backbones import load_backbone
     from simdnn.features.images import find_images
     from simdnn.lab.benchmark.nonrobust import listed, write_selection
     from simdnn.lab.benchmark.nonrobust import select_nonrobust as select
+    from simdnn.lab.benchmark.plan import read_plan
 
-    names, files = backbone or ["vgg16"], weights or []
-    if files and len(files) != len(names):
-        raise InputError(f"expected weights once for each of {len(names)} networks, got {len(files)}")
     paths = find_images([photos])
     if ids is not None:
         paths = listed(paths, ids)
-    networks = [load_backbone(name, file) for name, file in zip(names, files or [None] * len(names), strict=True)]
+    chosen = read_plan(plan).networks
+    networks = [network.load(plan.parent) for network in chosen]
     with progress_bar("turning photographs") as progress:
         selection = select(paths, networks, progress)
     kept = selection.easiest(len(paths) if ids is not None else count)
-    write_selection(output, selection, kept.tolist(), names)
+    write_selection(output, selection, kept.tolist(), [network.row for network in chosen])
     for reason in selection.unreadable:
         typer.echo(f"skipped: {shown(reason)}", err=True)
     typer.echo(f"wrote {len(kept)} of {len(selection.paths)} images to {output}")

@@ -40,7 +40,10 @@ class Part:
         """Write a CSV file of path and label, as ``simdnn fit`` takes it."""
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(
-                [("path", "label"), *((p.absolute(), x) for p, x in zip(self.paths, self.labels, strict=True))]
+                [
+                    ("path", "label"),
+                    *((p.absolute(), x) for p, x in zip(self.paths, self.labels, strict=True)),
+                ]
             )
         return path
 
@@ -145,7 +148,8 @@ def _torchvision(plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part
         if plan.torchvision == "CIFAR10":
             parts = [datasets.CIFAR10(root, train=train, download=True) for train in (True, False)]
             written = [
-                _written(p, cache / "CIFAR10" / name) for p, name in zip(parts, ("train", "test"), strict=True)
+                _written(p, cache / "CIFAR10" / name)
+                for p, name in zip(parts, ("train", "test"), strict=True)
             ]
             return *written, None
         if plan.torchvision == "Imagenette":
@@ -184,5 +188,5 @@ def _share(part: Part, images: int, seed: int) -> Part:
     draw = np.random.default_rng(seed)
     chosen = np.sort(
         np.concatenate([draw.permutation(np.flatnonzero(labels == label))[:each] for label in classes])
-    )[:images if each * len(classes) == images else None]
+    )[: images if each * len(classes) == images else None]
     return Part([part.paths[i] for i in chosen], [part.labels[i] for i in chosen])

@@ -25,7 +25,8 @@ def draw_figures(plan: Plan, records: Iterable[Record], made: Sequence[Table], f
     sound = [record for record in records if "scores" in record]
     written = []
     for table in made:
-        if plan.layout == "methods" and table.metric == "auroc":
+        measured = any(cell.n for _, cells in table.rows for cell in cells)
+        if plan.layout == "methods" and table.metric == "auroc" and measured:
             written.append(_save(heat_map(table), folder / f"{table.name}-heat.png"))
     for network in dict.fromkeys(record["network"] for record in sound):
         own = [record for record in sound if record["network"] == network]
@@ -40,18 +41,22 @@ def draw_figures(plan: Plan, records: Iterable[Record], made: Sequence[Table], f
 
 def heat_map(table: Table) -> Figure:
     """Draw the AUROC of every method on every attack; 0.5 is a coin's."""
-    keep = [i for i, head in enumerate(table.columns) if head not in ("cost", "clean")]
+    heads = [head for head in table.columns if head not in ("cost", "clean")]
+    keep = [table.columns.index(head) for head in heads]
+    labels = [label for label, cells in table.rows if any(cell.n for cell in cells)]
     values = np.array(
-        [[np.nan if cells[i].value is None else cells[i].value for i in keep] for _, cells in table.rows],
+        [
+            [np.nan if cells[i].value is None else cells[i].value for i in keep]
+            for label, cells in table.rows
+            if label in labels
+        ],
         dtype=np.float64,
     )
-    filled = ~np.isnan(values).all(axis=0)
-    values, heads = values[:, filled], [table.columns[i] for i, f in zip(keep, filled, strict=True) if f]
-    figure = Figure(figsize=(1.5 + 0.62 * len(heads), 1.8 + 0.34 * len(table.rows)), layout="constrained")
+    figure = Figure(figsize=(1.5 + 0.62 * len(heads), 1.8 + 0.34 * len(labels)), layout="constrained")
     axes = figure.subplots()
     drawn = axes.imshow(values, cmap="RdYlGn", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(heads)), heads, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(table.rows)), [label for label, _ in table.rows])
+    axes.set_yticks(range(len(labels)), labels)
     for (row, column), value in np.ndenumerate(values):
         if not np.isnan(value):
             axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8)
@@ -68,10 +73,16 @@ def roc_curves(plan: Plan, records: Sequence[Record]) -> Figure:
     down = max(1, -(-len(columns) // across))
     figure = Figure(figsize=(3.1 * across, 2.9 * down + 0.9), layout="constrained")
     axes = np.ravel(figure.subplots(down, across, sharex=True, sharey=True, squeeze=False))
-    styles = {m: (f"C{i % 10}", "-" if "sim-dnn" in m else ("--", ":")[i // 10 % 2]) for i, m in enumerate(clean)}
+    styles = {
+        m: (f"C{i % 10}", "-" if "sim-dnn" in m else ("--", ":")[i // 10 % 2]) for i, m in enumerate(clean)
+    }
     for plot, column in zip(axes, columns, strict=False):
         for r in records:
-            if (r["column"], r["form"]) != (column.label, column.form) or not r["scores"] or r["method"] not in clean:
+            if (
+                (r["column"], r["form"]) != (column.label, column.form)
+                or not r["scores"]
+                or r["method"] not in clean
+            ):
                 continue
             alone = clean[r["method"]]
             false, true, _ = roc_curve(
@@ -89,7 +100,7 @@ def roc_curves(plan: Plan, records: Sequence[Record]) -> Figure:
         axes[0].plot([], [], color=colour, linestyle=line, label=method)[0]
         for method, (colour, line) in styles.items()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles) or 1), fontsize=8)
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(5, len(handles) or 1), fontsize=8)
     return figure
 
 

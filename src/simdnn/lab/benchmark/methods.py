@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from simdnn.core.equations import FloatArray
 from simdnn.core.thresholds import ConformalThreshold
+from simdnn.errors import InputError
 from simdnn.features.backbones import Backbone
 from simdnn.features.extract import Extractor
 from simdnn.guard.detector import Classifier, Guard
@@ -201,4 +203,28 @@ METHODS: Mapping[str, Callable[[Setting], Method]] = {
         for level in LEVELS
     },
 }
-"""Every row that a plan may name."""
+"""Every row that a plan may name, besides detectors by their import path."""
+
+
+def find_method(name: str) -> Callable[[Setting], Method]:
+    """Return what makes a method: one of `METHODS`, or a detector of one's own, ``"package.module:Detector"``.
+
+    Raises
+    ------
+    InputError
+        If there is no such method, or the detector cannot be imported.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    module, colon, factory = name.partition(":")
+    if not colon:
+        raise InputError(
+            f"methods: expected one of {', '.join(METHODS)}, or package.module:Detector; got {name!r}"
+        )
+    try:
+        make = getattr(importlib.import_module(module), factory)
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"expected {name!r} to name a detector, got {type(error).__name__}: {error}; is its folder on PYTHONPATH?"
+        ) from error
+    return lambda setting: Peer(setting, make())

@@ -51,7 +51,10 @@ class Selection:
 
 
 def select_nonrobust(
-    paths: Sequence[Path], networks: Sequence[Backbone], progress: Progress | None = None, batch_size: int = 16
+    paths: Sequence[Path],
+    networks: Sequence[Backbone],
+    progress: Progress | None = None,
+    batch_size: int = 16,
 ) -> Selection:
     """Measure how small a change turns each network's answer, by DDN, and rank the images by it.
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from string import Template
 from typing import Any, TypeVar
 
-from simdnn.errors import InputError
+from simdnn.errors import InputError, WeightsError
+from simdnn.features.backbones import Backbone, load_backbone
 from simdnn.features.benign import CHANGES
 from simdnn.lab.attacks.registry import recipe, title
-from simdnn.lab.benchmark.methods import METHODS
+from simdnn.lab.benchmark.methods import find_method
 from simdnn.lab.benchmark.metrics import METRICS
 
 FORMS = ("8-bit", "float", "JPEG 75")
@@ -58,9 +59,9 @@ class NetworkPlan:
 
     Attributes
     ----------
-    row : its name in tables, such as the paper's
+    row : its name in tables; where it is one of the paper's, up to a comma, the paper's cells stand beside
     dataset : name of a dataset of the plan
-    backbone, weights, mean, std, size : see :func:`simdnn.features.backbones.load_backbone`
+    backbone, weights, mean, std, size, resize : see :func:`simdnn.features.backbones.load_backbone`
     note : printed beneath the table
     """
 
@@ -71,7 +72,30 @@ class NetworkPlan:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     size: int | None = None
+    resize: int | None = None
     note: str = ""
+
+    def load(self, base: Path, layers: Iterable[str] = (), folder: Path | None = None) -> Backbone:
+        """Make the network, watched at some layers.
+
+        Parameters
+        ----------
+        base : folder that a relative path of the weights starts at
+        layers : names of modules
+        folder : of the dataset, which ``{dataset}`` in the path of the weights stands for
+        """
+        if "$" in self.weights:
+            raise WeightsError(f"{self.row}: the weights {self.weights} name a variable that is not set")
+        weights = base / self.weights.replace("{dataset}", str(folder)) if self.weights else None
+        return load_backbone(
+            self.backbone,
+            weights,
+            layers,
+            mean=self.mean,
+            std=self.std,
+            size=self.size,
+            resize=self.resize,
+        )
 
 
 @dataclass(frozen=True)
@@ -136,33 +160,43 @@ def read_plan(path: Path) -> Plan:
     """Read a plan.
 
     Variables of the environment such as ``$SIMDNN_DATA`` are put in; relative paths start at the file's own folder.
+    The files that ``include`` names give settings that the plan itself does not have; ``rows`` says which of the
+    networks are measured, and in what order.
 
     Raises
     ------
     InputError
         If the file does not exist, is no TOML, or has a setting that is unknown, missing or does not fit.
     """
-    try:
-        plain = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the plan {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"expected a plan in TOML, got {path}: {error}") from error
+    plain = _read(path)
+    for included in plain.pop("include", []):
+        plain = _read(path.parent / included) | plain
     try:
         return _plan(path, plain)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the plan {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"expected a plan in TOML, got {path}: {error}") from error
+
+
 def _plan(path: Path, plain: dict[str, Any]) -> Plan:
     known = {
         "title", "layout", "metrics", "paper", "note", "seed", "alpha",
-        "datasets", "networks", "attacks", "controls", "forms", "methods",
+        "datasets", "networks", "rows", "attacks", "controls", "forms", "methods",
     }  # fmt: skip
     _refuse(set(plain) - known, "the plan", known)
     for needed in ("title", "datasets", "networks", "methods"):
         if not plain.get(needed):
             raise InputError(f"the plan lacks {needed!r}")
+    given = plain["networks"]
+    rows = [_one_of(row, given, "rows") for row in plain.get("rows", given)]
     plan = Plan(
         name=path.stem,
         title=plain["title"],
@@ -175,10 +209,12 @@ def _plan(path: Path, plain: dict[str, Any]) -> Plan:
         datasets={
             name: _made(DatasetPlan, given, f"dataset {name}") for name, given in plain["datasets"].items()
         },
-        networks=tuple(_made(NetworkPlan, given, "a network") for given in plain["networks"]),
+        networks=tuple(_made(NetworkPlan, {"row": row} | given[row], f"network {row}") for row in rows),
         columns=tuple(_columns(plain)),
-        methods=tuple(_one_of(name, METHODS, "methods") for name in plain["methods"]),
+        methods=tuple(plain["methods"]),
     )
+    for method in plan.methods:
+        find_method(method)
     for network in plan.networks:
         _one_of(network.dataset, plan.datasets, f"dataset of {network.row}")
     return plan
@@ -195,7 +231,8 @@ def _columns(plain: dict[str, Any]) -> list[Column]:
         own = {name: settings.pop(name) for name in ("through", "samples", "limit") if name in settings}
         made = recipe(settings)
         columns += [
-            Column("attack", title(made), {"attack": made.name, **_values(made)}, form, **own) for form in forms
+            Column("attack", title(made), {"attack": made.name, **_values(made)}, form, **own)
+            for form in forms
         ]
     return columns
 

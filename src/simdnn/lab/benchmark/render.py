@@ -34,9 +34,7 @@ def interval(table: Table, cell: Cell) -> str:
         return cell.error
     if cell.low is None or cell.high is None:
         return ""
-    low, high = (
-        f"{v:.3f}" if table.metric in AREAS else f"{100 * v:.1f}" for v in (cell.low, cell.high)
-    )
+    low, high = (f"{v:.3f}" if table.metric in AREAS else f"{100 * v:.1f}" for v in (cell.low, cell.high))
     return f"{low} to {high}, n = {cell.n}"
 
 
@@ -56,7 +54,9 @@ def broken(table: Table) -> list[str]:
 def sizes(table: Table) -> str:
     """Say on how many images the cells rest."""
     n = sorted({cell.n for _, cells in table.rows for cell in cells if cell.n})
-    return f"n = {n[0]}" if len(n) == 1 else f"n = {n[0]} to {n[-1]} images a cell" if n else "nothing measured"
+    return (
+        f"n = {n[0]}" if len(n) == 1 else f"n = {n[0]} to {n[-1]} images a cell" if n else "nothing measured"
+    )
 
 
 def markdown(table: Table) -> str:
@@ -107,7 +107,9 @@ RENDERERS: Mapping[str, Callable[[Table], str]] = {"md": markdown, "tex": latex,
 def _sentence(table: Table) -> str:
     unit = "" if table.metric in AREAS else ", in per cent"
     return f"{table.caption[0].upper()}{table.caption[1:]}{unit}; {sizes(table)}." + (
-        " In brackets: the paper's own cell." if any(c.paper is not None for _, r in table.rows for c in r) else ""
+        " In brackets: the paper's own cell."
+        if any(c.paper is not None for _, r in table.rows for c in r)
+        else ""
     )
 
 

@@ -66,7 +66,13 @@ def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
     environment = Environment(
         loader=PackageLoader("simdnn.lab"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.globals |= {"tuple": tuple, "shown": shown, "interval": interval, "broken": broken, "sizes": sizes}
+    environment.globals |= {
+        "tuple": tuple,
+        "shown": shown,
+        "interval": interval,
+        "broken": broken,
+        "sizes": sizes,
+    }
     page = folder / "index.html"
     page.write_text(environment.get_template("bench.html.j2").render(chapters=chapters), encoding="utf-8")
     return page
@@ -74,7 +80,9 @@ def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
 
 def _machine(record: Record) -> str:
     hardware = record["hardware"]
-    return f"{hardware['cores']} cores {hardware['machine']}" + (f", {hardware['gpu']}" if hardware["gpu"] else "")
+    return f"{hardware['cores']} cores {hardware['machine']}" + (
+        f", {hardware['gpu']}" if hardware["gpu"] else ""
+    )
 
 
 def _uri(path: Path) -> str:

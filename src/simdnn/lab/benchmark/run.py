@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from simdnn.errors import SimDNNError
-from simdnn.features.backbones import Backbone, load_backbone
+from simdnn.features.backbones import Backbone
 from simdnn.features.cache import FeatureCache
 from simdnn.features.extract import Extractor, Progress
 from simdnn.features.images import read_image
@@ -24,7 +26,7 @@ from simdnn.guard.detector import Classifier
 from simdnn.lab.attacks import predict
 from simdnn.lab.benchmark.columns import Columns, Group
 from simdnn.lab.benchmark.datasets import Dataset, Part, load_dataset
-from simdnn.lab.benchmark.methods import METHODS, Images, Method, Setting
+from simdnn.lab.benchmark.methods import Images, Method, Setting, find_method
 from simdnn.lab.benchmark.metrics import Answer, measure
 from simdnn.lab.benchmark.plan import Column, NetworkPlan, Plan
 from simdnn.lab.benchmark.records import Record, Records, cell_key
@@ -133,9 +135,8 @@ class Subject:
 
     def __init__(self, plan: Plan, network: NetworkPlan, places: Places, bars: Bars) -> None:
         self.plan, self.network, self.places, self.bars = plan, network, places, bars
-        cache = places.cache
         self.dataset: Dataset = load_dataset(
-            network.dataset, plan.datasets[network.dataset], places.base, cache, plan.seed
+            network.dataset, plan.datasets[network.dataset], places.base, places.cache, plan.seed
         )
         self.backbone = self._load()
         self.truth = np.array(self.dataset.test.labels)
@@ -145,7 +146,7 @@ class Subject:
             "weights": self.backbone.weights_hash[:16],
         }
         self._folder = tempfile.TemporaryDirectory()
-        self._features = FeatureCache(cache / "features.sqlite")
+        self._features = FeatureCache(places.cache / "features.sqlite")
         self._columns: Columns | None = None
         self._setting: Setting | None = None
         self._methods: dict[str, Method | Exception] = {}
@@ -188,7 +189,6 @@ class Subject:
             fit = self.dataset.fit
             with self.bars(f"{self.network.row}: clean images"):
                 clean = observe(self.backbone, self._pixels(fit))
-            spec = self.backbone.spec
             guarded = self._load(layers=False)
             self._setting = Setting(
                 network=self.backbone,
@@ -202,7 +202,6 @@ class Subject:
                 seed=self.plan.seed,
                 alpha=self.plan.alpha,
             )
-            del spec
         return self._setting
 
     def cell(self, column: Column, name: str, group: Group, images: Images) -> Record:
@@ -222,11 +221,19 @@ class Subject:
             record["cost"] = self._cost(method, images)
         return record
 
+    def flags(self, name: str, images: Images, truth: NDArray[np.str_]) -> NDArray[np.bool_] | str | None:
+        """Return which images a method flags, why it cannot say, or None for one that flags nothing at all."""
+        try:
+            answer = self._method(name).answer(images, truth)
+        except Exception as error:
+            return _reason(error)
+        return None if answer.scores is None else answer.flagged
+
     def _method(self, name: str) -> Method:
         if name not in self._methods:
             try:
                 with self.bars(f"{self.network.row}: {name} learns"):
-                    self._methods[name] = METHODS[name](self.setting)
+                    self._methods[name] = find_method(name)(self.setting)
             except Exception as error:
                 self._methods[name] = error
         method = self._methods[name]
@@ -253,17 +260,11 @@ class Subject:
         return {"ratio": round(median(own / alone for alone, own in turns), 3), "images": len(some)}
 
     def _load(self, *, layers: bool = True) -> Backbone:
-        plan, places = self.network, self.places
-        weights: Path | None = None
-        if plan.weights:
-            weights = places.base / plan.weights.replace("{dataset}", str(self.dataset.folder))
-        made = load_backbone(plan.backbone, weights, mean=plan.mean, std=plan.std, size=plan.size)
+        folder = self.dataset.folder
+        made = self.network.load(self.places.base, folder=folder)
         if not layers:
             return made
-        chosen = middle_layers(made.network)
-        return load_backbone(
-            plan.backbone, weights, (*chosen, *made.layers), mean=plan.mean, std=plan.std, size=plan.size
-        )
+        return self.network.load(self.places.base, (*middle_layers(made.network), *made.layers), folder)
 
     def _pixels(self, part: Part) -> torch.Tensor:
         return torch.stack([self.backbone.spec.preprocess(read_image(path)) for path in part.paths])
@@ -303,7 +304,13 @@ def _facts(plan: Plan, network: NetworkPlan, column: Column, method: str) -> Rec
 
 
 def _origin() -> Record:
-    return {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} | provenance()
+    return {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} | _source()
+
+
+@cache
+def _source() -> Record:
+    """Provenance, the same for all cells of a run."""
+    return provenance()
 
 
 def _reason(error: Exception) -> str:

@@ -82,7 +82,9 @@ def _by_network(plan: Plan, metric: str, found: Found) -> Table:
                 _cell(
                     found.get((network.row, method, c.label, c.form, c.through)),
                     metric,
-                    paper_cell(plan.paper, network.row, c.label, ours=method.startswith("sim-dnn"))
+                    paper_cell(
+                        plan.paper, network.row.partition(",")[0], c.label, ours=method.startswith("sim-dnn")
+                    )
                     if not c.through
                     else None,
                 )
@@ -99,16 +101,8 @@ def _by_method(plan: Plan, metric: str, network: str, found: Found) -> Table:
     for method in plan.methods:
         records = [found.get((network, method, c.label, c.form, c.through)) for c in plan.columns]
         cells = [_cell(record, metric, None) for record in records]
-        values = [v for i in attacks if (v := cells[i].value) is not None]
-        whole = len(values) == len(attacks) and bool(values)
-        clean = records[0]
-        cost = clean["cost"]["ratio"] if clean and "cost" in clean else None
-        summary = (
-            Cell(fmean(values)) if whole else Cell(error="incomplete"),
-            Cell(min(values)) if whole else Cell(error="incomplete"),
-            Cell(cost),
-        )
-        rows.append((method, (*summary, *cells)))
+        cost = (records[0] or {}).get("cost", {}).get("ratio")
+        rows.append((method, (*_summary([cells[i] for i in attacks]), Cell(cost), *cells)))
     return Table(
         f"{plan.name}-{network}-{metric}".replace(" ", "_"),
         f"{plan.title}: {network}",
@@ -118,6 +112,14 @@ def _by_method(plan: Plan, metric: str, network: str, found: Found) -> Table:
         tuple(rows),
         _notes(plan),
     )
+
+
+def _summary(attacks: list[Cell]) -> tuple[Cell, Cell]:
+    """Return mean and worst over the attack columns; nothing where one of them is missing."""
+    if any(cell.error for cell in attacks):
+        return Cell(error="incomplete"), Cell(error="incomplete")
+    values = [cell.value for cell in attacks if cell.value is not None]
+    return (Cell(fmean(values)), Cell(min(values))) if values else (Cell(), Cell())
 
 
 def _cell(record: Record | None, metric: str, paper: float | None) -> Cell:
