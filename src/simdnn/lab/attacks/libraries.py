@@ -1,0 +1,41 @@
+"""The attack libraries, imported quietly; secml-torch imports foolbox by itself, so this module comes first."""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+os.environ.setdefault(
+    "GIT_PYTHON_REFRESH", "quiet"
+)  # foolbox imports GitPython, which fails where git is missing
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
+    import foolbox
+    import pyautoattack
+
+__all__ = ["foolbox", "pyautoattack", "seeded"]
+
+
+@contextmanager
+def seeded(generator: torch.Generator) -> Iterator[int]:
+    """Let a library draw from the global generators, seeded by a draw from ours, and leave them as they were.
+
+    Yields the seed, for libraries that take one.
+    """
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield seed
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002
+            random.setstate(python_state)

@@ -1,0 +1,92 @@
+"""Every attack by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from simdnn.errors import InputError
+from simdnn.lab.attacks.apgd import APGD
+from simdnn.lab.attacks.attack import Recipe
+from simdnn.lab.attacks.autoattack import AutoAttack
+from simdnn.lab.attacks.cw import CW
+from simdnn.lab.attacks.ddn import DDN
+from simdnn.lab.attacks.deepfool import DeepFool
+from simdnn.lab.attacks.fab import FAB
+from simdnn.lab.attacks.fgsm import FGSM
+from simdnn.lab.attacks.fmn import FMN
+from simdnn.lab.attacks.hopskipjump import HopSkipJump
+from simdnn.lab.attacks.mifgsm import MIFGSM
+from simdnn.lab.attacks.pgd import PGD
+from simdnn.lab.attacks.pgd_l2 import PGDL2
+from simdnn.lab.attacks.square import Square
+
+_KINDS: tuple[type[Recipe], ...] = (
+    FGSM, PGD, DDN, CW, DeepFool, FMN, APGD, FAB, Square, AutoAttack, MIFGSM, PGDL2, HopSkipJump,
+)  # fmt: skip
+
+RECIPES: Mapping[str, type[Recipe]] = {kind.name: kind for kind in _KINDS}
+"""Attacks by the name that plans and the command line use."""
+
+STEPS_OF_PGD, STEPS_WITHIN_EPS = 20, 8
+
+
+def recipe(settings: Mapping[str, Any]) -> Recipe:
+    """Make an attack from plain settings, such as ``{"attack": "pgd", "eps": 0.01}``.
+
+    What an attack has a default for may be left out; PGD has 20 steps of ``eps / 8``.
+
+    Raises
+    ------
+    InputError
+        If there is no such attack, or a parameter is unknown, missing, no number, or not above 0.
+
+    >>> recipe({"attack": "pgd", "eps": 0.08})
+    PGD(eps=0.08, steps=20, step_size=0.01)
+    """
+    given = dict(settings)
+    name = given.pop("attack", None)
+    if name not in RECIPES:
+        raise InputError(f"expected an attack among {', '.join(RECIPES)}; got {name!r}")
+    kind = RECIPES[name]
+    known = {field.name: field for field in fields(kind)}
+    if unknown := set(given) - set(known):
+        raise InputError(f"{name} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+    for parameter, value in given.items():
+        _check(name, parameter, value, str(known[parameter].type))
+    if name == PGD.name and "eps" in given:
+        given = {"steps": STEPS_OF_PGD, "step_size": given["eps"] / STEPS_WITHIN_EPS} | given
+    missing = [field for field in known if field not in given and known[field].default is MISSING]
+    if missing:
+        raise InputError(f"{name} needs {', '.join(missing)}")
+    return kind(**given)
+
+
+def title(made: Recipe) -> str:
+    """Name an attack with its strength, as it heads a column.
+
+    >>> title(DDN(steps=20)), title(APGD(eps=0.02, loss="dlr")), title(DeepFool())
+    ('ddn-20', 'apgd-dlr-0.02', 'deepfool')
+    """
+    values = {field.name: getattr(made, field.name) for field in fields(made)}
+    kind = f"{made.name}-{values['loss']}" if "loss" in values else made.name
+    if "eps" in values:
+        return f"{kind}-{values['eps']:g}"
+    return f"{kind}-{values['steps']}" if made.name == DDN.name else kind
+
+
+def _check(name: str, parameter: str, value: object, kind: str) -> None:
+    """Refuse a value of another type than the parameter's, or one that makes no sense."""
+    if kind == "str":
+        if not isinstance(value, str):
+            raise InputError(f"{name}: expected a word for {parameter}, got {value!r}")
+        return
+    whole = kind == "int"
+    fits = type(value) is int if whole else isinstance(value, (int, float)) and not isinstance(value, bool)
+    lowest = 0.0 if parameter in ("confidence", "overshoot", "momentum") else None
+    if not fits or not isinstance(value, (int, float)) or not (value > 0 if lowest is None else value >= 0):
+        wanted = "a whole number" if whole else "a number"
+        raise InputError(
+            f"{name}: expected {wanted} {'of 0 or more' if lowest == 0 else 'above 0'} for {parameter}, got {value!r}"
+        )
