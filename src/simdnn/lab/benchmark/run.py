@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
@@ -264,7 +263,7 @@ class Subject:
         made = self.network.load(self.places.base, folder=folder)
         if not layers:
             return made
-        return self.network.load(self.places.base, (*middle_layers(made.network), *made.layers), folder)
+        return self.network.load(self.places.base, (*middle_layers(made), *made.layers), folder)
 
     def _pixels(self, part: Part) -> torch.Tensor:
         return torch.stack([self.backbone.spec.preprocess(read_image(path)) for path in part.paths])
