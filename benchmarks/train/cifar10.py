@@ -1,4 +1,4 @@
-"""Train a torchvision network on CIFAR-10: `python benchmarks/train/cifar10.py --network shufflenet_v2_x1_0 --epochs 6`.
+"""Train a torchvision network on CIFAR-10: `python benchmarks/train/cifar10.py --network shufflenet_v2_x1_0`.
 
 For networks whose ImageNet weights are not at hand. The architecture is torchvision's, unmodified but for ten outputs;
 the pictures of 32 x 32 are enlarged to the side that is asked for. The schedule is a short one, for a processor; the

@@ -41,7 +41,7 @@ class CW:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
-        native = foolbox.attacks.L2CarliniWagnerAttack(
+        native = foolbox.L2CarliniWagnerAttack(
             binary_search_steps=self.searches,
             steps=self.steps,
             stepsize=self.step_size,

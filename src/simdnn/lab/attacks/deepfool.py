@@ -35,7 +35,7 @@ class DeepFool:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
-        native = foolbox.attacks.L2DeepFoolAttack(
+        native = foolbox.L2DeepFoolAttack(
             steps=self.steps, candidates=self.candidates, overshoot=self.overshoot
         )
         return run_foolbox(native, model, images, labels, generator, eps=None)

@@ -35,5 +35,5 @@ class FMN:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
-        native = foolbox.attacks.L2FMNAttack(steps=self.steps, max_stepsize=self.step_size, gamma=self.gamma)
+        native = foolbox.L2FMNAttack(steps=self.steps, max_stepsize=self.step_size, gamma=self.gamma)
         return run_foolbox(native, model, images, labels, generator, eps=None)

@@ -35,8 +35,8 @@ class HopSkipJump:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
-        start = foolbox.attacks.LinearSearchBlendedUniformNoiseAttack(steps=50)
-        native = foolbox.attacks.HopSkipJumpAttack(
+        start = foolbox.LinearSearchBlendedUniformNoiseAttack(steps=50)
+        native = foolbox.HopSkipJumpAttack(
             init_attack=start,
             steps=self.steps,
             initial_gradient_eval_steps=self.queries,

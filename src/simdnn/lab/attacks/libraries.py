@@ -7,6 +7,7 @@ import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +17,13 @@ os.environ.setdefault(
 )  # foolbox imports GitPython, which fails where git is missing
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
-    import foolbox
     import pyautoattack
+    from foolbox import attacks as foolbox_attacks
+    from foolbox.models.pytorch import PyTorchModel
 
-__all__ = ["foolbox", "pyautoattack", "seeded"]
+foolbox: Any = foolbox_attacks  # exports its names in a way that type checkers refuse
+
+__all__ = ["PyTorchModel", "foolbox", "pyautoattack", "seeded"]
 
 
 @contextmanager

@@ -33,7 +33,5 @@ class MIFGSM:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch; nothing is drawn."""
-        native = foolbox.attacks.MIFGSM(
-            momentum=self.momentum, steps=self.steps, abs_stepsize=self.eps / self.steps
-        )
+        native = foolbox.MIFGSM(momentum=self.momentum, steps=self.steps, abs_stepsize=self.eps / self.steps)
         return run_foolbox(native, model, images, labels, generator, self.eps)

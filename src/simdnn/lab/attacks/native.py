@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from simdnn.lab.attacks.attack import device_of, predict
-from simdnn.lab.attacks.libraries import foolbox, seeded
+from simdnn.lab.attacks.libraries import PyTorchModel, seeded
 
 
 def run_foolbox(
@@ -32,13 +32,13 @@ def run_foolbox(
     (N, C, H, W) attacked images in [0, 1]; without a budget, an image that was not turned comes back as it was.
     """
     device = device_of(model)
-    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=device)
+    wrapped = PyTorchModel(model, bounds=(0, 1), device=device)
     with seeded(generator):
         _, attacked, turned = native(wrapped, images.to(device), labels.to(device), epsilons=eps)
-    attacked = attacked.detach().cpu()
+    result: Tensor = attacked.detach().cpu()
     if eps is None:
-        attacked = torch.where(turned.cpu().view(-1, 1, 1, 1), attacked, images)
-    return attacked.clamp(0, 1)
+        result = torch.where(turned.cpu().view(-1, 1, 1, 1), result, images)
+    return result.clamp(0, 1)
 
 
 def run_autoattack(native: Any, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -33,5 +33,5 @@ class PGDL2:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
-        native = foolbox.attacks.L2PGD(steps=self.steps, rel_stepsize=self.rel_step_size, random_start=True)
+        native = foolbox.L2PGD(steps=self.steps, rel_stepsize=self.rel_step_size, random_start=True)
         return run_foolbox(native, model, images, labels, generator, self.eps)

@@ -19,6 +19,7 @@ from simdnn.lab.attacks import attack, predict, round_to_levels
 from simdnn.lab.attacks.registry import recipe
 from simdnn.lab.benchmark.plan import Column
 from simdnn.lab.benchmark.records import cell_key
+from simdnn.lab.defences import reseed
 
 BATCH = 32
 """Images that are attacked together."""
@@ -52,6 +53,7 @@ class Columns:
     pixels, truth : the test images (N, 3, H, W), and (N,) the outputs where they belong
     identity : what decides the images and the network, for the key of what is kept
     store : folder for attacked images
+    limit : attack so many images at most; 0 means all
     seed : of every draw
     """
 
@@ -64,6 +66,7 @@ class Columns:
         defences: Mapping[str, nn.Module],
         identity: Mapping[str, Any],
         store: Path,
+        limit: int,
         seed: int,
     ) -> None:
         self.network = network
@@ -72,6 +75,7 @@ class Columns:
         self.defences = defences
         self.identity = identity
         self.store = store
+        self.limit = limit
         self.seed = seed
         self.right = (predict(network, pixels) == truth).numpy()
 
@@ -91,14 +95,18 @@ class Columns:
 
     def _attacked(self, column: Column, progress: Progress | None) -> tuple[NDArray[np.int64], Tensor]:
         """Attack, or fetch what was attacked before: positions of the originals, and images as floats."""
-        key = {name: value for name, value in column.key.items() if name not in ("form", "label")}
+        limit = min(filter(None, (self.limit, column.limit)), default=0)
+        key = {name: value for name, value in column.key.items() if name not in ("form", "label")} | {
+            "limit": limit
+        }
         path = self.store / f"{cell_key({**self.identity, **key, 'seed': self.seed})}.safetensors"
         if path.exists():
             kept = load_file(path)
             return kept["rows"].numpy(), kept["images"]
         chosen = torch.randperm(len(self.pixels), generator=Generator().manual_seed(self.seed))
-        rows = chosen[: column.limit or None].sort().values
+        rows = chosen[: limit or None].sort().values
         target = self.defences[column.through] if column.through else self.network
+        reseed(target, self.seed)
         result = attack(
             recipe(column.parameters),
             target,

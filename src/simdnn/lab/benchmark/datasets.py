@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import tarfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -158,7 +157,8 @@ def _torchvision(plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part
             parts = [datasets.ImageNet(root, split) for split in ("train", "val")]
     except (RuntimeError, OSError) as error:
         raise InputError(f"torchvision's {plan.torchvision} is not to be had in {root}: {error}") from error
-    return *(_listed(part) for part in parts), None
+    train, test = parts
+    return _listed(train), _listed(test), None
 
 
 def _listed(dataset: Any) -> Part:
@@ -183,7 +183,7 @@ def _share(part: Part, images: int, seed: int) -> Part:
     if not images or images >= len(part.paths):
         return part
     labels = np.array(part.labels)
-    classes: Sequence[str] = np.unique(labels)
+    classes = np.unique(labels)
     each = -(-images // len(classes))
     draw = np.random.default_rng(seed)
     chosen = np.sort(

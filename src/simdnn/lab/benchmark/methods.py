@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +24,7 @@ from simdnn.guard.profile import LEVELS
 from simdnn.guard.training import calibrating
 from simdnn.lab.attacks import predict
 from simdnn.lab.benchmark.metrics import Answer
-from simdnn.lab.defences import DEFENCES, defended
+from simdnn.lab.defences import DEFENCES, defended, reseed
 from simdnn.lab.peers import PEERS, Detector, Observation, observe
 
 CALIBRATION = 0.2
@@ -116,6 +116,7 @@ class Network:
     def answer(self, images: Images, truth: NDArray[np.str_]) -> Answer:
         """Right is what has the largest of all outputs where it belongs."""
         setting = self.setting
+        reseed(self.network, setting.seed)  # so that no cell depends on those before it
         given = predict(self.network, images.pixels).numpy()
         expected = setting.outputs[np.searchsorted(setting.classes, truth)]
         return Answer(right=given == expected, flagged=np.zeros(len(truth), dtype=bool))
@@ -184,24 +185,21 @@ def _rows(observation: Observation, chosen: NDArray[np.bool_]) -> Observation:
     )
 
 
-def _defence(name: str) -> Callable[[Setting], Method]:
-    def made(setting: Setting) -> Method:
-        network = defended(name, Classifier(setting.network), seed=setting.seed, weights=setting.weights)
-        return Network(setting, network)
+def _defence(setting: Setting, name: str) -> Method:
+    bare = Classifier(setting.network)
+    return Network(setting, defended(name, bare, seed=setting.seed, weights=setting.weights))
 
-    return made
+
+def _peer(setting: Setting, make: Callable[[], Detector]) -> Method:
+    return Peer(setting, make())
 
 
 METHODS: Mapping[str, Callable[[Setting], Method]] = {
     "none": lambda setting: Network(setting, Classifier(setting.network)),
-    **{name: _defence(name) for name in DEFENCES},
-    **{name: lambda setting, make=make: Peer(setting, make()) for name, make in PEERS.items()},
-    "sim-dnn published": lambda setting: SimDNNRule(setting, "published"),
-    "sim-dnn similarity": lambda setting: SimDNNRule(setting, "similarity"),
-    **{
-        f"sim-dnn profile {level}": lambda setting, level=level: SimDNNRule(setting, "profile", level)
-        for level in LEVELS
-    },
+    **{name: partial(_defence, name=name) for name in DEFENCES},
+    **{name: partial(_peer, make=make) for name, make in PEERS.items()},
+    **{f"sim-dnn {rule}": partial(SimDNNRule, rule=rule) for rule in ("published", "similarity")},
+    **{f"sim-dnn profile {level}": partial(SimDNNRule, rule="profile", level=level) for level in LEVELS},
 }
 """Every row that a plan may name, besides detectors by their import path."""
 
@@ -227,4 +225,4 @@ def find_method(name: str) -> Callable[[Setting], Method]:
         raise InputError(
             f"expected {name!r} to name a detector, got {type(error).__name__}: {error}; is its folder on PYTHONPATH?"
         ) from error
-    return lambda setting: Peer(setting, make())
+    return partial(_peer, make=make)

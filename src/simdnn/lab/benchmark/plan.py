@@ -62,6 +62,7 @@ class NetworkPlan:
     row : its name in tables; where it is one of the paper's, up to a comma, the paper's cells stand beside
     dataset : name of a dataset of the plan
     backbone, weights, mean, std, size, resize : see :func:`simdnn.features.backbones.load_backbone`
+    attacked_images : attack so many of the test images at most, drawn by the seed; 0 means all
     note : printed beneath the table
     """
 
@@ -73,6 +74,7 @@ class NetworkPlan:
     std: tuple[float, float, float] | None = None
     size: int | None = None
     resize: int | None = None
+    attacked_images: int = 0
     note: str = ""
 
     def load(self, base: Path, layers: Iterable[str] = (), folder: Path | None = None) -> Backbone:
@@ -222,9 +224,11 @@ def _plan(path: Path, plain: dict[str, Any]) -> Plan:
 
 def _columns(plain: dict[str, Any]) -> list[Column]:
     """Clean images first, then the controls, then each attack in each form."""
-    columns = [Column("clean", "clean", {})]
-    for name in plain.get("controls", []):
-        columns.append(Column("control", _one_of(name, CHANGES, "controls"), {"change": name}))
+    controls = [_one_of(name, CHANGES, "controls") for name in plain.get("controls", [])]
+    columns = [
+        Column("clean", "clean", {}),
+        *(Column("control", name, {"change": name}) for name in controls),
+    ]
     forms = [_one_of(form, FORMS, "forms") for form in plain.get("forms", ["8-bit"])]
     for given in plain.get("attacks", []):
         settings = dict(given)

@@ -8,7 +8,7 @@ from io import StringIO
 
 from simdnn.lab.benchmark.tables import AREAS, Cell, Table
 
-BROKEN = "–"
+BROKEN = "\N{EN DASH}"
 """Stands where there is no value; the reason is among the notes."""
 
 

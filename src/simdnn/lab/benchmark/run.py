@@ -105,23 +105,24 @@ def _column(
 ) -> None:
     """Measure some cells of one column."""
     title = f"{subject.network.row}, {column.label} {column.form if column.kind == 'attack' else ''}".rstrip()
-    group: Group | Exception
+    images: Images | None = None
+    reason = ""
     try:
         with bars(title) as progress:
             group = subject.columns.make(column, progress)
-    except Exception as error:
-        group = error
-    images = Images(subject.backbone, group.pixels) if isinstance(group, Group) else None
+        images = Images(subject.backbone, group.pixels)
+    except Exception as error:  # a broken attack breaks the whole column, but no other
+        reason = _reason(error)
     for method in methods:
         start = time.perf_counter()
         record: Record = {"key": subject.key(column, method)}
         record |= _facts(subject.plan, subject.network, column, method) | subject.identity
         try:
-            if isinstance(group, Exception):
-                raise group
-            assert images is not None
-            with bars(f"{title}: {method}"):
-                record |= subject.cell(column, method, group, images)
+            if images is None:
+                record["error"] = reason
+            else:
+                with bars(f"{title}: {method}"):
+                    record |= subject.cell(column, method, group, images)
         except Exception as error:  # a broken cell is a result, too, and must not stop the others
             record["error"] = _reason(error)
         record["seconds"] = round(time.perf_counter() - start, 2)
@@ -162,7 +163,8 @@ class Subject:
         """Identify a cell by everything that decides its value."""
         preprocess = self.backbone.spec.preprocess.as_dict()
         parts = {"column": column.key, "method": method, "seed": self.plan.seed, "alpha": self.plan.alpha}
-        return cell_key(self.identity | parts | {"backbone": self.network.backbone, "preprocess": preprocess})
+        network = {"backbone": self.network.backbone, "preprocess": preprocess}
+        return cell_key(self.identity | parts | network | {"attacked_images": self.network.attacked_images})
 
     @property
     def columns(self) -> Columns:
@@ -177,6 +179,7 @@ class Subject:
                 defences={name: self._attackable(name, bare, samples) for name, samples in through.items()},
                 identity=self.identity | {"preprocess": self.backbone.spec.preprocess.as_dict()},
                 store=self.places.cache / "attacked",
+                limit=self.network.attacked_images,
                 seed=self.plan.seed,
             )
         return self._columns

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from statistics import fmean
 
 from simdnn.lab.benchmark.metrics import METRICS
@@ -145,10 +144,8 @@ def _heads(plan: Plan) -> tuple[str, ...]:
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:
-    own = [f"{note}: {', '.join(n.row for n in group)}" for note, group in _noted(plan)]
-    return tuple(filter(None, [plan.note, *own]))
-
-
-def _noted(plan: Plan) -> list[tuple[str, list[object]]]:
-    noted = sorted((n for n in plan.networks if n.note), key=lambda n: n.note)
-    return [(note, list(group)) for note, group in groupby(noted, key=lambda n: n.note)]
+    own: dict[str, list[str]] = {}
+    for network in plan.networks:
+        own.setdefault(network.note, []).append(network.row)
+    told = [f"{', '.join(rows)}: {note}" for note, rows in own.items() if note]
+    return tuple(filter(None, [plan.note, *told]))

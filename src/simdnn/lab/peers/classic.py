@@ -147,7 +147,7 @@ class MahalanobisLayers:
 
     def score(self, network: Backbone, images: Observation) -> FloatArray:
         """Return minus the sum of the standardised distances."""
-        return -((self._distances(images) - self.mean) / self.deviation).sum(axis=1)
+        return np.asarray(-((self._distances(images) - self.mean) / self.deviation).sum(axis=1))
 
     def _distances(self, images: Observation) -> FloatArray:
         return np.stack(
@@ -161,4 +161,4 @@ class MahalanobisLayers:
 
 def _clean(odd: torch.Tensor) -> FloatArray:
     """Turn a score that is high for what is odd into one that is high for what is clean."""
-    return -odd.double().numpy()
+    return np.asarray(-odd.double().numpy())

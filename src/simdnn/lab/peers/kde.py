@@ -1,4 +1,4 @@
-"""Kernel density of the last layer's features: Feinman and others, "Detecting adversarial samples from artifacts", 2017."""
+"""Kernel density: Feinman and others, "Detecting adversarial samples from artifacts", 2017."""
 
 from __future__ import annotations
 

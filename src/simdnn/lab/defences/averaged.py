@@ -1,0 +1,31 @@
+"""Expectation over transformation: Athalye and others, "Synthesizing robust adversarial examples", ICML 2018."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Averaged(nn.Module):
+    """The mean of a random network's logits over several draws, so that an attack climbs their mean gradient.
+
+    Attributes
+    ----------
+    network : images (N, 3, H, W) in [0, 1] to logits (N, K), different with every call
+    samples : number of draws
+    """
+
+    def __init__(self, network: nn.Module, samples: int) -> None:
+        super().__init__()
+        self.network = network
+        self.samples = samples
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the mean logits (N, K)."""
+        return torch.stack([self.network(images) for _ in range(self.samples)]).mean(dim=0)
+
+
+def averaged(network: nn.Module, samples: int) -> nn.Module:
+    """Average a random network over ``samples`` draws."""
+    return Averaged(network, samples)
