@@ -1,8 +1,8 @@
 """Train ResUpNet's denoiser: `python benchmarks/train/resupnet.py --minutes 20`.
 
 Its authors published neither loss nor data. Ours: training photographs attacked by FGSM and PGD on MobileNetV2, at
-other strengths than are reported, and clean ones, each with its clean original; the loss is the mean absolute error of the
-luminance. The schedule is as long as the time that is given, and the weights are written every minute.
+other strengths than are reported, and clean ones, each with its clean original; the loss is the mean absolute error
+of the luminance. The schedule is as long as the time that is given, and the weights are written every minute.
 """
 
 from __future__ import annotations

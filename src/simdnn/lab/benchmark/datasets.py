@@ -146,11 +146,9 @@ def _torchvision(plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part
     try:
         if plan.torchvision == "CIFAR10":
             parts = [datasets.CIFAR10(root, train=train, download=True) for train in (True, False)]
-            written = [
-                _written(p, cache / "CIFAR10" / name)
-                for p, name in zip(parts, ("train", "test"), strict=True)
-            ]
-            return *written, None
+            train, test = parts
+            folder = cache / "CIFAR10"
+            return _written(train, folder / "train"), _written(test, folder / "test"), None
         if plan.torchvision == "Imagenette":
             parts = [datasets.Imagenette(root, split, "160px", download=True) for split in ("train", "val")]
         else:
