@@ -59,7 +59,7 @@ class NetworkPlan:
 
     Attributes
     ----------
-    row : its name in tables; where it is one of the paper's, up to a comma, the paper's cells stand beside
+    row : its name in tables; where it is one of the paper's, up to a bracket, the paper's cells stand beside
     dataset : name of a dataset of the plan
     backbone, weights, mean, std, size, resize : see :func:`simdnn.features.backbones.load_backbone`
     attacked_images : attack so many of the test images at most, drawn by the seed; 0 means all

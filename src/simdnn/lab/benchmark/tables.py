@@ -82,7 +82,7 @@ def _by_network(plan: Plan, metric: str, found: Found) -> Table:
                     found.get((network.row, method, c.label, c.form, c.through)),
                     metric,
                     paper_cell(
-                        plan.paper, network.row.partition(",")[0], c.label, ours=method.startswith("sim-dnn")
+                        plan.paper, network.row.partition(" (")[0], c.label, ours=method.startswith("sim-dnn")
                     )
                     if not c.through
                     else None,
