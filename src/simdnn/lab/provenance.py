@@ -11,7 +11,19 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("simdnn", "numpy", "scipy", "scikit-learn", "torch", "secml-torch")
+PACKAGES = (
+    "simdnn",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "scikit-image",
+    "torch",
+    "torchvision",
+    "secml-torch",
+    "foolbox",
+    "pyautoattack",
+    "pytorch-ood",
+)
 
 
 def provenance() -> dict[str, Any]:
