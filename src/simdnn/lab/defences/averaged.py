@@ -5,18 +5,30 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from simdnn.errors import InputError
+
 
 class Averaged(nn.Module):
     """The mean of a random network's logits over several draws, so that an attack climbs their mean gradient.
+
+    It is the logits that are averaged, not the losses: every recipe then works as it is, whatever its loss. Time and
+    memory are ``samples`` times those of the network.
 
     Attributes
     ----------
     network : images (N, 3, H, W) in [0, 1] to logits (N, K), different with every call
     samples : number of draws
+
+    Raises
+    ------
+    InputError
+        If there is to be no draw.
     """
 
     def __init__(self, network: nn.Module, samples: int) -> None:
         super().__init__()
+        if samples < 1:
+            raise InputError(f"expected at least one draw to average over, got {samples}")
         self.network = network
         self.samples = samples
         self.eval()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torchvision.models import resnet18
 
-from simdnn.errors import WeightsError
+from simdnn.errors import InputError, WeightsError
 from simdnn.features.weights import fit_weights, read_weights
 
 SIDE = 224
@@ -110,7 +110,9 @@ class Denoiser(nn.Module):
 class ResUpNet(nn.Module):
     """A network that sees every image with its luminance denoised; chroma is kept.
 
-    Differentiable. The noise is that of one fixed draw, so that two runs agree.
+    Differentiable, so that attacks can be made through it. The noise is that of one fixed draw, so that two runs
+    agree. Images of another side than `SIDE` are resized for the denoiser, and only its luminance is resized back:
+    chroma is that of the image as it came, but for colours that RGB cannot hold, which are cut off.
 
     Parameters
     ----------
@@ -129,7 +131,9 @@ class ResUpNet(nn.Module):
         self.eval()
 
     def denoised(self, images: Tensor) -> Tensor:
-        """Return images (N, 3, H, W) in [0, 1] with their luminance denoised."""
+        """Return images (N, 3, H, W) in [0, 1] with their luminance denoised; InputError for another shape."""
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise InputError(f"expected images of shape (N, 3, H, W), got {tuple(images.shape)}")
         large = _resized(images, SIDE, SIDE)
         luminance = self.denoiser(large, self.noise.expand(len(images), -1, -1, -1))
         luminance = _resized(luminance, *images.shape[-2:])

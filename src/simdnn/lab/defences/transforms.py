@@ -1,7 +1,12 @@
 """The ten groups of BaRT's transforms, with the ranges that its authors drew from.
 
-Each transform takes pixels (H, W, 3) in [0, 1] and a generator, and returns pixels that may leave [0, 1]. Lengths are
-given for pictures of 256 pixels and scale with the picture. The libraries are scikit-image and Pillow.
+Each transform takes pixels (H, W, 3) in [0, 1] and a generator, and returns pixels that may leave [0, 1]. The swirl's
+radius and the zoom's margins are given for pictures of 256 pixels and scale with the shorter side; the widths of
+filters are in pixels of the picture as it is.
+
+The authors published no code. Where we know no range of theirs, it is ours: the strength of noise (scikit-image's
+own), of wavelets and of non-local means, the spread of the bilateral mean, the weights of grey mixes. Left out is
+seam carving, the other half of their zoom group. The libraries are scikit-image and Pillow.
 """
 
 from __future__ import annotations
@@ -52,7 +57,10 @@ def noise(kind: str) -> Transform:
 
 
 def spectrum(pixels: Pixels, draw: np.random.Generator) -> Pixels:
-    """Drop up to 95 % of the weakest frequencies of each channel, and scale the rest by 0.98 to 1.02."""
+    """Drop the weakest frequencies of each channel, up to 95 %, and scale the others by 0.98 to 1.02 each.
+
+    The published fraction, 0 to 0.95, is taken for what is dropped: keeping none would leave a black picture.
+    """
     frequencies = np.fft.fft2(pixels, axes=(0, 1))
     dropped = draw.uniform(0, 0.95)
     weak = np.abs(frequencies) < np.quantile(np.abs(frequencies), dropped, axis=(0, 1))
