@@ -2,7 +2,9 @@
 
 Its authors published neither loss nor data. Ours: training photographs attacked by FGSM and PGD on MobileNetV2, at
 other strengths than are reported, and clean ones, each with its clean original; the loss is the mean absolute error
-of the luminance. The schedule is as long as the time that is given, and the weights are written every minute.
+of the luminance. The schedule is as long as the time that is given, and the weights are written every minute: on a
+processor that is far fewer steps than a decoder trained from nothing could use, and the record says what it reached.
+The number of steps, and so the weights, depend on the machine's speed.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+import tomllib
 from pathlib import Path
 
 import torch
@@ -25,7 +28,14 @@ from simdnn.features.weights import fit_weights, read_weights
 from simdnn.guard.detector import Classifier
 from simdnn.lab.attacks import FGSM, PGD, Recipe, attack, predict, round_to_levels
 from simdnn.lab.defences.defended import DENOISER
-from simdnn.lab.defences.resupnet import SIDE, Denoiser, ResUpNet, encoder_weights, to_ycbcr
+from simdnn.lab.defences.resupnet import (
+    SIDE,
+    Denoiser,
+    ResUpNet,
+    encoder_weights,
+    load_denoiser,
+    to_ycbcr,
+)
 from simdnn.lab.intervals import rate
 
 RECIPES: list[Recipe] = [
@@ -33,6 +43,9 @@ RECIPES: list[Recipe] = [
     *(PGD(eps, steps=5, step_size=eps / 3) for eps in (0.008, 0.015, 0.03)),
 ]
 """None of them at a strength that tables report."""
+
+SUBJECTS = Path(__file__).parents[2] / "benchmark" / "shared" / "subjects.toml"
+"""Says which of the network's outputs each class is."""
 
 
 def save(denoiser: Denoiser, path: Path) -> None:
@@ -45,10 +58,11 @@ def save(denoiser: Denoiser, path: Path) -> None:
 def main() -> None:
     """Train, and record what the network makes of photographs that the denoiser did not see."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=os.environ.get("SIMDNN_DATA"))
+    known = os.environ.get("SIMDNN_DATA")
+    parser.add_argument("--data", type=Path, default=known, required=known is None)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--photographs", type=int, default=400)
-    parser.add_argument("--held-out", type=int, default=40)
+    parser.add_argument("--held-out", type=int, default=100)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--bfloat16", action="store_true")
@@ -62,15 +76,16 @@ def main() -> None:
     weights = options.data / "weights"
     backbone = load_backbone("mobilenet_v2", weights / "mobilenet_v2.safetensors", mean=half, std=half)
     network = Classifier(backbone)
-    paths, _ = labelled_images(options.data / "imagenette224" / "train")
+    paths, labels = labelled_images(options.data / "imagenette224" / "train")
+    outputs = tomllib.loads(SUBJECTS.read_text(encoding="utf-8"))["datasets"]["imagenette224"]["outputs"]
     chosen = torch.randperm(len(paths))[: options.photographs + options.held_out].tolist()
     clean = torch.stack([backbone.spec.preprocess(read_image(paths[i])) for i in chosen])
-    answers = predict(network, clean)
+    truth = torch.tensor([outputs[labels[i]] for i in chosen])
     attacked = clean.clone()
     with progress_bar("attacking") as progress:
         for number, recipe in enumerate(RECIPES):
             rows = torch.arange(number, len(clean), len(RECIPES))
-            result = attack(recipe, network, clean[rows], answers[rows], seed=options.seed, batch_size=16)
+            result = attack(recipe, network, clean[rows], truth[rows], seed=options.seed, batch_size=16)
             attacked[rows] = round_to_levels(result.images)
             progress(number + 1, len(RECIPES))
     denoiser = Denoiser()
@@ -79,22 +94,35 @@ def main() -> None:
     )
     losses = train(denoiser, clean[: options.photographs], attacked[: options.photographs], options)
     save(denoiser, options.output)
-    defended, n = ResUpNet(network, denoiser.eval()), options.held_out
+    defended, n = ResUpNet(network, load_denoiser(options.output)), options.held_out
     seen = {"clean": clean[-n:], "attacked": attacked[-n:]}
-    with torch.no_grad():
-        error = {
-            name: float((to_ycbcr(defended.denoised(x))[:, :1] - to_ycbcr(seen["clean"])[:, :1]).abs().mean())
-            for name, x in seen.items()
-        }
-    same = {
-        f"{name}, {how}": rate(int((predict(model, x, 8) == answers[-n:]).sum()), n)._asdict()
+    error = {
+        name: {"bare": gap(x, clean[-n:]), "denoised": gap(denoised(defended, x), clean[-n:])}
+        for name, x in seen.items()
+    }
+    accuracy = {
+        f"{name}, {how}": rate(int((predict(model, x, 8) == truth[-n:]).sum()), n)._asdict()
         for name, x in seen.items()
         for how, model in (("bare", network), ("denoised", defended))
     }
     settings = {k: v for k, v in vars(options).items() if k not in ("data", "output")}
-    record = {"steps": len(losses), "loss_last_50": sum(losses[-50:]) / len(losses[-50:]), "error": error}
-    write_record("train_resupnet", record | {"n": n, "same_answer_as_clean": same} | settings)
-    Console().print(f"wrote {options.output} after {len(losses)} steps: {same}")
+    reached = {"steps": len(losses), "loss_last_50": sum(losses[-50:]) / len(losses[-50:])}
+    write_record(
+        "train_resupnet", {**reached, "n": n, "luminance_error": error, "accuracy": accuracy, **settings}
+    )
+    told = ", ".join(f"{name} {value['value']:.1%}" for name, value in accuracy.items())
+    Console().print(f"wrote {options.output} after {len(losses)} steps; right of {n}: {told}")
+
+
+@torch.no_grad()
+def denoised(defended: ResUpNet, images: Tensor) -> Tensor:
+    """Denoise images (N, 3, 224, 224) a few at a time."""
+    return torch.cat([defended.denoised(batch) for batch in torch.split(images, 8)])
+
+
+def gap(images: Tensor, clean: Tensor) -> float:
+    """Return the mean absolute difference in luminance."""
+    return float((to_ycbcr(images) - to_ycbcr(clean))[:, 0].abs().mean())
 
 
 def train(denoiser: Denoiser, clean: Tensor, attacked: Tensor, options: argparse.Namespace) -> list[float]:
@@ -105,7 +133,7 @@ def train(denoiser: Denoiser, clean: Tensor, attacked: Tensor, options: argparse
     losses: list[float] = []
     start = saved = time.perf_counter()
     limit = 60 * options.minutes
-    denoiser.train()
+    denoiser.to(memory_format=torch.channels_last).train()  # 1.1 times as quick on a CPU
     with progress_bar("training (seconds)") as progress:
         while (gone := time.perf_counter() - start) < limit:
             optimizer.param_groups[0]["lr"] = options.rate * min(

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from simdnn.cli import audit, bench, check, demo, explain, fit, info, prototypes
+from simdnn.cli import attack, audit, bench, check, demo, explain, fit, info, prototypes
 from simdnn.cli.text import shown
 from simdnn.errors import SimDNNError
 
@@ -22,6 +22,7 @@ app.command("check")(check.check)
 app.command("explain")(explain.explain)
 app.add_typer(prototypes.app, name="prototypes")
 app.add_typer(audit.app, name="audit")
+app.command("attack")(attack.attack)
 app.add_typer(bench.app, name="bench")
 app.command("info")(info.info)
 app.command("demo")(demo.demo)

@@ -1,0 +1,115 @@
+"""``simdnn attack``: make attacked images, to see what a guard makes of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from simdnn.cli.options import AsJson, three_numbers
+from simdnn.cli.progress import progress_bar
+from simdnn.cli.text import shown
+from simdnn.errors import InputError
+
+UNREADABLE = 1
+
+
+def attack(
+    name: Annotated[
+        str, typer.Argument(help="The attack: fgsm, pgd, ddn, cw, deepfool, fmn, apgd, square ...")
+    ],
+    photos: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the attacked images.")],
+    eps: Annotated[
+        float | None, typer.Option(help="Largest change of a pixel, in [0, 1] (pgd-l2: Euclidean norm).")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Number of steps.", show_default="the attack's own")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="A further parameter of the attack, as name=value.")
+    ] = None,
+    backbone: Annotated[
+        str, typer.Option(help="Network: a torchvision name, or package.module:factory.")
+    ] = "vgg16",
+    weights: Annotated[
+        Path | None, typer.Option(help="Its weights, .safetensors or .pth.", show_default="torchvision's own")
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Normalisation, as 0.5,0.5,0.5.", show_default="what torchvision's weights take"),
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Normalisation, as 0.5,0.5,0.5.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the images the network takes.", show_default="its own")
+    ] = None,
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="Turn the network away from its own answers, or from the classes that folders name."
+        ),
+    ] = "own",
+    limit: Annotated[int | None, typer.Option(min=1, help="Attack the first so many images only.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images that are attacked together.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every draw.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Attack photographs, white-box on a network; write them as 8-bit PNG and as floats.
+
+    A stopped run goes on where it was. Exit status: 0 if every image was attacked, 1 if some could not be read.
+    """
+    from simdnn.features.backbones import load_backbone
+    from simdnn.features.images import find_images
+    from simdnn.lab.attacks import recipe
+    from simdnn.lab.attacks.files import LABELS, attack_files
+
+    if labels not in LABELS:
+        raise InputError(f"--labels is one of {', '.join(LABELS)}; got {labels!r}")
+    made = recipe({"attack": name} | _given({"eps": eps, "steps": steps}, param or []))
+    network = load_backbone(
+        backbone, weights, mean=three_numbers(mean, "--mean"), std=three_numbers(std, "--std"), size=size
+    )
+    paths = find_images(photos)[:limit]
+    with progress_bar("attacking") as progress:
+        record = attack_files(
+            made, network, paths, output, labels=labels, seed=seed, batch_size=batch_size, progress=progress
+        )
+    broken = [entry for entry in record["images"] if "error" in entry]
+    if as_json:
+        for entry in record["images"]:
+            typer.echo(json.dumps(entry))
+    else:
+        typer.echo(shown(_summary(record, output)))
+    for entry in broken:
+        typer.echo(shown(f"skipped {entry['path']}: {entry['error']}"), err=True)
+    if broken:
+        raise typer.Exit(UNREADABLE)
+
+
+def _given(named: dict[str, float | None], param: list[str]) -> dict[str, Any]:
+    given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
+    for text in param:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise InputError(f"--param takes name=value, such as momentum=0.9; got {text!r}")
+        try:
+            given[key] = json.loads(value)
+        except ValueError:
+            given[key] = value
+    return given
+
+
+def _summary(record: dict[str, Any], output: Path) -> str:
+    total = record["turned"]
+    if total is None:
+        return f"no image that the network had right; wrote {output}"
+    as_floats, as_file = (
+        f"{100 * record[k]['value']:.1f} % ({100 * record[k]['low']:.1f} to {100 * record[k]['high']:.1f})"
+        for k in ("turned", "turned_8bit")
+    )
+    return (
+        f"of {total['n']} images that the network had right, {as_floats} are turned as floats, {as_file} as 8-bit "
+        f"images; wrote {output}"
+    )

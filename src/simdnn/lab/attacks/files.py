@@ -1,0 +1,205 @@
+"""Attacking image files: attacked pictures as PNG and as floats, and a record of what became of each."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from simdnn.errors import ImageReadError, InputError
+from simdnn.features.backbones import Backbone
+from simdnn.features.extract import Progress
+from simdnn.features.images import read_image
+from simdnn.guard.detector import Classifier
+from simdnn.lab.attacks.attack import AttackResult, Recipe, attack, predict
+from simdnn.lab.intervals import rate
+from simdnn.lab.provenance import provenance
+
+RECORD = "attack.json"
+LABELS = ("own", "folders")
+
+
+def attack_files(
+    recipe: Recipe,
+    backbone: Backbone,
+    paths: Sequence[Path],
+    output: Path,
+    *,
+    labels: str = "own",
+    seed: int = 0,
+    batch_size: int = 16,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Attack image files, and write ``<folder>/<name>.png`` and ``.safetensors`` for each.
+
+    The PNG has the attacked picture at the network's size, rounded to 8 bits; the other file has the floats, under
+    ``image`` (3, H, W). ``attack.json`` is written after every batch, so that a stopped run goes on where it was.
+
+    Parameters
+    ----------
+    recipe, backbone : the attack, and the network that it is made on
+    paths : the images
+    output : folder, made where absent; it may hold an earlier run with the same settings, and nothing else
+    labels : ``"own"``: turn the network away from its own answer; ``"folders"``: from the class that the image's
+        folder names
+    seed : of the draws; those of a batch do not depend on the batches before
+    batch_size : images attacked together
+    progress : called with (done, total)
+
+    Returns
+    -------
+    What ``attack.json`` holds: ``settings``, ``images`` (one object each), ``turned`` and ``turned_8bit`` (shares with
+    95 % intervals, of the images that the network had right), and where it comes from.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else, or a folder's name is no class of the network.
+    """
+    settings = {
+        "attack": recipe.name,
+        **asdict(recipe),
+        "backbone": backbone.spec.name,
+        "weights": backbone.weights_hash,
+        "preprocess": json.loads(json.dumps(backbone.spec.preprocess.as_dict())),
+        "labels": labels,
+        "seed": seed,
+        "batch_size": batch_size,
+    }
+    record = _begun(output, settings)
+    known = {entry["path"] for entry in record["images"]}
+    names = _names(paths)
+    for number, start in enumerate(range(0, len(paths), batch_size)):
+        batch = paths[start : start + batch_size]
+        if any(str(path) not in known for path in batch):
+            kept = [entry for entry in record["images"] if entry["path"] not in set(map(str, batch))]
+            made = _attack_batch(recipe, backbone, batch, output, names, labels, (seed + number) % 2**63)
+            record["images"] = kept + made
+            _write(output, record)
+        if progress is not None:
+            progress(start + len(batch), len(paths))
+    sound = [entry for entry in record["images"] if "error" not in entry and entry["right_before"]]
+    for name in ("turned", "turned_8bit"):
+        count = sum(entry[name] for entry in sound)
+        record[name] = rate(count, len(sound))._asdict() | {"n": len(sound)} if sound else None
+    _write(output, record)
+    return record
+
+
+def _attack_batch(
+    recipe: Recipe,
+    backbone: Backbone,
+    batch: Sequence[Path],
+    output: Path,
+    names: dict[Path, Path],
+    labels: str,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Attack some images, write the pictures, and return an entry for each."""
+    network = Classifier(backbone)
+    entries: list[dict[str, Any]] = []
+    pictures: dict[Path, Tensor] = {}
+    for path in batch:
+        try:
+            pictures[path] = backbone.spec.preprocess(read_image(path))
+        except ImageReadError as error:
+            entries.append({"path": str(path), "error": str(error)})
+    if not pictures:
+        return entries
+    pixels = torch.stack(list(pictures.values()))
+    answers = predict(network, pixels)
+    truth = answers if labels == "own" else torch.tensor([_output(backbone, path) for path in pictures])
+    result = attack(recipe, network, pixels, truth, seed=seed, batch_size=len(pixels))
+    given = predict(network, result.images_8bit)
+    for i, path in enumerate(pictures):
+        where = output / names[path]
+        where.parent.mkdir(parents=True, exist_ok=True)
+        _save(where, result, i)
+        entries.append(
+            {
+                "path": str(path),
+                "attacked": str(names[path]) + ".png",
+                "label": _name(backbone, int(truth[i])),
+                "label_after": _name(backbone, int(given[i])),
+                "right_before": bool(answers[i] == truth[i]),
+                "turned": bool(result.success[i]),
+                "turned_8bit": bool(result.success_8bit[i]),
+                "l2": float(result.l2[i]),
+                "linf": float(result.linf[i]),
+            }
+        )
+    return entries
+
+
+def _save(where: Path, result: AttackResult, i: int) -> None:
+    levels = (result.images_8bit[i] * 255).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(levels).save(where.with_name(f"{where.name}.png"))
+    save_file({"image": result.images[i].contiguous()}, where.with_name(f"{where.name}.safetensors"))
+
+
+def _begun(output: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of an earlier run with the same settings, or a new one."""
+    path = output / RECORD
+    if path.is_file():
+        try:
+            earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            before = earlier["settings"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is damaged; delete the folder, or choose another with -o") from error
+        different = sorted(k for k in settings.keys() | before.keys() if settings.get(k) != before.get(k))
+        if different:
+            raise InputError(
+                f"{output} holds an attack with another {', '.join(different)}; choose another folder with -o"
+            )
+        return earlier
+    if output.is_file() or (output.is_dir() and any(output.iterdir())):
+        raise InputError(f"expected an empty or new folder, got {output}; choose another with -o")
+    output.mkdir(parents=True, exist_ok=True)
+    return {"settings": settings, "images": []} | provenance()
+
+
+def _write(output: Path, record: dict[str, Any]) -> None:
+    part = output / f"{RECORD}.part"
+    part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    part.replace(output / RECORD)
+
+
+def _names(paths: Sequence[Path]) -> dict[Path, Path]:
+    """Name each attacked picture after its folder and itself; with its suffix where two would be named alike."""
+    short = Counter(Path(path.parent.name) / path.stem for path in paths)
+    names = {
+        p: Path(p.parent.name) / (p.stem if short[Path(p.parent.name) / p.stem] == 1 else p.name)
+        for p in paths
+    }
+    alike = [name for name, count in Counter(names.values()).items() if count > 1]
+    if alike:
+        raise InputError(
+            f"two images would be written as {alike[0]}, since their folders have one name; attack them apart"
+        )
+    return names
+
+
+def _output(backbone: Backbone, path: Path) -> int:
+    """Return the output of the class that an image's folder names."""
+    wanted = path.parent.name.replace("_", " ").casefold()
+    names = [name.casefold() for name in backbone.categories or ()]
+    if wanted in names:
+        return names.index(wanted)
+    if path.parent.name.isdigit() and int(path.parent.name) < backbone.n_classes:
+        return int(path.parent.name)
+    raise InputError(
+        f"the folder {path.parent.name} is named neither as a class of the network nor as the number of an output; "
+        "leave out '--labels folders' to turn the network away from its own answers"
+    )
+
+
+def _name(backbone: Backbone, output: int) -> str:
+    return backbone.categories[output] if backbone.categories else str(output)
