@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from skimage import color
+from skimage import color, exposure, filters, restoration
+from skimage import transform as geometry
 from sklearn.datasets import load_sample_image
 
 from simdnn.lab.defences import transforms
@@ -59,7 +60,8 @@ def test_a_transform_keeps_the_shape_changes_the_picture_and_spares_its_input(
 ) -> None:
     before = pixels.copy()
     changed = transform(pixels, np.random.default_rng(1))
-    assert (changed.shape, changed.dtype) == (pixels.shape, np.float64)
+    assert changed.shape == pixels.shape
+    assert changed.dtype == np.float64
     assert np.isfinite(changed).all()
     assert np.abs(np.clip(changed, 0, 1) - before).max() > 1 / 255
     np.testing.assert_array_equal(pixels, before)
@@ -67,9 +69,11 @@ def test_a_transform_keeps_the_shape_changes_the_picture_and_spares_its_input(
 
 @pytest.mark.parametrize("transform", ALL)
 def test_a_transform_is_its_seed(transform: Transform, pixels: Pixels) -> None:
-    first, again, other = (transform(pixels, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, *others = (transform(pixels, np.random.default_rng(seed)) for seed in (1, 1, *range(2, 12)))
     np.testing.assert_array_equal(first, again)
-    assert np.abs(first - other).max() > 0
+    if transform is transforms.equalised_locally and min(pixels.shape[:2]) < 64:
+        return  # tiles of so few pixels that every limit means one count
+    assert any(np.abs(first - other).max() > 0 for other in others)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
@@ -111,28 +115,31 @@ def test_fft_drops_the_weakest_up_to_95_percent_and_scales_the_rest_by_two_perce
         factor = (np.fft.fft2(transforms.spectrum(pixels, draw), axes=(0, 1)) / before).real
         dropped = np.abs(factor) < 1e-9
         shares.append(dropped.mean())
-        assert np.abs(factor[~dropped] - 1).max() <= 0.02 + 1e-9
         for c in range(3):
+            scaled = np.abs(factor[..., c][~dropped[..., c]] - 1) <= 0.02 + 1e-9
+            assert (
+                ~scaled
+            ).sum() <= 2  # at the threshold rounding may tell a frequency from its mirror image
             weak, strong = np.abs(before[..., c])[dropped[..., c]], np.abs(before[..., c])[~dropped[..., c]]
             assert weak.max(initial=0) <= strong.min() + 1e-9
-    assert fills(shares, 0, 0.96)  # the strongest of a tie may go, too
+    assert fills(shares, 0, 0.95)
 
 
 @pytest.mark.parametrize(
-    ("number", "space", "most"),
+    ("number", "space", "most", "base"),
     [
-        (0, color.rgb2hsv, (0.05, 0.25, 0.25)),
-        (1, color.rgb2xyz, (0.05, 0.05, 0.05)),
-        (2, color.rgb2lab, (5, 2, 2)),
-        (3, color.rgb2yuv, (0.05, 0.02, 0.02)),
+        (0, color.rgb2hsv, (0.05, 0.25, 0.25), 0.0),
+        (1, color.rgb2xyz, (0.05, 0.05, 0.05), 0.7),
+        (2, color.rgb2lab, (5, 2, 2), 0.0),
+        (3, color.rgb2yuv, (0.05, 0.02, 0.02), 0.0),
     ],
     ids=["HSV", "XYZ", "LAB", "YUV"],
 )
 def test_a_colour_space_is_shifted_as_a_whole(
-    number: int, space: Callable[[Pixels], Pixels], most: tuple[float, float, float]
+    number: int, space: Callable[[Pixels], Pixels], most: tuple[float, float, float], base: float
 ) -> None:
     """On colours that stay colours of RGB under any of the shifts."""
-    pixels = np.array([[[0.40, 0.55, 0.62], [0.45, 0.62, 0.52]]])
+    pixels = base + (1 - base / 0.75) * np.array([[[0.40, 0.55, 0.62], [0.45, 0.62, 0.52]]])
     transform = GROUPS["colour space"][number]
     shifts = np.stack([space(transform(pixels, draw)) - space(pixels) for draw in draws()])
     np.testing.assert_allclose(shifts[:, 0, 0], shifts[:, 0, 1], atol=1e-3)  # the same for every pixel
@@ -202,12 +209,12 @@ def test_noise_is_of_the_six_kinds() -> None:
 @pytest.mark.parametrize(
     ("transform", "module", "function", "argument", "low", "high"),
     [
-        (transforms.swirl, transforms.transform, "swirl", 2, 0.01, 3),
-        (transforms.swirl, transforms.transform, "swirl", 3, 20 / 256 * 32, 200 / 256 * 32),
-        (transforms.equalised, transforms.exposure, "equalize_hist", "nbins", 40, 256),
-        (transforms.equalised_locally, transforms.exposure, "equalize_adapthist", "clip_limit", 0.01, 0.04),
-        (transforms.blurred, transforms.filters, "gaussian", "sigma", 0.1, 2),
-        (transforms.total_variation, transforms.restoration, "denoise_tv_chambolle", "weight", 0.05, 0.3),
+        (transforms.swirl, geometry, "swirl", 2, 0.01, 3),
+        (transforms.swirl, geometry, "swirl", 3, 20 / 256 * 32, 200 / 256 * 32),
+        (transforms.equalised, exposure, "equalize_hist", "nbins", 40, 256),
+        (transforms.equalised_locally, exposure, "equalize_adapthist", "clip_limit", 0.01, 0.04),
+        (transforms.blurred, filters, "gaussian", "sigma", 0.1, 2),
+        (transforms.total_variation, restoration, "denoise_tv_chambolle", "weight", 0.05, 0.3),
         (transforms.jpeg, Image.Image, "save", "quality", 55, 95),
     ],
     ids=["swirl strength", "swirl radius", "bins", "CLAHE", "Gaussian", "total variation", "JPEG"],
