@@ -148,7 +148,7 @@ def train(denoiser: Denoiser, clean: Tensor, attacked: Tensor, options: argparse
             torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
             progress(int(gone), int(limit))
             if time.perf_counter() - saved > 60:
                 save(denoiser, options.output)
