@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import copy
+import random
 import re
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, asdict
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from simdnn.errors import InputError
 from simdnn.lab.attacks import DDN, FGSM, PGD, AttackResult, Recipe, attack, predict, round_to_levels
+from simdnn.lab.attacks import recipe as make
+from simdnn.lab.attacks.apgd import APGD
+from simdnn.lab.attacks.autoattack import AutoAttack
+from simdnn.lab.attacks.cw import CW
+from simdnn.lab.attacks.deepfool import DeepFool
+from simdnn.lab.attacks.fab import FAB
+from simdnn.lab.attacks.fmn import FMN
+from simdnn.lab.attacks.hopskipjump import HopSkipJump
+from simdnn.lab.attacks.mifgsm import MIFGSM
+from simdnn.lab.attacks.pgd_l2 import PGDL2
+from simdnn.lab.attacks.square import Square
 
-RECIPES: list[Recipe] = [FGSM(eps=0.05), PGD(eps=0.05, steps=10, step_size=0.02), DDN(steps=30)]
+RECIPES: list[Recipe] = [
+    FGSM(eps=0.05),
+    PGD(eps=0.05, steps=10, step_size=0.02),
+    DDN(steps=30),
+    CW(steps=20, searches=3),
+    DeepFool(),
+    FMN(steps=20),
+    APGD(eps=0.05, steps=10),
+    FAB(eps=0.05, steps=10),
+    Square(eps=0.05, queries=50),
+    MIFGSM(eps=0.05),
+    PGDL2(eps=0.5),
+    HopSkipJump(steps=2, queries=20),
+]
+"""All but AutoAttack, which is made of others and needs three classes."""
 SHAPE = (3, 8, 8)
 
 
@@ -122,6 +149,107 @@ def test_success_is_measured_again_after_rounding(linear: nn.Module, images: Ten
     assert result.success_8bit.sum() < result.success.sum()
 
 
+@pytest.mark.parametrize(
+    ("recipe", "most"),
+    [
+        (CW(steps=200, searches=6, confidence=0), 1.05),
+        (DeepFool(overshoot=0.02), 1.021),
+        (FMN(steps=100, levels=2**16), 1.01),
+        (HopSkipJump(steps=15, queries=100, most_queries=500), 1.5),
+    ],
+)
+def test_the_smallest_euclidean_change_is_the_way_to_the_boundary(
+    linear: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe, most: float
+) -> None:
+    result = attack(recipe, linear, images, labels)
+    distance = margins(linear, images, labels) / weight_of_margin(linear).norm()
+    assert result.success.all()
+    ratio = result.l2 / distance
+    assert (ratio >= 0.999).all()
+    assert ratio.median() <= most
+
+
+def test_fab_finds_the_smallest_change_of_any_pixel(
+    linear: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    distance = margins(linear, images, labels) / weight_of_margin(linear).abs().sum()
+    result = attack(FAB(eps=float(distance.median()), steps=30), linear, images, labels)
+    within = distance < 0.9 * distance.median()
+    assert result.success[within].all()
+    assert not result.success[distance > 1.01 * distance.median()].any()
+    assert (result.linf / distance)[within].max() <= 1.1
+    assert torch.equal(result.images[~result.success], images[~result.success])
+
+
+def test_pgd_l2_moves_the_margin_by_eps_times_the_l2_norm(
+    linear: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    # Each step turns the change towards the best direction; a tangent of it is left.
+    result = attack(PGDL2(eps=0.4, steps=60), linear, images, labels)
+    moved = margins(linear, images, labels) - margins(linear, result.images, labels)
+    share = moved / (0.4 * weight_of_margin(linear).norm())
+    assert (share <= 1 + 1e-4).all()
+    assert (share >= 0.99).all()
+
+
+def test_mifgsm_reaches_the_optimum_of_the_sign(linear: nn.Module, images: Tensor, labels: Tensor) -> None:
+    result = attack(MIFGSM(eps=0.05), linear, images, labels)
+    moved = margins(linear, images, labels) - margins(linear, result.images, labels)
+    torch.testing.assert_close(
+        moved, (0.05 * weight_of_margin(linear).abs().sum()).expand(20), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.fixture(scope="module")
+def three() -> nn.Module:
+    """Three classes, the third of which never wins, so that the boundary is that between the other two."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).eval()
+    with torch.no_grad():
+        network.get_parameter("1.weight")[2] = 0
+        network.get_parameter("1.bias")[2] = -100
+    return network
+
+
+@pytest.mark.parametrize(
+    ("recipe", "share"),
+    [
+        (APGD(eps=1.0, steps=30), 1.0),
+        (APGD(eps=1.0, steps=30, loss="dlr"), 1.0),
+        (AutoAttack(eps=1.0, steps=20, queries=50), 1.0),
+        (Square(eps=1.0, queries=2000), 0.2),
+    ],
+)
+def test_within_a_budget_what_can_be_turned_is_turned(
+    three: nn.Module, images: Tensor, recipe: Recipe, share: float
+) -> None:
+    labels = predict(three, images)
+    distance = margins(three, images, labels) / weight_of_margin(three).abs().sum()
+    eps = float(distance.median())
+    result = attack(make(asdict(recipe) | {"attack": recipe.name, "eps": eps}), three, images, labels)
+    assert result.success[distance < 0.95 * eps].float().mean() >= share
+    assert not result.success[distance > 1.001 * eps].any()
+    assert result.linf.max() <= eps + 1e-6
+
+
+def test_the_dlr_loss_needs_three_classes(linear: nn.Module, images: Tensor, labels: Tensor) -> None:
+    with pytest.raises(
+        InputError, match="the DLR loss needs three classes, the network has 2; take loss 'ce'"
+    ):
+        attack(APGD(eps=0.1, loss="dlr"), linear, images, labels)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=by_name)
+def test_libraries_leave_the_global_generators_alone(
+    linear: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe
+) -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    attack(recipe, linear, images[:4], labels[:4])
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert before[2] == random.getstate()
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=by_name)
 class TestEveryAttack:
     def run(self, recipe: Recipe, linear: nn.Module, seed: int = 0, batch_size: int = 7) -> AttackResult:
@@ -145,20 +273,20 @@ class TestEveryAttack:
         change = (result.images - images).flatten(1)
         torch.testing.assert_close(result.l2, change.square().sum(1).sqrt())
         torch.testing.assert_close(result.linf, change.abs().max(1).values)
-        assert result.linf.max() <= getattr(recipe, "eps", 1.0) + 1e-6
+        norm = result.l2 if recipe.name == "pgd-l2" else result.linf
+        assert norm.max() <= getattr(recipe, "eps", 1.0) + 1e-5
 
     def test_the_same_seed_gives_the_same_images(self, recipe: Recipe, linear: nn.Module) -> None:
         first = self.run(recipe, linear).images
         torch.manual_seed(99)  # the global stream of random numbers has no say
         assert torch.equal(first, self.run(recipe, linear).images)
 
-    def test_records_its_strength(self, recipe: Recipe, linear: nn.Module) -> None:
-        recorded = {
-            "fgsm": {"attack": "fgsm", "eps": 0.05, "seed": 5},
-            "pgd": {"attack": "pgd", "eps": 0.05, "steps": 10, "step_size": 0.02, "seed": 5},
-            "ddn": {"attack": "ddn", "steps": 30, "levels": 256, "seed": 5},
-        }
-        assert self.run(recipe, linear, seed=5).parameters == recorded[recipe.name]
+    def test_records_its_strength_so_that_it_can_be_made_again(
+        self, recipe: Recipe, linear: nn.Module
+    ) -> None:
+        recorded = self.run(recipe, linear, seed=5).parameters
+        assert recorded.pop("seed") == 5
+        assert make(recorded) == recipe
 
     def test_leaves_the_network_as_it_was(self, recipe: Recipe, linear: nn.Module) -> None:
         before = {name: tensor.clone() for name, tensor in linear.state_dict().items()}

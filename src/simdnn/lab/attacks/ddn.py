@@ -7,11 +7,10 @@ from typing import ClassVar
 
 import torch
 from secmlt.adv.evasion.ddn import DDNNative
-from secmlt.optimization.constraints import Constraint
 from torch import Tensor, nn
 
-from simdnn.lab.attacks.attack import LEVELS, round_to_levels
-from simdnn.lab.attacks.secml import run
+from simdnn.lab.attacks.attack import LEVELS
+from simdnn.lab.attacks.secml import Rounded, run
 
 
 @dataclass(frozen=True)
@@ -40,15 +39,5 @@ class DDN:
         native = DDNNative(
             num_steps=self.steps, eps_init=1.0
         )  # the paper's first norm; the library's is 8/255
-        native.manipulation_function.domain_constraints.append(_Rounded(self.levels))
+        native.manipulation_function.domain_constraints.append(Rounded(self.levels))
         return run(native, model, images, labels)
-
-
-class _Rounded(Constraint):
-    """Rounding by arithmetic; the library's own compares every pixel with every level."""
-
-    def __init__(self, levels: int) -> None:
-        self.levels = levels
-
-    def _apply_constraint(self, x: Tensor) -> Tensor:
-        return round_to_levels(x, self.levels)

@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from secmlt.adv.evasion.fmn import FMNNative
+from secmlt.adv.evasion.perturbation_models import LpPerturbationModels
 from torch import Tensor, nn
 
-from simdnn.lab.attacks.libraries import foolbox
-from simdnn.lab.attacks.native import run_foolbox
+from simdnn.lab.attacks.attack import LEVELS
+from simdnn.lab.attacks.secml import Rounded, run
 
 
 @dataclass(frozen=True)
 class FMN:
-    """The smallest Euclidean change that turns the label, on a ball whose size follows the boundary; foolbox's.
+    """The smallest Euclidean change that turns the label, on a ball whose size follows the boundary.
 
-    An image that was not turned stays as it was.
+    The steps are secml-torch's; foolbox's end twice as far away on a linear network. In every step the image is
+    rounded to the levels that an image file can hold, as in :class:`DDN`.
 
     Attributes
     ----------
@@ -26,14 +29,21 @@ class FMN:
         Of the first step; it shrinks along a cosine.
     gamma
         Share by which the ball grows or shrinks in the first step.
+    levels
+        Levels of a channel to which the image is rounded; 256 for 8 bits.
     """
 
     name: ClassVar[str] = "fmn"
     steps: int = 60
     step_size: float = 1.0
     gamma: float = 0.05
+    levels: int = LEVELS
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Attack one batch."""
-        native = foolbox.L2FMNAttack(steps=self.steps, max_stepsize=self.step_size, gamma=self.gamma)
-        return run_foolbox(native, model, images, labels, generator, eps=None)
+        """Attack one batch; nothing is drawn."""
+        del generator
+        native = FMNNative(
+            LpPerturbationModels.L2, num_steps=self.steps, max_step_size=self.step_size, gamma=self.gamma
+        )
+        native.manipulation_function.domain_constraints.append(Rounded(self.levels))
+        return run(native, model, images, labels)
