@@ -229,10 +229,11 @@ def _columns(plain: dict[str, Any]) -> list[Column]:
         Column("clean", "clean", {}),
         *(Column("control", name, {"change": name}) for name in controls),
     ]
-    forms = [_one_of(form, FORMS, "forms") for form in plain.get("forms", ["8-bit"])]
+    usual = plain.get("forms", ["8-bit"])
     for given in plain.get("attacks", []):
         settings = dict(given)
         own = {name: settings.pop(name) for name in ("through", "samples", "limit") if name in settings}
+        forms = [_one_of(form, FORMS, "forms") for form in settings.pop("forms", usual)]
         made = recipe(settings)
         columns += [
             Column("attack", title(made), {"attack": made.name, **_values(made)}, form, **own)
