@@ -30,6 +30,9 @@ from simdnn.lab.intervals import rate
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, which a guard takes unless told otherwise."""
 
+SETTLING = 5_000
+"""Pictures from which the batch norms take their final means and variances."""
+
 
 def read_archive(archive: Path) -> dict[str, tuple[Tensor, Tensor]]:
     """Read ``train`` and ``test``: (N, 3, 32, 32) uint8 and (N,) labels, classes in sorted order."""
@@ -69,8 +72,12 @@ def augmented(pictures: Tensor) -> Tensor:
 
 
 def train(network: nn.Module, pictures: Tensor, labels: Tensor, options: argparse.Namespace) -> None:
-    """Train by stochastic gradient descent on a one-cycle schedule, in bfloat16 where that is asked for."""
-    optimizer = torch.optim.SGD(network.parameters(), momentum=0.9, weight_decay=5e-4, nesterov=True)
+    """Train on a one-cycle schedule, in bfloat16 where that is asked for; then settle the batch norms."""
+    optimizer: torch.optim.Optimizer = (
+        torch.optim.AdamW(network.parameters(), weight_decay=0.05)
+        if options.optimizer == "adamw"
+        else torch.optim.SGD(network.parameters(), momentum=0.9, weight_decay=5e-4, nesterov=True)
+    )
     per_epoch = len(pictures) // options.batch_size
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, options.rate, total_steps=options.epochs * per_epoch
@@ -89,7 +96,10 @@ def train(network: nn.Module, pictures: Tensor, labels: Tensor, options: argpars
                 schedule.step()
                 progress(epoch * per_epoch + step + 1, options.epochs * per_epoch)
                 if step % 50 == 0:
-                    print(f"epoch {epoch}, step {step} of {per_epoch}, loss {loss:.3f}", flush=True)
+                    print(f"epoch {epoch}, step {step} of {per_epoch}, loss {loss.item():.3f}", flush=True)
+    # Networks such as MnasNet average over thousands of batches, more than a short schedule has.
+    some = torch.split(pictures[torch.randperm(len(pictures))[:SETTLING]], options.batch_size)
+    torch.optim.swa_utils.update_bn((prepared(batch, options.side) for batch in some), network)
 
 
 @torch.no_grad()
@@ -109,6 +119,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rate", type=float, default=0.1)
+    parser.add_argument("--optimizer", choices=["sgd", "adamw"], default="sgd")
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
