@@ -243,7 +243,11 @@ def test_the_dlr_loss_needs_three_classes(linear: nn.Module, images: Tensor, lab
 def test_libraries_leave_the_global_generators_alone(
     linear: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe
 ) -> None:
-    before = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].copy(), random.getstate()  # noqa: NPY002
+    before = (
+        torch.get_rng_state(),
+        np.random.get_state(legacy=False)["state"]["key"].copy(),  # noqa: NPY002
+        random.getstate(),
+    )
     attack(recipe, linear, images[:4], labels[:4])
     assert torch.equal(before[0], torch.get_rng_state())
     assert np.array_equal(before[1], np.random.get_state(legacy=False)["state"]["key"])  # noqa: NPY002

@@ -16,7 +16,9 @@ PAGE = Path(__file__).parents[3] / "docs" / "extending.md"
 def test_a_detector_of_ones_own_runs_beside_the_others(
     simdnn: Simdnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = re.findall(r"```(?:python|toml)\n# ([\w.]+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    code = re.findall(
+        r"```(?:python|toml)\n# ([\w.]+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
+    )
     assert [name for name, _ in code] == ["spread.py", "mine.toml"]
     for name, text in code:
         (tmp_path / name).write_text(text, encoding="utf-8")
