@@ -25,6 +25,7 @@ from torch.nn.functional import cross_entropy, interpolate, pad
 
 from record import write_record
 from simdnn.cli.progress import progress_bar
+from simdnn.features.networks import last_layer
 from simdnn.lab.intervals import rate
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -73,11 +74,7 @@ def augmented(pictures: Tensor) -> Tensor:
 
 def train(network: nn.Module, pictures: Tensor, labels: Tensor, options: argparse.Namespace) -> None:
     """Train on a one-cycle schedule, in bfloat16 where that is asked for; then settle the batch norms."""
-    optimizer: torch.optim.Optimizer = (
-        torch.optim.AdamW(network.parameters(), weight_decay=0.05)
-        if options.optimizer == "adamw"
-        else torch.optim.SGD(network.parameters(), momentum=0.9, weight_decay=5e-4, nesterov=True)
-    )
+    optimizer = torch.optim.SGD(network.parameters(), momentum=0.9, weight_decay=5e-4, nesterov=True)
     per_epoch = len(pictures) // options.batch_size
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, options.rate, total_steps=options.epochs * per_epoch
@@ -119,7 +116,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rate", type=float, default=0.1)
-    parser.add_argument("--optimizer", choices=["sgd", "adamw"], default="sgd")
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -130,6 +126,8 @@ def main() -> None:
     torch.manual_seed(options.seed)
     own = {"aux_logits": False} if options.network == "inception_v3" else {}
     network = torchvision.models.get_model(options.network, weights=None, num_classes=10, **own)
+    # MnasNet draws the first weights of its last layer by the number of classes, far too large for ten.
+    network.get_submodule(last_layer(network)).reset_parameters()
     network = network.to(memory_format=torch.channels_last)
     start = time.perf_counter()
     train(network, *parts["train"], options)
