@@ -53,7 +53,7 @@ TABLES: Mapping[str, Mapping[str, tuple[float, ...]]] = {
 """Rows by the paper's names of the networks."""
 
 
-def paper_cell(table: str, network: str, column: str, *, ours: bool) -> float | None:
-    """Return a cell of a table, of its row "Ours" if ``ours``; None where the paper has none."""
-    row = OURS if ours else TABLES.get(table, {}).get(network)
-    return row[COLUMNS.index(column)] if row and table in TABLES and column in COLUMNS else None
+def paper_cell(table: str, row: str, column: str) -> float | None:
+    """Return a cell of a table, row "Ours" being Sim-DNN's own; None where the paper has none."""
+    cells = OURS if row == "Ours" else TABLES.get(table, {}).get(row)
+    return cells[COLUMNS.index(column)] if cells and table in TABLES and column in COLUMNS else None

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from simdnn.lab.benchmark.metrics import METRICS
 from simdnn.lab.benchmark.paper import paper_cell
-from simdnn.lab.benchmark.plan import Plan
+from simdnn.lab.benchmark.plan import Column, Plan
 from simdnn.lab.benchmark.records import Record
 
 AREAS = ("auroc", "auroc_all", "aupr")
@@ -79,19 +79,26 @@ def _by_network(plan: Plan, metric: str, found: Found) -> Table:
         for network in plan.networks:
             cells = tuple(
                 _cell(
-                    found.get((network.row, method, c.label, c.form, c.through)),
+                    found.get((network.row, method, column.label, column.form, column.through)),
                     metric,
-                    paper_cell(
-                        plan.paper, network.row.partition(" (")[0], c.label, ours=method.startswith("sim-dnn")
-                    )
-                    if not c.through
-                    else None,
+                    None if method.startswith("sim-dnn") else _printed(plan, network.row, column),
                 )
-                for c in plan.columns
+                for column in plan.columns
             )
-            dataset = f"{network.row} ({network.dataset})"
-            rows.append((dataset if method == "none" else f"{dataset}, {method}", cells))
+            name = (
+                network.row if f"({network.dataset})" in network.row else f"{network.row} ({network.dataset})"
+            )
+            rows.append((name if method == "none" else f"{name}, {method}", cells))
+    if plan.paper:
+        ours = [_printed(plan, "Ours", column) for column in plan.columns]
+        cells = tuple(Cell() if share is None else Cell(paper=share / 100) for share in ours)
+        rows.append(("the paper's Sim-DNN", cells))
     return Table(plan.name, plan.title, METRICS[metric], metric, _heads(plan), tuple(rows), _notes(plan))
+
+
+def _printed(plan: Plan, row: str, column: Column) -> float | None:
+    """Return what the paper prints for a network, by its row up to a bracket; it has no attacks through defences."""
+    return None if column.through else paper_cell(plan.paper, row.partition(" (")[0], column.label)
 
 
 def _by_method(plan: Plan, metric: str, network: str, found: Found) -> Table:
