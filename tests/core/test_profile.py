@@ -41,7 +41,9 @@ def naive_comparison(features: FloatArray, logits: FloatArray) -> list[float]:
     pairs = [(i, j) for i in range(len(views)) for j in range(i)]
     spread = sum(sum((views[i] - views[j]) ** 2) for i, j in pairs) / len(pairs)
     unlike = sum(sum((logits[1 + i] - logits[1 + j]) ** 2) for i, j in pairs) / len(pairs)
-    return [log(gap), log(max(LEAST_GAIN, *gains)), log(spread), log(unlike)]
+    after = [sum(row[k] for row in logits[1:]) / len(views) for k in range(len(logits[0]))]
+    lead = after[top] - max(value for k, value in enumerate(after) if k != top)
+    return [log(gap), log(max(LEAST_GAIN, *gains)), lead, log(spread), log(unlike)]
 
 
 @pytest.mark.parametrize("views", [2, 3, 4])
@@ -57,10 +59,11 @@ def test_score_equals_the_obvious_one() -> None:
     profile = SimilarityProfile.learn(views, similarity)
 
     def sources(views: FloatArray, similarity: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
-        gap, gain, spread, unlike = views.T
+        gap, gain, lead, spread, unlike = views.T
         return [
             (np.log1p(np.exp(gap - profile.scale[0])), np.log1p(np.exp(spread - profile.scale[1]))),
             (gain, unlike),
+            (-lead, unlike),
             (np.log(1 / similarity - 1), np.zeros(len(gap))),
         ]
 
@@ -89,10 +92,10 @@ def test_restless_images_are_not_held_against_themselves() -> None:
     clean, fresh = images(400, 3), images(400, 4)
     views = compare_views(*clean[:2])
     fair = SimilarityProfile.learn(views, clean[2])
-    deaf = SimilarityProfile.learn(views * [1, 1, 0, 0], clean[2])  # does not hear of the views' spread
+    deaf = SimilarityProfile.learn(views * [1, 1, 1, 0, 0], clean[2])  # does not hear of the views' spread
     seen = compare_views(*fresh[:2])
-    unrest = seen[:, 2]
-    blamed = np.corrcoef(unrest, deaf.score(seen * [1, 1, 0, 0], fresh[2]))[0, 1]
+    unrest = seen[:, 3]
+    blamed = np.corrcoef(unrest, deaf.score(seen * [1, 1, 1, 0, 0], fresh[2]))[0, 1]
     forgiven = np.corrcoef(unrest, fair.score(seen, fresh[2]))[0, 1]
     assert blamed < -0.5
     assert abs(forgiven) < abs(blamed) / 1.5
@@ -101,15 +104,15 @@ def test_restless_images_are_not_held_against_themselves() -> None:
 def test_one_view_is_enough_to_compare_with() -> None:
     clean = images(50, 6, views=1)
     views = compare_views(*clean[:2])
-    assert (views[:, 2:] == 0).all()
-    assert SimilarityProfile.learn(views, clean[2]).slope.tolist() == [0, 0, 0]
+    assert (views[:, 3:] == 0).all()
+    assert SimilarityProfile.learn(views, clean[2]).slope.tolist() == [0, 0, 0, 0]
 
 
 def test_direction_counts_and_length_does_not() -> None:
     features, logits, _ = images(10, 7)
     stretched = features * np.random.default_rng(0).uniform(0.5, 2, (10, 3, 1))
     np.testing.assert_allclose(
-        compare_views(features, logits)[:, [0, 2]], compare_views(stretched, logits)[:, [0, 2]], atol=1e-6
+        compare_views(features, logits)[:, [0, 3]], compare_views(stretched, logits)[:, [0, 3]], atol=1e-6
     )
 
 
@@ -125,3 +128,17 @@ def test_too_few_images() -> None:
     features, logits, similarity = images(9, 9)
     with pytest.raises(InputError, match="expected at least 10 clean images to learn a profile from, got 9"):
         SimilarityProfile.learn(compare_views(features, logits), similarity)
+
+
+def test_an_image_just_across_the_boundary_scores_low() -> None:
+    """Its own answer is as firm as others', but the views fall back to another class."""
+    clean, fresh = images(400, 3), images(400, 4)
+    profile = SimilarityProfile.learn(compare_views(*clean[:2]), clean[2])
+    features, logits, similarity = fresh
+    usual = profile.score(compare_views(features, logits), similarity)
+    turned = logits.copy()
+    top, second = np.argsort(logits[:, 0], axis=1)[:, -1], np.argsort(logits[:, 0], axis=1)[:, -2]
+    rows = np.arange(len(turned))
+    turned[rows, 0, second] = turned[rows, 0, top] + 0.01  # the attack: the second class wins by a hair
+    low = profile.score(compare_views(features, turned), similarity)
+    assert np.mean(low[:, None] < usual[None, :]) > 0.75

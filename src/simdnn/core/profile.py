@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from simdnn.core.equations import FloatArray
 from simdnn.errors import InputError
 
-SOURCES = ("features", "posterior", "prototypes")
-"""What a profile consists of: agreement of the features with those of the views, of the posterior, and eq. (10)."""
+SOURCES = ("features", "posterior", "label", "prototypes")
+"""What a profile consists of: agreement of the features with those of the views, of the posterior, how firmly the views
+keep the image's label, and eq. (10)."""
 
-WEIGHTS = (1.0, 1.0, 0.49)
+WEIGHTS = (1.0, 1.0, 4.0, 0.49)
 """Weight of each source's squared shortfall in the score."""
 
 LEAST_GAIN = 0.05
@@ -39,9 +40,11 @@ def compare_views(features: NDArray[np.floating], logits: NDArray[np.floating]) 
 
     Returns
     -------
-    (N, 4) natural logarithms: the squared angular distance of the image to the mean of its views; the most that any
-    class gains on the image's top class, in log-odds, from the image to the mean of its views; and the mean squared
-    distance between two views, of their directions and of their logits (0 for a single view).
+    (N, 5): the logarithm of the squared angular distance of the image to the mean of its views; the logarithm of the
+    most that any class gains on the image's top class, in log-odds, from the image to the mean of its views; how far
+    the mean of the views puts that top class ahead of all others, in log-odds (behind them where an attack ended just
+    across the boundary); and the logarithm of the mean squared distance between two views, of their directions and of
+    their logits (0 for a single view).
 
     Raises
     ------
@@ -59,13 +62,15 @@ def compare_views(features: NDArray[np.floating], logits: NDArray[np.floating]) 
 
     values = logits.astype(np.float64)
     top = values[:, 0].argmax(axis=1)[:, None, None]
-    lead = values - np.take_along_axis(values, top, axis=2)
-    gains = lead[:, 1:].mean(axis=1) - lead[:, 0]
-    np.put_along_axis(gains, top[:, 0], -np.inf, axis=1)
-    gain = np.maximum(gains.max(axis=1), LEAST_GAIN)
+    behind = values - np.take_along_axis(values, top, axis=2)
+    behind_in_views = behind[:, 1:].mean(axis=1)
+    gains = behind_in_views - behind[:, 0]
+    for of_top in (gains, behind_in_views):
+        np.put_along_axis(of_top, top[:, 0], -np.inf, axis=1)
     columns = (
         np.log(apart + _TINY),
-        np.log(gain),
+        np.log(np.maximum(gains.max(axis=1), LEAST_GAIN)),
+        -behind_in_views.max(axis=1),
         _log_spread(directions[:, 1:]),
         _log_spread(values[:, 1:]),
     )
@@ -80,8 +85,8 @@ class SimilarityProfile:
     ----------
     scale : (2,) logarithms of sigma^2 of eq. (10), for the distance of the features to those of the views and for the
         views' distance from each other: geometric means over clean images
-    slope, intercept : (3,) least-squares line of each source over the spread of the views
-    deviation : (3,) standard deviation about it
+    slope, intercept : (4,) least-squares line of each source over the spread of the views
+    deviation : (4,) standard deviation about it
     """
 
     scale: FloatArray
@@ -95,7 +100,7 @@ class SimilarityProfile:
 
         Parameters
         ----------
-        views : (N, 4) what :func:`compare_views` gave
+        views : (N, 5) what :func:`compare_views` gave
         similarity : (N,) similarity to the most similar prototype, eq. (10)
 
         Raises
@@ -107,17 +112,19 @@ class SimilarityProfile:
             raise InputError(
                 f"expected at least {_FEWEST} clean images to learn a profile from, got {len(views)}; give more"
             )
-        scale = views[:, [0, 2]].mean(axis=0)
+        scale = views[:, [0, 3]].mean(axis=0)
         values, spreads = _columns(views, similarity, scale)
         centred = spreads - spreads.mean(axis=0)
         scatter = (centred**2).sum(axis=0)
-        slope = np.divide((centred * values).sum(axis=0), scatter, out=np.zeros(3), where=scatter > _TINY)
+        slope = np.divide(
+            (centred * values).sum(axis=0), scatter, out=np.zeros(len(SOURCES)), where=scatter > _TINY
+        )
         intercept = values.mean(axis=0) - slope * spreads.mean(axis=0)
         deviation = (values - slope * spreads - intercept).std(axis=0)
         return cls(scale, slope, intercept, np.maximum(deviation, _TINY))
 
     def shortfalls(self, views: FloatArray, similarity: ArrayLike) -> FloatArray:
-        """Return how much less similar than clean images each is: (N, 3), in their standard deviations.
+        """Return how much less similar than clean images each is: (N, 4), in their standard deviations.
 
         A column for each of `SOURCES`; what is positive speaks for an attack.
         """
@@ -135,14 +142,14 @@ class SimilarityProfile:
 
 
 def _columns(views: FloatArray, similarity: ArrayLike, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the three sources' values and the spreads that they are held against, (N, 3) each.
+    """Return the four sources' values, high for an attack, and the spreads that they are held against, (N, 4) each.
 
     The features' are ``-log S`` of eq. (10); the prototypes' is the logarithm of the squared distance behind it.
     """
-    gap, spread = np.logaddexp(0.0, views[:, [0, 2]] - scale).T
+    gap, spread = np.logaddexp(0.0, views[:, [0, 3]] - scale).T
     nearest = np.clip(np.asarray(similarity, dtype=np.float64), _TINY, 1 - _TINY)
-    values = np.column_stack([gap, views[:, 1], np.log(1 / nearest - 1)])
-    return values, np.column_stack([spread, views[:, 3], np.zeros(len(views))])
+    values = np.column_stack([gap, views[:, 1], -views[:, 2], np.log(1 / nearest - 1)])
+    return values, np.column_stack([spread, views[:, 4], views[:, 4], np.zeros(len(views))])
 
 
 def _log_spread(views: FloatArray) -> FloatArray:

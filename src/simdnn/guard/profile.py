@@ -31,12 +31,12 @@ LEVELS = {"light": 1, "standard": 2, "full": 4}
 
 SHAPES = {
     "profile_scale": "p",
-    "profile_lines": "ss",
+    "profile_lines": "ls",
     "profile_calibration": "kv",
     "profile_hardening": "hv",
     "profile_hardening_samples": "hn",
 }
-"""Sides of each array in the guard file: p = 2, s sources, k and h images, v = 4, n features."""
+"""Sides of each array in the guard file: p = 2, l = 3, s sources, k and h images, v = 5, n features."""
 
 LARGEST = 1e12
 """No logarithm, slope or scaled feature comes near it."""
@@ -53,8 +53,8 @@ class GuardProfile:
     ----------
     views : harmless changes, drawn for this guard alone; whoever knows them can tune an attack to them
     clean : what clean images' profiles look like
-    calibration : (n, 4) what the views say of each calibration image, in their order
-    hardening : (m, 4) the same for calibration images that were changed harmlessly; m may be 0
+    calibration : (n, 5) what the views say of each calibration image, in their order
+    hardening : (m, 5) the same for calibration images that were changed harmlessly; m may be 0
     hardening_samples : (m, d) their features
     """
 
@@ -91,7 +91,7 @@ class GuardProfile:
     def unpack(cls, views: list[dict[str, Any]], tensors: Mapping[str, NDArray[Any]]) -> Self:
         """Undo :meth:`pack`; ValueError if the parts do not fit together."""
         samples = tensors["calibration_samples"]
-        sides = {"p": 2, "s": len(SOURCES), "v": 4, "k": len(samples), "n": samples.shape[1]}
+        sides = {"p": 2, "l": 3, "s": len(SOURCES), "v": 5, "k": len(samples), "n": samples.shape[1]}
         for name, letters in SHAPES.items():
             check_array(name, tensors, letters, sides, "f", (-LARGEST, LARGEST))
         slope, intercept, deviation = tensors["profile_lines"]
@@ -110,7 +110,7 @@ class GuardProfile:
 
 
 def compared(images: Batch | Extraction) -> FloatArray:
-    """Compare images with their views: (N, 4), see :func:`simdnn.core.profile.compare_views`."""
+    """Compare images with their views: (N, 5), see :func:`simdnn.core.profile.compare_views`."""
     features = np.concatenate([images.features[:, None], images.view_features], axis=1)
     logits = np.concatenate([images.logits[:, None], images.view_logits], axis=1)
     return compare_views(features, logits)

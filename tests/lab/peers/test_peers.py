@@ -109,7 +109,7 @@ class TestEveryPeer:
     def test_identical_and_constant_features_do_no_harm(
         self, network: Backbone, seen: tuple[Observation, NDArray[np.int64]], name: str
     ) -> None:
-        observation, labels = seen
+        observation, _ = seen
         features = {layer: values[:80].copy() for layer, values in observation.features.items()}
         for values in features.values():
             values[:, 0] = 1.0  # says nothing
