@@ -37,9 +37,9 @@ def small_guard() -> Guard:
     picture = Image.new("RGB", (2, 2), "red")
     shown = {p.exemplar: exemplar(picture, f"{p.exemplar}.png") for p in model.prototypes_}
     training = Training("photos", 20, 10, ("bad.png",), 0, "2026-01-01T00:00:00+00:00")
-    clean = SimilarityProfile.learn(rng.random((20, 4)), rng.random(20))
+    clean = SimilarityProfile.learn(rng.random((20, 5)), rng.random(20))
     hardening = scaler.transform(features[:5])
-    profile = GuardProfile((View(right=1),), clean, rng.random((10, 4)), rng.random((5, 4)), hardening)
+    profile = GuardProfile((View(right=1),), clean, rng.random((10, 5)), rng.random((5, 5)), hardening)
     return Guard([NetworkRecord(spec, "ab" * 32, ("x", "y"))], scaler, model, shown, training, profile)
 
 
