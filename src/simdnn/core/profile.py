@@ -20,7 +20,7 @@ SOURCES = ("features", "posterior", "label", "prototypes")
 """What a profile consists of: agreement of the features with those of the views, of the posterior, how firmly the views
 keep the image's label, and eq. (10)."""
 
-WEIGHTS = (1.0, 1.0, 4.0, 0.49)
+WEIGHTS = (1.0, 1.0, 2.0, 0.49)
 """Weight of each source's squared shortfall in the score."""
 
 LEAST_GAIN = 0.05
