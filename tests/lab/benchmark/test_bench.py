@@ -243,3 +243,19 @@ def test_what_is_wrong_with_a_plan_is_said(
     code, out, err = simdnn("bench", "run", plan, "--cache", tmp_path)
     assert told in err + out
     assert code == (0 if "letters" in new else 2)
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_plan_may_ask_about_fewer_images_spread_over_the_classes(
+    simdnn: Simdnn, folder: Path, tmp_path: Path
+) -> None:
+    plan = folder / "few.toml"
+    plan.write_text("images = 20\n" + PLAN, encoding="utf-8")
+    code, _, _ = simdnn(
+        "bench", "run", plan, "--cache", folder / "cache", "--records", tmp_path,
+        "--only", "network=MobileNet,method=knn,column=fgsm-0.1",
+    )  # fmt: skip
+    assert code == 0
+    (record,) = Records(tmp_path / "few.jsonl")
+    assert record["n"] == 20
+    assert len(record["metrics"]["per_class"]) >= 8

@@ -42,6 +42,13 @@ class Group:
     accurate: NDArray[np.bool_]
     fooled: NDArray[np.bool_]
 
+    def spread(self, count: int) -> Group:
+        """Return so many of the images at most, evenly spread over them and so over the classes; 0 means all."""
+        if not 0 < count < len(self.rows):
+            return self
+        kept = np.linspace(0, len(self.rows) - 1, count).round().astype(np.int64)
+        return Group(self.pixels[kept], self.rows[kept], self.accurate[kept], self.fooled[kept])
+
 
 class Columns:
     """Makes the columns of one network.

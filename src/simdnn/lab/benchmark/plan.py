@@ -141,6 +141,7 @@ class Plan:
     metrics : a table for each, see :data:`simdnn.lab.benchmark.metrics.METRICS`
     paper : number of the paper's table whose cells are printed beside, or empty
     seed, alpha : of every draw; false-alarm rate that the detectors are set to
+    images : ask about so many images of each column at most; 0 means all
     datasets, networks, columns, methods : what to measure
     """
 
@@ -152,6 +153,7 @@ class Plan:
     note: str
     seed: int
     alpha: float
+    images: int
     datasets: dict[str, DatasetPlan]
     networks: tuple[NetworkPlan, ...]
     columns: tuple[Column, ...]
@@ -190,7 +192,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _plan(path: Path, plain: dict[str, Any]) -> Plan:
     known = {
-        "title", "layout", "metrics", "paper", "note", "seed", "alpha",
+        "title", "layout", "metrics", "paper", "note", "seed", "alpha", "images",
         "datasets", "networks", "rows", "attacks", "controls", "forms", "methods",
     }  # fmt: skip
     _refuse(set(plain) - known, "the plan", known)
@@ -208,6 +210,7 @@ def _plan(path: Path, plain: dict[str, Any]) -> Plan:
         note=plain.get("note", ""),
         seed=plain.get("seed", 0),
         alpha=plain.get("alpha", 0.05),
+        images=plain.get("images", 0),
         datasets={
             name: _made(DatasetPlan, given, f"dataset {name}") for name, given in plain["datasets"].items()
         },

@@ -109,7 +109,7 @@ def _column(
     reason = ""
     try:
         with bars(title) as progress:
-            group = subject.columns.make(column, progress)
+            group = subject.columns.make(column, progress).spread(subject.plan.images)
         images = Images(subject.backbone, group.pixels)
     except Exception as error:  # a broken attack breaks the whole column, but no other
         reason = _reason(error)
@@ -164,7 +164,10 @@ class Subject:
         preprocess = self.backbone.spec.preprocess.as_dict()
         parts = {"column": column.key, "method": method, "seed": self.plan.seed, "alpha": self.plan.alpha}
         network = {"backbone": self.network.backbone, "preprocess": preprocess}
-        return cell_key(self.identity | parts | network | {"attacked_images": self.network.attacked_images})
+        counts = {"attacked_images": self.network.attacked_images}
+        if self.plan.images:
+            counts["images"] = self.plan.images
+        return cell_key(self.identity | parts | network | counts)
 
     @property
     def columns(self) -> Columns:
