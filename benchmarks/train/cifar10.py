@@ -26,6 +26,7 @@ from torch.nn.functional import cross_entropy, interpolate, pad
 from record import write_record
 from simdnn.cli.progress import progress_bar
 from simdnn.features.networks import last_layer
+from simdnn.features.weights import fit_weights, read_weights
 from simdnn.lab.intervals import rate
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -119,6 +120,7 @@ def main() -> None:
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--evaluate", action="store_true", help="record what weights at hand reach")
     parser.add_argument("--output", type=Path, default=Path("build/weights/cifar10"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -129,17 +131,19 @@ def main() -> None:
     # MnasNet draws the first weights of its last layer by the number of classes, far too large for ten.
     network.get_submodule(last_layer(network)).reset_parameters()
     network = network.to(memory_format=torch.channels_last)
-    start = time.perf_counter()
-    train(network, *parts["train"], options)
-    seconds = time.perf_counter() - start
-    half = {name: t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()}
-    options.output.mkdir(parents=True, exist_ok=True)
     weights = options.output / f"{options.network}.safetensors"
-    save_file({name: t.contiguous() for name, t in half.items()}, weights)
-    network.load_state_dict(half)
+    seconds = None
+    if not options.evaluate:
+        start = time.perf_counter()
+        train(network, *parts["train"], options)
+        seconds = time.perf_counter() - start
+        half = {name: t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()}
+        options.output.mkdir(parents=True, exist_ok=True)
+        save_file({name: t.contiguous() for name, t in half.items()}, weights)
+    fit_weights(network, read_weights(weights), str(weights))
     pictures, labels = parts["test"]
     accuracy = rate(correct(network, pictures, labels, options.side), len(labels))
-    settings = {k: v for k, v in vars(options).items() if k not in ("data", "output")}
+    settings = {k: v for k, v in vars(options).items() if k not in ("data", "output", "evaluate")}
     record = {"accuracy": accuracy._asdict(), "n": len(labels), "seconds": seconds} | settings
     write_record(f"train_cifar10_{options.network}", record)
     Console().print(f"{options.network}: {accuracy.value:.1%} of {len(labels)} right; wrote {weights}")
