@@ -141,7 +141,7 @@ class Extractor:
             raise InputError("expected at least one backbone, got none")
         if batch_size < 1 or (workers is not None and workers < 1):
             raise InputError(f"expected batch_size and workers of at least 1, got {batch_size} and {workers}")
-        self.device = _default_device() if device is None else _checked_device(device)
+        self.device = default_device() if device is None else _checked_device(device)
         if autocast is not None and (
             autocast not in (torch.float16, torch.bfloat16) or self.device.type != "cuda"
         ):
@@ -336,7 +336,8 @@ def _checked_device(name: torch.device | str) -> torch.device:
     return device
 
 
-def _default_device() -> torch.device:
+def default_device() -> torch.device:
+    """Return CUDA if there is one, else MPS, else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -141,7 +141,7 @@ def _torchvision(plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part
     from torchvision import datasets
 
     if plan.torchvision not in TORCHVISION:
-        raise InputError(f"expected torchvision = one of {', '.join(TORCHVISION)}, got {plan.torchvision!r}")
+        raise InputError(f"expected torchvision = one of {', '.join(TORCHVISION)}; got {plan.torchvision!r}")
     root = base / plan.root
     try:
         if plan.torchvision == "CIFAR10":

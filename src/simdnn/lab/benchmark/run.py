@@ -19,7 +19,7 @@ from torch import nn
 from simdnn.errors import SimDNNError
 from simdnn.features.backbones import Backbone
 from simdnn.features.cache import FeatureCache
-from simdnn.features.extract import Extractor, Progress
+from simdnn.features.extract import Extractor, Progress, default_device
 from simdnn.features.images import read_image
 from simdnn.guard.detector import Classifier
 from simdnn.lab.attacks import predict
@@ -269,7 +269,8 @@ class Subject:
         made = self.network.load(self.places.base, folder=folder)
         if not layers:
             return made
-        return self.network.load(self.places.base, (*middle_layers(made), *made.layers), folder)
+        watched = self.network.load(self.places.base, (*middle_layers(made), *made.layers), folder)
+        return watched.to(default_device())
 
     def _pixels(self, part: Part) -> torch.Tensor:
         return torch.stack([self.backbone.spec.preprocess(read_image(path)) for path in part.paths])

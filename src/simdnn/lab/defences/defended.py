@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from simdnn.errors import InputError
+from simdnn.lab.attacks.attack import device_of
 from simdnn.lab.defences.bart import BaRT
 from simdnn.lab.defences.resupnet import ResUpNet, load_denoiser
 
@@ -36,5 +37,5 @@ def defended(name: str, network: nn.Module, *, seed: int, weights: Path) -> nn.M
     if name == "bart":
         return BaRT(network, seed)
     if name == "resupnet":
-        return ResUpNet(network, load_denoiser(weights / DENOISER))
+        return ResUpNet(network, load_denoiser(weights / DENOISER)).to(device_of(network))
     raise InputError(f"expected a defence among {', '.join(DEFENCES)}; got {name!r}")
