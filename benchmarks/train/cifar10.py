@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--network", required=True)
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--pictures", type=int, default=50_000, help="train on so many, drawn by the seed")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rate", type=float, default=0.1)
     parser.add_argument("--bfloat16", action="store_true")
@@ -135,7 +136,9 @@ def main() -> None:
     seconds = None
     if not options.evaluate:
         start = time.perf_counter()
-        train(network, *parts["train"], options)
+        pictures, labels = parts["train"]
+        some = torch.randperm(len(pictures))[: options.pictures]
+        train(network, pictures[some], labels[some], options)
         seconds = time.perf_counter() - start
         half = {name: t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()}
         options.output.mkdir(parents=True, exist_ok=True)

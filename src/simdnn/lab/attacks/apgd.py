@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from simdnn.errors import InputError
-from simdnn.lab.attacks.attack import device_of
+from simdnn.lab.attacks.attack import classes_of, device_of
 from simdnn.lab.attacks.libraries import pyautoattack, seeded
 from simdnn.lab.attacks.native import run_autoattack
 
 LOSSES = ("ce", "dlr")
+DLR_CLASSES = 3
+"""The DLR loss divides by the gap between the first and the third logit."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class APGD:
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
         device = device_of(model)
-        if self.loss == "dlr" and (classes := model(images[:1].to(device)).shape[1]) < 3:
+        if self.loss == "dlr" and (classes := classes_of(model, images)) < DLR_CLASSES:
             raise InputError(f"the DLR loss needs three classes, the network has {classes}; take loss 'ce'")
         with seeded(generator) as seed:
             native = pyautoattack.autopgd_base.APGDAttack(

@@ -65,7 +65,7 @@ def attack(
     Parameters
     ----------
     recipe
-        :class:`FGSM`, :class:`PGD` or :class:`DDN`, with its strength.
+        One of :data:`~simdnn.lab.attacks.RECIPES`, with its strength.
     model
         In evaluation mode; images (N, 3, H, W) in [0, 1] to logits (N, K), normalisation inside. Nothing of it
         is changed.
@@ -121,6 +121,12 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
 def device_of(model: nn.Module) -> torch.device:
     """Return where a network's parameters are."""
     return next(model.parameters()).device
+
+
+@torch.no_grad()
+def classes_of(model: nn.Module, images: Tensor) -> int:
+    """Return the number of classes that a network tells apart in such images."""
+    return int(model(images[:1].to(device_of(model))).shape[1])
 
 
 def _check(model: nn.Module, images: Tensor, labels: Tensor) -> None:

@@ -8,8 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from simdnn.lab.attacks.apgd import APGD
-from simdnn.lab.attacks.attack import predict
+from simdnn.errors import InputError
+from simdnn.lab.attacks.apgd import APGD, DLR_CLASSES
+from simdnn.lab.attacks.attack import classes_of, predict
 from simdnn.lab.attacks.fab import FAB
 from simdnn.lab.attacks.square import Square
 
@@ -38,6 +39,10 @@ class AutoAttack:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
+        if (classes := classes_of(model, images)) < DLR_CLASSES:
+            raise InputError(
+                f"autoattack needs three classes for its DLR loss, the network has {classes}; take apgd, fab or square"
+            )
         attacked = images.clone()
         for recipe in (
             APGD(self.eps, self.steps, "ce"),

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from simdnn.lab.attacks.attack import device_of
+from simdnn.lab.attacks.attack import classes_of, device_of
 from simdnn.lab.attacks.libraries import pyautoattack, seeded
 from simdnn.lab.attacks.native import run_autoattack
 
@@ -37,7 +37,7 @@ class FAB:
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
         device = device_of(model)
-        others = model(images[:1].to(device)).shape[1] - 1
+        others = classes_of(model, images) - 1
         with seeded(generator) as seed:
             native = pyautoattack.fab_pt.FABAttack_PT(
                 model,

@@ -19,11 +19,12 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
     import pyautoattack
     from foolbox import attacks as foolbox_attacks
+    from foolbox.distances import l2
     from foolbox.models.pytorch import PyTorchModel
 
 foolbox: Any = foolbox_attacks  # exports its names in a way that type checkers refuse
 
-__all__ = ["PyTorchModel", "foolbox", "pyautoattack", "seeded"]
+__all__ = ["PyTorchModel", "foolbox", "l2", "pyautoattack", "seeded"]
 
 
 @contextmanager

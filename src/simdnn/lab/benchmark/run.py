@@ -221,7 +221,7 @@ class Subject:
         record: Record = {"n": len(truth), "fooled": int(group.fooled.sum()), "metrics": found}
         if answer.scores is not None:
             counted = group.fooled if column.kind == "attack" else np.ones_like(group.fooled)
-            record["scores"] = [float(f"{score:.5g}") for score in answer.scores[counted]]
+            record["scores"] = [float(f"{score:.4g}") for score in answer.scores[counted]]
         if column.kind == "clean":
             record["cost"] = self._cost(method, images)
         return record
