@@ -239,6 +239,67 @@ def test_the_dlr_loss_needs_three_classes(linear: nn.Module, images: Tensor, lab
         attack(APGD(eps=0.1, loss="dlr"), linear, images, labels)
 
 
+def test_autoattack_needs_three_classes_from_the_start(
+    linear: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    told = "autoattack needs three classes for its DLR loss, the network has 2; take apgd, fab or square"
+    with pytest.raises(InputError, match=re.escape(told)):
+        attack(AutoAttack(eps=1.0), linear, images, labels)  # APGD alone would turn them all
+
+
+@pytest.mark.parametrize("flat", [False, True], ids=["sloping", "flat"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        CW(steps=10, searches=3),
+        DeepFool(steps=5),
+        APGD(eps=0.05, steps=5),
+        APGD(eps=0.05, steps=5, loss="dlr"),
+        FAB(eps=0.05, steps=5),
+        Square(eps=0.05, queries=20),
+        AutoAttack(eps=0.05, steps=5, queries=20),
+        HopSkipJump(steps=2, queries=20),
+    ],
+    ids=by_name,
+)
+def test_an_image_that_was_not_turned_stays_as_it_was(recipe: Recipe, images: Tensor, flat: bool) -> None:
+    """Nor is there a warning of it, even where no gradient is left."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 4)).eval()
+    with torch.no_grad():
+        network.get_parameter("1.bias")[0] = 100
+        network.get_parameter("1.weight").mul_(0 if flat else 1)
+    result = attack(recipe, network, images[:5], torch.zeros(5, dtype=torch.int64))
+    assert torch.equal(result.images, images[:5])
+    assert not result.success.any()
+
+
+class Brightness(nn.Module):
+    """Class 1 above a mean of 0.4, as noise is; class 0 below, as a black picture is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        bright = self.slope * (images.flatten(1).mean(dim=1) - 0.4)
+        return torch.stack([-bright, bright], dim=1)
+
+
+def test_a_black_picture_is_no_attack_of_cw(images: Tensor) -> None:
+    # Where it finds none, foolbox returns a black picture, which has another label here.
+    bright = 0.5 + 0.5 * images
+    result = attack(CW(steps=2, searches=1), Brightness().eval(), bright, torch.ones(20, dtype=torch.int64))
+    assert torch.equal(result.images, bright)
+
+
+def test_one_image_without_a_start_does_not_stop_hopskipjump(images: Tensor) -> None:
+    network = Brightness().eval()
+    both = torch.cat([images[:2] / 3, 0.5 + 0.5 * images[:2]])  # noise turns the dark ones alone
+    result = attack(HopSkipJump(steps=2, queries=20), network, both, predict(network, both))
+    assert result.success.tolist() == [True, True, False, False]
+    assert torch.equal(result.images[2:], both[2:])
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=by_name)
 def test_libraries_leave_the_global_generators_alone(
     linear: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe

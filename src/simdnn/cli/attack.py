@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from simdnn.cli.libraries import lab_libraries
 from simdnn.cli.options import AsJson, three_numbers
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
@@ -62,9 +63,10 @@ def attack(
     """
     from simdnn.features.backbones import load_backbone
     from simdnn.features.images import find_images
-    from simdnn.lab.attacks import recipe
-    from simdnn.lab.attacks.files import LABELS, attack_files
 
+    with lab_libraries():
+        from simdnn.lab.attacks import recipe
+        from simdnn.lab.attacks.files import LABELS, attack_files
     if labels not in LABELS:
         raise InputError(f"--labels is one of {', '.join(LABELS)}; got {labels!r}")
     made = recipe({"attack": name} | _given({"eps": eps, "steps": steps}, param or []))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simdnn.cli.libraries import lab_libraries
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 from simdnn.errors import InputError
@@ -48,10 +49,11 @@ def run(
 
     A stopped run goes on where it was. A cell that breaks is recorded with its reason, and tried again next time.
     """
-    from simdnn.lab.benchmark.plan import read_plan
-    from simdnn.lab.benchmark.records import Records
-    from simdnn.lab.benchmark.run import Places
-    from simdnn.lab.benchmark.run import run as measure
+    with lab_libraries():
+        from simdnn.lab.benchmark.plan import read_plan
+        from simdnn.lab.benchmark.records import Records
+        from simdnn.lab.benchmark.run import Places
+        from simdnn.lab.benchmark.run import run as measure
 
     read = read_plan(plan)
     kept = Records((records or plan.parent / "records") / f"{read.name}.jsonl")
@@ -70,9 +72,10 @@ def report(
     records: RecordsFolder = None,
 ) -> None:
     """Make all tables (HTML, Markdown, LaTeX, CSV) and figures from the records."""
-    from simdnn.lab.benchmark.plan import read_plan
-    from simdnn.lab.benchmark.records import Records
-    from simdnn.lab.benchmark.report import write_report
+    with lab_libraries():
+        from simdnn.lab.benchmark.plan import read_plan
+        from simdnn.lab.benchmark.records import Records
+        from simdnn.lab.benchmark.report import write_report
 
     chosen = plans or sorted(Path("benchmark").glob("*.toml"))
     if not chosen:
@@ -100,9 +103,10 @@ def gallery(
     ),
 ) -> None:
     """Show attacked photographs, what was changed in them, and each detector's verdict."""
-    from simdnn.lab.benchmark.gallery import write_gallery
-    from simdnn.lab.benchmark.plan import read_plan
-    from simdnn.lab.benchmark.run import Places
+    with lab_libraries():
+        from simdnn.lab.benchmark.gallery import write_gallery
+        from simdnn.lab.benchmark.plan import read_plan
+        from simdnn.lab.benchmark.run import Places
 
     places = Places(plan.parent, cache or _cache(), weights)
     write_gallery(read_plan(plan), network, places, output, images, progress_bar)
@@ -120,10 +124,11 @@ def select_nonrobust(
     ] = None,
 ) -> None:
     """List the photographs that the smallest changes turn; no such list was ever published, so it is our own."""
-    from simdnn.features.images import find_images
-    from simdnn.lab.benchmark.nonrobust import listed, write_selection
-    from simdnn.lab.benchmark.nonrobust import select_nonrobust as select
-    from simdnn.lab.benchmark.plan import read_plan
+    with lab_libraries():
+        from simdnn.features.images import find_images
+        from simdnn.lab.benchmark.nonrobust import listed, write_selection
+        from simdnn.lab.benchmark.nonrobust import select_nonrobust as select
+        from simdnn.lab.benchmark.plan import read_plan
 
     paths = find_images([photos])
     if ids is not None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simdnn.cli.libraries import lab_libraries
 from simdnn.cli.progress import progress_bar
-from simdnn.errors import InputError
 
 if TYPE_CHECKING:
     from simdnn.lab.demo import Demo
@@ -23,12 +23,8 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every draw.")] = 0,
 ) -> None:
     """Train a small network on scanned digits, guard it, attack it, and report what was detected."""
-    try:
+    with lab_libraries():
         from simdnn.lab.demo import run_demo
-    except ModuleNotFoundError as error:
-        if error.name != "secmlt":
-            raise
-        raise InputError("the demo needs secml-torch for its attacks; pip install 'simdnn[lab]'") from error
     _print(run_demo(output, progress_bar, seed=seed))
 
 

@@ -44,7 +44,8 @@ class HopSkipJump:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "LinearSearchBlendedUniformNoiseAttack failed", UserWarning)
             attacked = run_foolbox(start, model, images, labels, generator, eps=None)
-        found = predict(model, attacked, len(attacked)) != labels  # given others, foolbox gives up the whole batch
+        # foolbox gives up the whole batch if one image has no start
+        found = predict(model, attacked, len(attacked)) != labels
         if found.any():
             native = foolbox.HopSkipJumpAttack(
                 steps=self.steps,
