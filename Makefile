@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types tables clean
 
 demo: .venv/demo
 	$(BIN)/simdnn demo -o demo
@@ -18,6 +18,12 @@ lint: .venv/dev
 
 types: .venv/dev
 	$(BIN)/mypy
+
+# The tables of the documentation, from the committed records.
+tables: .venv/dev
+	$(BIN)/simdnn bench report -o build/report
+	mkdir -p docs/tables
+	cp build/report/*.md docs/tables/
 
 clean:
 	rm -rf .venv demo

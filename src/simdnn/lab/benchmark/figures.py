@@ -11,7 +11,7 @@ from sklearn.metrics import roc_curve
 
 from simdnn.lab.benchmark.plan import Plan
 from simdnn.lab.benchmark.records import Record
-from simdnn.lab.benchmark.tables import Table
+from simdnn.lab.benchmark.tables import Table, file_name
 
 SIMILARITY = "sim-dnn similarity"
 
@@ -30,7 +30,7 @@ def draw_figures(plan: Plan, records: Iterable[Record], made: Sequence[Table], f
             written.append(_save(heat_map(table), folder / f"{table.name}-heat.png"))
     for network in dict.fromkeys(record["network"] for record in sound):
         own = [record for record in sound if record["network"] == network]
-        name = f"{plan.name}-{network}".replace(" ", "_")
+        name = file_name(f"{plan.name}-{network}")
         if plan.layout == "methods":
             written.append(_save(roc_curves(plan, own), folder / f"{name}-roc.png"))
         falling = [r for r in own if r["method"] == SIMILARITY and r["form"] == "8-bit"]

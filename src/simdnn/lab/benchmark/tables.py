@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -70,6 +71,15 @@ def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
     return made
 
 
+def file_name(text: str) -> str:
+    """Make a name for a file of a name for people.
+
+    >>> file_name("table4-ResNet (cifar10)-auroc")
+    'table4-ResNet_cifar10-auroc'
+    """
+    return re.sub(r"[^\w.-]+", "_", text.replace(")", "")).strip("_")
+
+
 Found = Mapping[tuple[str, str, str, str, str], Record]
 
 
@@ -110,7 +120,7 @@ def _by_method(plan: Plan, metric: str, network: str, found: Found) -> Table:
         cost = (records[0] or {}).get("cost", {}).get("ratio")
         rows.append((method, (*_summary([cells[i] for i in attacks]), Cell(cost), *cells)))
     return Table(
-        f"{plan.name}-{network}-{metric}".replace(" ", "_"),
+        file_name(f"{plan.name}-{network}-{metric}"),
         f"{plan.title}: {network}",
         METRICS[metric],
         metric,
