@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,11 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 from tests.conftest import Simdnn
+from tests.guard.networks import digits_backbone
+
+from simdnn.errors import InputError
+from simdnn.lab.attacks import FGSM, RECIPES
+from simdnn.lab.attacks.files import attack_files
 
 NETWORK = [
     "--backbone",
@@ -113,7 +119,20 @@ def test_labels_may_come_from_the_folders(
     asked[-2] = tmp_path / "other"
     code, _, err = simdnn(*asked, strange)
     assert code == 2
-    assert "the folder seven is named neither as a class of the network" in err
+    assert (
+        "no output of the network is named as the folder seven; name the folder by the output's number" in err
+    )
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_folder_that_names_two_outputs_is_refused(digits: Path, tmp_path: Path) -> None:
+    backbone = digits_backbone(digits)
+    backbone.categories = ("nought", "one", "Crane", "three", "four", "crane", *"6789")
+    (tmp_path / "crane").mkdir()
+    photo = tmp_path / "crane" / "a.png"
+    photo.write_bytes(next((digits / "test" / "7").iterdir()).read_bytes())
+    with pytest.raises(InputError, match="2 outputs of the network are named as the folder crane"):
+        attack_files(FGSM(0.1), backbone, [photo], tmp_path / "out", labels="folders")
 
 
 @pytest.mark.parametrize(
@@ -129,6 +148,20 @@ def test_labels_may_come_from_the_folders(
         ),
         (["mifgsm", "--eps", 0.1, "--param", "momentum"], "--param takes name=value"),
         (["apgd", "--eps", 0.1, "--param", "loss=cf"], "apgd: expected loss ce or dlr, got 'cf'"),
+        (["mifgsm", "--eps", 0.1, "--param", "eps=0.2"], "eps is given twice; give it once"),
+        (
+            ["pgd", "--eps", 8],
+            "expected eps of at most 1, since images are in [0, 1], got 8; for 8 of 255 levels, ",
+        ),
+        (["cw", "--param", "confidence=NaN"], "cw: expected a number of 0 or more for confidence, got nan"),
+        (
+            ["ddn", "--steps", 3, "--param", "levels=1"],
+            "expected a whole number of 2 or more for levels, got 1",
+        ),
+        (
+            ["fgsm", "--eps", 0.1, "--device", "gpu"],
+            "expected a device that is here, such as cpu or cuda, got 'gpu'",
+        ),
         (["fgsm", "--eps", 0.1, "--labels", "mine"], "--labels is one of own, folders; got 'mine'"),
     ],
 )
@@ -149,3 +182,54 @@ def test_a_folder_with_something_else_is_refused(
     assert code == 2
     assert "expected an empty or new folder" in err
     assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "kept"
+
+
+def test_a_photograph_above_the_working_folder_is_not_overwritten(
+    simdnn: Simdnn, digits: Path, network: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = tmp_path / "mine.png"
+    photo.write_bytes(next((digits / "test" / "1").iterdir()).read_bytes())
+    before = photo.read_bytes()
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert simdnn("attack", "fgsm", "--eps", 0.1, "../mine.png", "-o", "../out", *network)[0] == 0
+    assert photo.read_bytes() == before
+    assert (tmp_path / "out" / tmp_path.name / "mine.png").is_file()
+
+
+def test_no_attacked_picture_is_overwritten_by_another(
+    simdnn: Simdnn, digits: Path, network: list[object], tmp_path: Path
+) -> None:
+    for place, digit in (("a", "1"), ("b", "2")):
+        (tmp_path / place / "same").mkdir(parents=True)
+        picture = next((digits / "test" / digit).iterdir())
+        (tmp_path / place / "same" / "x.png").write_bytes(picture.read_bytes())
+    asked = ["attack", "fgsm", "--eps", 0.1, *network]
+    told = "since their folders have one name; attack them into two folders"
+    assert told in simdnn(*asked, tmp_path / "a", tmp_path / "b", "-o", tmp_path / "at once")[2]
+    assert simdnn(*asked, tmp_path / "a", "-o", tmp_path / "out")[0] == 0
+    first = (tmp_path / "out" / "same" / "x.png").read_bytes()
+    code, _, err = simdnn(*asked, tmp_path / "b", "-o", tmp_path / "out")
+    assert (code, told in err) == (2, True)
+    assert (tmp_path / "out" / "same" / "x.png").read_bytes() == first
+    code, said, _ = simdnn(*asked, tmp_path / "a", tmp_path / "a", "-o", tmp_path / "twice", "--json")
+    assert (code, len(said.splitlines())) == (0, 1)
+
+
+def test_what_could_not_be_read_is_tried_again(
+    simdnn: Simdnn, digits: Path, network: list[object], tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    picture = next((digits / "test" / "1").iterdir()).read_bytes()
+    (tmp_path / "photos" / "x.png").write_bytes(picture[:60])
+    asked = ["attack", "fgsm", "--eps", 0.1, tmp_path / "photos", "-o", tmp_path / "out", "--json", *network]
+    assert [simdnn(*asked)[0], simdnn(*asked)[0]] == [1, 1]
+    (tmp_path / "photos" / "x.png").write_bytes(picture)
+    code, said, _ = simdnn(*asked)
+    assert (code, "error" in json.loads(said)) == (0, False)
+
+
+def test_the_help_names_every_attack(simdnn: Simdnn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    said = simdnn("attack", "--help")[1]
+    assert set(RECIPES) <= set(re.findall(r"[\w-]+", said))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from simdnn.cli.libraries import lab_libraries
-from simdnn.cli.options import AsJson, three_numbers
+from simdnn.cli.options import DEFAULT_BACKBONE, AsJson, Device, Mean, Size, Std, three_numbers
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 from simdnn.errors import InputError
@@ -19,7 +19,11 @@ UNREADABLE = 1
 
 def attack(
     name: Annotated[
-        str, typer.Argument(help="The attack: fgsm, pgd, ddn, cw, deepfool, fmn, apgd, square ...")
+        str,
+        typer.Argument(
+            help="The attack: fgsm, pgd, ddn, cw, deepfool, fmn, apgd, fab, square, autoattack, mifgsm, pgd-l2 or "
+            "hopskipjump."
+        ),
     ],
     photos: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the attacked images.")],
@@ -34,18 +38,13 @@ def attack(
     ] = None,
     backbone: Annotated[
         str, typer.Option(help="Network: a torchvision name, or package.module:factory.")
-    ] = "vgg16",
+    ] = DEFAULT_BACKBONE,
     weights: Annotated[
         Path | None, typer.Option(help="Its weights, .safetensors or .pth.", show_default="torchvision's own")
     ] = None,
-    mean: Annotated[
-        str | None,
-        typer.Option(help="Normalisation, as 0.5,0.5,0.5.", show_default="what torchvision's weights take"),
-    ] = None,
-    std: Annotated[str | None, typer.Option(help="Normalisation, as 0.5,0.5,0.5.")] = None,
-    size: Annotated[
-        int | None, typer.Option(help="Side of the images the network takes.", show_default="its own")
-    ] = None,
+    mean: Mean = None,
+    std: Std = None,
+    size: Size = None,
     labels: Annotated[
         str,
         typer.Option(
@@ -55,13 +54,16 @@ def attack(
     limit: Annotated[int | None, typer.Option(min=1, help="Attack the first so many images only.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images that are attacked together.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every draw.")] = 0,
+    device: Device = None,
     as_json: AsJson = False,
 ) -> None:
     """Attack photographs, white-box on a network; write them as 8-bit PNG and as floats.
 
-    A stopped run goes on where it was. Exit status: 0 if every image was attacked, 1 if some could not be read.
+    Each is written under the name of its folder; attack.json tells what became of it. A stopped run goes on where
+    it was. Exit status: 0 if every image was attacked, 1 if some could not be read.
     """
     from simdnn.features.backbones import load_backbone
+    from simdnn.features.extract import chosen_device
     from simdnn.features.images import find_images
 
     with lab_libraries():
@@ -72,7 +74,7 @@ def attack(
     made = recipe({"attack": name} | _given({"eps": eps, "steps": steps}, param or []))
     network = load_backbone(
         backbone, weights, mean=three_numbers(mean, "--mean"), std=three_numbers(std, "--std"), size=size
-    )
+    ).to(chosen_device(device))
     paths = find_images(photos)[:limit]
     with progress_bar("attacking") as progress:
         record = attack_files(
@@ -96,6 +98,8 @@ def _given(named: dict[str, float | None], param: list[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise InputError(f"--param takes name=value, such as momentum=0.9; got {text!r}")
+        if key in given:
+            raise InputError(f"{key} is given twice; give it once")
         try:
             given[key] = json.loads(value)
         except ValueError:

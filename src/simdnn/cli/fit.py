@@ -8,13 +8,10 @@ from typing import Annotated
 
 import typer
 
-from simdnn.cli.options import three_numbers
+from simdnn.cli.options import DEFAULT_BACKBONE, Device, Mean, Size, Std, three_numbers
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 from simdnn.errors import InputError
-
-DEFAULT_BACKBONE = "vgg16"
-"""The paper's choice of network."""
 
 
 def fit(
@@ -42,14 +39,9 @@ def fit(
             help="Its layers, separated by commas; once per network.", show_default="what its last layer sees"
         ),
     ] = None,
-    mean: Annotated[
-        str | None,
-        typer.Option(help="Normalisation, as 0.5,0.5,0.5.", show_default="what torchvision's weights take"),
-    ] = None,
-    std: Annotated[str | None, typer.Option(help="Normalisation, as 0.5,0.5,0.5.")] = None,
-    size: Annotated[
-        int | None, typer.Option(help="Side of the images the network takes.", show_default="its own")
-    ] = None,
+    mean: Mean = None,
+    std: Std = None,
+    size: Size = None,
     rule: Annotated[
         str,
         typer.Option(
@@ -73,9 +65,7 @@ def fit(
     workers: Annotated[
         int | None, typer.Option(help="Threads that read images.", show_default="one per core")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="a GPU if there is one")
-    ] = None,
+    device: Device = None,
     cache: Annotated[
         Path | None, typer.Option(help="File that keeps features.", show_default="in the user's cache folder")
     ] = None,

@@ -31,6 +31,19 @@ Trust = Annotated[
     list[str] | None,
     typer.Option(help="Allow the guard to run this network's code, named as package.module:factory."),
 ]
+DEFAULT_BACKBONE = "vgg16"
+"""The paper's choice of network."""
+Mean = Annotated[
+    str | None,
+    typer.Option(help="Normalisation, as 0.5,0.5,0.5.", show_default="what torchvision's weights take"),
+]
+Std = Annotated[str | None, typer.Option(help="Normalisation, as 0.5,0.5,0.5.")]
+Size = Annotated[
+    int | None, typer.Option(help="Side of the images the network takes.", show_default="its own")
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="a GPU if there is one")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
 

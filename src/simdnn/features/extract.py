@@ -141,7 +141,7 @@ class Extractor:
             raise InputError("expected at least one backbone, got none")
         if batch_size < 1 or (workers is not None and workers < 1):
             raise InputError(f"expected batch_size and workers of at least 1, got {batch_size} and {workers}")
-        self.device = default_device() if device is None else _checked_device(device)
+        self.device = chosen_device(device)
         if autocast is not None and (
             autocast not in (torch.float16, torch.bfloat16) or self.device.type != "cuda"
         ):
@@ -327,7 +327,10 @@ def _stacked(rows: list[NDArray[np.float32]], shape: tuple[int, int]) -> NDArray
     return np.stack(rows) if rows else np.empty((0, *shape), np.float32)
 
 
-def _checked_device(name: torch.device | str) -> torch.device:
+def chosen_device(name: torch.device | str | None) -> torch.device:
+    """Return the device of that name, `default_device` for None; InputError if it is not here."""
+    if name is None:
+        return default_device()
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -38,10 +39,11 @@ def attack_files(
     batch_size: int = 16,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Attack image files, and write ``<folder>/<name>.png`` and ``.safetensors`` for each.
+    """Attack image files, and write ``<its folder's name>/<its name>.png`` and ``.safetensors`` for each.
 
     The PNG has the attacked picture at the network's size, rounded to 8 bits; the other file has the floats, under
-    ``image`` (3, H, W). ``attack.json`` is written after every batch, so that a stopped run goes on where it was.
+    ``image`` (3, H, W). ``attack.json`` is written after every batch, so that a stopped run goes on where it was; one
+    that could not be read is tried again.
 
     Parameters
     ----------
@@ -62,8 +64,11 @@ def attack_files(
     Raises
     ------
     InputError
-        If the folder holds something else, or a folder's name is no class of the network.
+        Before any work, if the output folder holds something else, two images would be written as one file, or a
+        folder's name is no class of the network.
     """
+    paths = list(dict.fromkeys(paths))
+    truth = {path: _output(backbone, path) for path in paths} if labels == "folders" else None
     settings = {
         "attack": recipe.name,
         **asdict(recipe),
@@ -75,13 +80,13 @@ def attack_files(
         "batch_size": batch_size,
     }
     record = _begun(output, settings)
-    known = {entry["path"] for entry in record["images"]}
-    names = _names(paths)
+    names = _names(paths, record)
+    known = {e["path"] for e in record["images"] if "error" not in e or not _reads(Path(e["path"]))}
     for number, start in enumerate(range(0, len(paths), batch_size)):
         batch = paths[start : start + batch_size]
         if any(str(path) not in known for path in batch):
             kept = [entry for entry in record["images"] if entry["path"] not in set(map(str, batch))]
-            made = _attack_batch(recipe, backbone, batch, output, names, labels, (seed + number) % 2**63)
+            made = _attack_batch(recipe, backbone, batch, output, names, truth, (seed + number) % 2**63)
             record["images"] = kept + made
             _write(output, record)
         if progress is not None:
@@ -100,7 +105,7 @@ def _attack_batch(
     batch: Sequence[Path],
     output: Path,
     names: dict[Path, Path],
-    labels: str,
+    truth: dict[Path, int] | None,
     seed: int,
 ) -> list[dict[str, Any]]:
     """Attack some images, write the pictures, and return an entry for each."""
@@ -116,8 +121,8 @@ def _attack_batch(
         return entries
     pixels = torch.stack(list(pictures.values()))
     answers = predict(network, pixels)
-    truth = answers if labels == "own" else torch.tensor([_output(backbone, path) for path in pictures])
-    result = attack(recipe, network, pixels, truth, seed=seed, batch_size=len(pixels))
+    away_from = answers if truth is None else torch.tensor([truth[path] for path in pictures])
+    result = attack(recipe, network, pixels, away_from, seed=seed, batch_size=len(pixels))
     given = predict(network, result.images_8bit)
     for i, path in enumerate(pictures):
         where = output / names[path]
@@ -127,9 +132,9 @@ def _attack_batch(
             {
                 "path": str(path),
                 "attacked": str(names[path]) + ".png",
-                "label": _name(backbone, int(truth[i])),
+                "label": _name(backbone, int(away_from[i])),
                 "label_after": _name(backbone, int(given[i])),
-                "right_before": bool(answers[i] == truth[i]),
+                "right_before": bool(answers[i] == away_from[i]),
                 "turned": bool(result.success[i]),
                 "turned_8bit": bool(result.success_8bit[i]),
                 "l2": float(result.l2[i]),
@@ -172,32 +177,48 @@ def _write(output: Path, record: dict[str, Any]) -> None:
     part.replace(output / RECORD)
 
 
-def _names(paths: Sequence[Path]) -> dict[Path, Path]:
+def _reads(path: Path) -> bool:
+    try:
+        read_image(path)
+    except ImageReadError:
+        return False
+    return True
+
+
+def _folder(path: Path) -> str:
+    """Name the folder that an image is in; ``..`` is no name, and would lead out of the output folder."""
+    return Path(os.path.abspath(path)).parent.name
+
+
+def _names(paths: Sequence[Path], record: dict[str, Any]) -> dict[Path, Path]:
     """Name each attacked picture after its folder and itself; with its suffix where two would be named alike."""
-    short = Counter(Path(path.parent.name) / path.stem for path in paths)
-    names = {
-        p: Path(p.parent.name) / (p.stem if short[Path(p.parent.name) / p.stem] == 1 else p.name)
-        for p in paths
-    }
-    alike = [name for name, count in Counter(names.values()).items() if count > 1]
-    if alike:
-        raise InputError(
-            f"two images would be written as {alike[0]}, since their folders have one name; attack them apart"
-        )
+    short = {path: Path(_folder(path)) / path.stem for path in paths}
+    count = Counter(short.values())
+    names = {path: name if count[name] == 1 else name.with_name(path.name) for path, name in short.items()}
+    taken = {e["attacked"]: e["path"] for e in record["images"] if "error" not in e}
+    for path, name in names.items():
+        other = taken.setdefault(f"{name}.png", str(path))
+        if other != str(path):
+            raise InputError(
+                f"{other} and {path} would both be written as {name}.png, since their folders have one name; "
+                "attack them into two folders"
+            )
     return names
 
 
 def _output(backbone: Backbone, path: Path) -> int:
     """Return the output of the class that an image's folder names."""
-    wanted = path.parent.name.replace("_", " ").casefold()
-    names = [name.casefold() for name in backbone.categories or ()]
-    if wanted in names:
-        return names.index(wanted)
-    if path.parent.name.isdigit() and int(path.parent.name) < backbone.n_classes:
-        return int(path.parent.name)
+    folder = _folder(path)
+    wanted = folder.replace("_", " ").casefold()
+    found = [i for i, name in enumerate(backbone.categories or ()) if name.casefold() == wanted]
+    if len(found) == 1:
+        return found[0]
+    if folder.isdecimal() and int(folder) < backbone.n_classes:
+        return int(folder)
+    known = f"{len(found)} outputs of the network are" if found else "no output of the network is"
     raise InputError(
-        f"the folder {path.parent.name} is named neither as a class of the network nor as the number of an output; "
-        "leave out '--labels folders' to turn the network away from its own answers"
+        f"{known} named as the folder {folder}; name the folder by the output's number, or leave out "
+        "'--labels folders' to turn the network away from its own answers"
     )
 
 
