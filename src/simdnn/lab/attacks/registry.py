@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
@@ -30,24 +31,28 @@ RECIPES: Mapping[str, type[Recipe]] = {kind.name: kind for kind in _KINDS}
 """Attacks by the name that plans and the command line use."""
 
 STEPS_OF_PGD, STEPS_WITHIN_EPS = 20, 8
+LOWEST = {"confidence": 0, "overshoot": 0, "momentum": 0, "levels": 2}
+"""The least that a parameter may be; all others are above 0."""
 
 
-def recipe(settings: Mapping[str, Any]) -> Recipe:
-    """Make an attack from plain settings, such as ``{"attack": "pgd", "eps": 0.01}``.
+def recipe(settings: Mapping[str, Any] | str) -> Recipe:
+    """Make an attack from plain settings, such as ``{"attack": "pgd", "eps": 0.01}``, or from its name alone.
 
     What an attack has a default for may be left out; PGD has 20 steps of ``eps / 8``.
 
     Raises
     ------
     InputError
-        If there is no such attack, or a parameter is unknown, missing, no number, or not above 0.
+        If there is no such attack, or a parameter is unknown, missing, no number, or out of its range.
 
     >>> recipe({"attack": "pgd", "eps": 0.08})
     PGD(eps=0.08, steps=20, step_size=0.01)
+    >>> recipe("deepfool")
+    DeepFool(steps=20, candidates=5, overshoot=0.1)
     """
-    given = dict(settings)
+    given: dict[str, Any] = {"attack": settings} if isinstance(settings, str) else dict(settings)
     name = given.pop("attack", None)
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise InputError(f"expected an attack among {', '.join(RECIPES)}; got {name!r}")
     kind = RECIPES[name]
     known = {field.name: field for field in fields(kind)}
@@ -82,11 +87,18 @@ def _check(name: str, parameter: str, value: object, kind: str) -> None:
         if not isinstance(value, str):
             raise InputError(f"{name}: expected a word for {parameter}, got {value!r}")
         return
-    whole = kind == "int"
-    fits = type(value) is int if whole else isinstance(value, (int, float)) and not isinstance(value, bool)
-    lowest = 0.0 if parameter in ("confidence", "overshoot", "momentum") else None
-    if not fits or not isinstance(value, (int, float)) or not (value > 0 if lowest is None else value >= 0):
+    whole, lowest = kind == "int", LOWEST.get(parameter)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int if whole else (int, float))
+        or value == math.inf
+        or not (value > 0 if lowest is None else value >= lowest)
+    ):
         wanted = "a whole number" if whole else "a number"
+        least = "above 0" if lowest is None else f"of {lowest} or more"
+        raise InputError(f"{name}: expected {wanted} {least} for {parameter}, got {value!r}")
+    if parameter == "eps" and value > 1 and name != PGDL2.name:
         raise InputError(
-            f"{name}: expected {wanted} {'of 0 or more' if lowest == 0 else 'above 0'} for {parameter}, got {value!r}"
+            f"{name}: expected eps of at most 1, since images are in [0, 1], got {value:g}; "
+            f"for {value:g} of 255 levels, give {value / 255:.4g}"
         )
