@@ -52,8 +52,8 @@ def run(
     with lab_libraries():
         from simdnn.lab.benchmark.plan import read_plan
         from simdnn.lab.benchmark.records import Records
-        from simdnn.lab.benchmark.run import Places
         from simdnn.lab.benchmark.run import run as measure
+        from simdnn.lab.benchmark.subject import Places
 
     read = read_plan(plan)
     kept = Records((records or plan.parent / "records") / f"{read.name}.jsonl")
@@ -106,7 +106,7 @@ def gallery(
     with lab_libraries():
         from simdnn.lab.benchmark.gallery import write_gallery
         from simdnn.lab.benchmark.plan import read_plan
-        from simdnn.lab.benchmark.run import Places
+        from simdnn.lab.benchmark.subject import Places
 
     places = Places(plan.parent, cache or _cache(), weights)
     write_gallery(read_plan(plan), network, places, output, images, progress_bar)

@@ -25,6 +25,14 @@ def test_what_was_added_is_on_the_disk_and_found_again(tmp_path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) == 3
 
 
+def test_what_breaks_again_for_the_same_reason_is_written_once(tmp_path: Path) -> None:
+    records = Records(tmp_path / "t.jsonl")
+    for reason in ("no weights", "no weights", "out of memory"):
+        records.add({"key": "a", "error": reason})
+    lines = (tmp_path / "t.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["error"] for line in lines] == ["no weights", "out of memory"]
+
+
 def test_a_last_line_that_a_crash_cut_off_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"key": "a", "value": 1}\n{"key": "b", "val', encoding="utf-8")

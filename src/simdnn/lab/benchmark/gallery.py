@@ -15,7 +15,7 @@ from torch import Tensor
 from simdnn.errors import InputError
 from simdnn.lab.benchmark.methods import Images
 from simdnn.lab.benchmark.plan import Plan
-from simdnn.lab.benchmark.run import Bars, Places, Subject
+from simdnn.lab.benchmark.subject import Bars, Places, Subject
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,10 @@ class Records:
         return key in self._records and "error" not in self._records[key]
 
     def add(self, record: Record) -> None:
-        """Keep a record."""
+        """Keep a record; one that broke for the same reason as before is not written again."""
+        before = self._records.get(record["key"], {})
+        if "error" in record and before.get("error") == record["error"]:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, separators=(",", ":")) + "\n")

@@ -2,56 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from statistics import median
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
-
-from simdnn.errors import SimDNNError
-from simdnn.features.backbones import Backbone
-from simdnn.features.cache import FeatureCache
-from simdnn.features.extract import Extractor, Progress, default_device
-from simdnn.features.images import read_image
-from simdnn.guard.detector import Classifier
-from simdnn.lab.attacks import predict
-from simdnn.lab.benchmark.columns import Columns, Group
-from simdnn.lab.benchmark.datasets import Dataset, Part, load_dataset
-from simdnn.lab.benchmark.methods import Images, Method, Setting, find_method
-from simdnn.lab.benchmark.metrics import Answer, measure
+from simdnn.lab.benchmark.methods import Images
 from simdnn.lab.benchmark.plan import Column, NetworkPlan, Plan
 from simdnn.lab.benchmark.records import Record, Records, cell_key
-from simdnn.lab.defences import averaged, defended
-from simdnn.lab.peers import middle_layers, observe
+from simdnn.lab.benchmark.subject import Bars, Places, Subject, reason
 from simdnn.lab.provenance import provenance
-
-Bars = Callable[[str], AbstractContextManager[Progress]]
-"""Shows a progress bar of that description."""
-
-TIMED = 32
-"""Images on which the cost of a method is timed against the bare network."""
-
-TURNS = 3
 
 Wanted = Callable[[Mapping[str, str]], bool]
 """Whether a cell, named by its network, column, form and method, is to be measured."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """Folders: ``base`` that the plan's relative paths start at, ``cache`` for what can be made again, ``weights``."""
-
-    base: Path
-    cache: Path
-    weights: Path
 
 
 def run(
@@ -83,9 +45,9 @@ def run(
             subject = Subject(plan, network, places, bars)
         except Exception as error:
             for column, method in names:
-                record = _facts(plan, network, column, method) | {"error": _reason(error)}
+                record = _facts(plan, network, column, method) | {"error": reason(error)}
                 records.add(record | {"key": cell_key(record)} | _origin())
-            say(f"{network.row}: {_reason(error)}")
+            say(f"{network.row}: {reason(error)}")
             continue
         with subject:
             for column in plan.columns:
@@ -106,184 +68,28 @@ def _column(
     """Measure some cells of one column."""
     title = f"{subject.network.row}, {column.label} {column.form if column.kind == 'attack' else ''}".rstrip()
     images: Images | None = None
-    reason = ""
+    broken = ""
     try:
         with bars(title) as progress:
             group = subject.columns.make(column, progress).spread(subject.plan.images)
         images = Images(subject.backbone, group.pixels)
     except Exception as error:  # a broken attack breaks the whole column, but no other
-        reason = _reason(error)
+        broken = reason(error)
     for method in methods:
         start = time.perf_counter()
         record: Record = {"key": subject.key(column, method)}
         record |= _facts(subject.plan, subject.network, column, method) | subject.identity
         try:
             if images is None:
-                record["error"] = reason
+                record["error"] = broken
             else:
                 with bars(f"{title}: {method}"):
                     record |= subject.cell(column, method, group, images)
         except Exception as error:  # a broken cell is a result, too, and must not stop the others
-            record["error"] = _reason(error)
+            record["error"] = reason(error)
         record["seconds"] = round(time.perf_counter() - start, 2)
         records.add(record | _origin())
         say(f"{title}: {method}: {_told(record)}")
-
-
-class Subject:
-    """A network on its dataset, ready to be attacked and defended; what costs time is done when it is needed."""
-
-    def __init__(self, plan: Plan, network: NetworkPlan, places: Places, bars: Bars) -> None:
-        self.plan, self.network, self.places, self.bars = plan, network, places, bars
-        self.dataset: Dataset = load_dataset(
-            network.dataset, plan.datasets[network.dataset], places.base, places.cache, plan.seed
-        )
-        self.backbone = self._load()
-        self.truth = np.array(self.dataset.test.labels)
-        self.identity = {
-            "split": self.dataset.test.hash[:16],
-            "fit": self.dataset.fit.hash[:16],
-            "weights": self.backbone.weights_hash[:16],
-        }
-        self._folder = tempfile.TemporaryDirectory()
-        self._features = FeatureCache(places.cache / "features.sqlite")
-        self._columns: Columns | None = None
-        self._setting: Setting | None = None
-        self._methods: dict[str, Method | Exception] = {}
-        self._clean: dict[str, Answer] = {}
-
-    def __enter__(self) -> Subject:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._features.close()
-        self._folder.cleanup()
-
-    def key(self, column: Column, method: str) -> str:
-        """Identify a cell by everything that decides its value."""
-        preprocess = self.backbone.spec.preprocess.as_dict()
-        parts = {"column": column.key, "method": method, "seed": self.plan.seed, "alpha": self.plan.alpha}
-        network = {"backbone": self.network.backbone, "preprocess": preprocess}
-        counts = {"attacked_images": self.network.attacked_images}
-        if self.plan.images:
-            counts["images"] = self.plan.images
-        return cell_key(self.identity | parts | network | counts)
-
-    @property
-    def columns(self) -> Columns:
-        """The test images and their changes."""
-        if self._columns is None:
-            bare = Classifier(self.backbone)
-            through = {column.through: column.samples for column in self.plan.columns if column.through}
-            self._columns = Columns(
-                bare,
-                self._pixels(self.dataset.test),
-                torch.tensor([self.dataset.outputs[label] for label in self.dataset.test.labels]),
-                defences={name: self._attackable(name, bare, samples) for name, samples in through.items()},
-                identity=self.identity | {"preprocess": self.backbone.spec.preprocess.as_dict()},
-                store=self.places.cache / "attacked",
-                limit=self.network.attacked_images,
-                seed=self.plan.seed,
-            )
-        return self._columns
-
-    @property
-    def setting(self) -> Setting:
-        """The clean images that methods learn from."""
-        if self._setting is None:
-            fit = self.dataset.fit
-            with self.bars(f"{self.network.row}: clean images"):
-                clean = observe(self.backbone, self._pixels(fit))
-            guarded = self._load(layers=False)
-            self._setting = Setting(
-                network=self.backbone,
-                guarded=Extractor([guarded], cache=self._features),
-                fit=fit.write(Path(self._folder.name) / "fit.csv"),
-                clean=clean,
-                labels=np.array(fit.labels),
-                classes=self.dataset.classes,
-                outputs=np.array([self.dataset.outputs[label] for label in self.dataset.classes]),
-                weights=self.places.weights,
-                seed=self.plan.seed,
-                alpha=self.plan.alpha,
-            )
-        return self._setting
-
-    def cell(self, column: Column, name: str, group: Group, images: Images) -> Record:
-        """Measure one cell."""
-        method = self._method(name)
-        truth = self.truth[group.rows]
-        answer = method.answer(images, truth)
-        clean = answer if column.kind == "clean" else self._clean_answer(name, method)
-        found = measure(
-            column.kind, answer, group.accurate, group.fooled, clean, truth.tolist(), self.plan.seed
-        )
-        record: Record = {"n": len(truth), "fooled": int(group.fooled.sum()), "metrics": found}
-        if answer.scores is not None:
-            counted = group.fooled if column.kind == "attack" else np.ones_like(group.fooled)
-            record["scores"] = [float(f"{score:.4g}") for score in answer.scores[counted]]
-        if column.kind == "clean":
-            record["cost"] = self._cost(method, images)
-        return record
-
-    def flags(self, name: str, images: Images, truth: NDArray[np.str_]) -> NDArray[np.bool_] | str | None:
-        """Return which images a method flags, why it cannot say, or None for one that flags nothing at all."""
-        try:
-            answer = self._method(name).answer(images, truth)
-        except Exception as error:
-            return _reason(error)
-        return None if answer.scores is None else answer.flagged
-
-    def _method(self, name: str) -> Method:
-        if name not in self._methods:
-            try:
-                with self.bars(f"{self.network.row}: {name} learns"):
-                    self._methods[name] = find_method(name)(self.setting)
-            except Exception as error:
-                self._methods[name] = error
-        method = self._methods[name]
-        if isinstance(method, Exception):
-            raise method
-        return method
-
-    def _clean_answer(self, name: str, method: Method) -> Answer:
-        if name not in self._clean:
-            self._clean[name] = method.answer(Images(self.backbone, self.columns.pixels), self.truth)
-        return self._clean[name]
-
-    def _cost(self, method: Method, images: Images) -> dict[str, float]:
-        """Time of a method, the network's own pass included, over that of the bare network on the same images."""
-        some, truth = images.pixels[:TIMED], self.truth[:TIMED]
-        bare = Classifier(self.backbone)
-        turns = [
-            (
-                _seconds(lambda: predict(bare, some)),
-                _seconds(lambda: method.answer(Images(self.backbone, some), truth)),
-            )
-            for _ in range(TURNS)
-        ]
-        return {"ratio": round(median(own / alone for alone, own in turns), 3), "images": len(some)}
-
-    def _load(self, *, layers: bool = True) -> Backbone:
-        folder = self.dataset.folder
-        made = self.network.load(self.places.base, folder=folder)
-        if not layers:
-            return made
-        watched = self.network.load(self.places.base, (*middle_layers(made), *made.layers), folder)
-        return watched.to(default_device())
-
-    def _pixels(self, part: Part) -> torch.Tensor:
-        return torch.stack([self.backbone.spec.preprocess(read_image(path)) for path in part.paths])
-
-    def _attackable(self, name: str, bare: nn.Module, samples: int) -> nn.Module:
-        network = defended(name, bare, seed=self.plan.seed, weights=self.places.weights)
-        return averaged(network, samples) if samples > 1 else network
-
-
-def _seconds(job: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    job()
-    return time.perf_counter() - start
 
 
 def _names(network: NetworkPlan, column: Column, method: str) -> dict[str, str]:
@@ -317,11 +123,6 @@ def _origin() -> Record:
 def _source() -> Record:
     """Provenance, the same for all cells of a run."""
     return provenance()
-
-
-def _reason(error: Exception) -> str:
-    told = str(error).strip().split("\n")[0]
-    return told if isinstance(error, SimDNNError) else f"{type(error).__name__}: {told}"
 
 
 def _told(record: Record) -> str:
