@@ -200,6 +200,37 @@ def test_mifgsm_reaches_the_optimum_of_the_sign(linear: nn.Module, images: Tenso
     )
 
 
+def naive_mifgsm(
+    network: nn.Module, image: Tensor, label: Tensor, eps: float, steps: int, momentum: float
+) -> Tensor:
+    """Equations 6 and 7 of the paper, for one image."""
+    x, g = image[None], torch.zeros_like(image)[None]
+    for _ in range(steps):
+        x = x.detach().requires_grad_()
+        loss = -network(x).log_softmax(dim=1)[0, label]
+        gradient = torch.autograd.grad(loss, x)[0]
+        g = momentum * g + gradient / gradient.abs().sum()
+        x = x.detach() + eps / steps * g.sign()
+        x = torch.minimum(torch.maximum(x, torch.zeros(())), torch.ones(()))
+    return x[0]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 1.0])
+def test_mifgsm_is_the_papers_on_a_network_that_is_not_linear(momentum: float) -> None:
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.Tanh(), nn.Linear(32, 5)).eval()
+    network.requires_grad_(False).get_parameter("3.weight").mul_(8)  # steep: the gradient turns on the way
+    images = torch.rand(12, *SHAPE, generator=torch.Generator().manual_seed(3))
+    labels = predict(network, images)
+    found = attack(MIFGSM(eps=0.2, steps=8, momentum=momentum), network, images, labels).images
+    pairs = zip(images, labels, strict=True)
+    expected = torch.stack([naive_mifgsm(network, x, y, 0.2, 8, momentum) for x, y in pairs])
+    # A sum so near 0 that rounding decides on its sign is rare.
+    assert ((found - expected).abs() > 1e-5).float().mean() < 2e-3
+    other = attack(MIFGSM(eps=0.2, steps=8, momentum=1.5), network, images, labels).images
+    assert ((other - expected).abs() > 1e-5).float().mean() > 0.02
+
+
 @pytest.fixture(scope="module")
 def three() -> nn.Module:
     """Three classes, the third of which never wins, so that the boundary is that between the other two."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from simdnn.errors import InputError
 
@@ -121,6 +122,15 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
 def device_of(model: nn.Module) -> torch.device:
     """Return where a network's parameters are."""
     return next(model.parameters()).device
+
+
+def gradient_of_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return (N, C, H, W) the gradient of each image's cross-entropy by its pixels, on the CPU."""
+    device = device_of(model)
+    leaf = images.detach().clone().requires_grad_()
+    loss = cross_entropy(model(leaf.to(device)), labels.to(device), reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    return gradient
 
 
 @torch.no_grad()

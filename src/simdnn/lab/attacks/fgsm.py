@@ -7,9 +7,8 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from simdnn.lab.attacks.attack import device_of
+from simdnn.lab.attacks.attack import gradient_of_loss
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,4 @@ class FGSM:
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return clip(x + eps sign(gradient)); nothing is drawn."""
         del generator
-        device = device_of(model)
-        leaf = images.clone().requires_grad_()
-        loss = cross_entropy(model(leaf.to(device)), labels.to(device), reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, leaf)
-        return (images + self.eps * gradient.sign()).clamp(0, 1)
+        return (images + self.eps * gradient_of_loss(model, images, labels).sign()).clamp(0, 1)

@@ -8,13 +8,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from simdnn.lab.attacks.libraries import foolbox
-from simdnn.lab.attacks.native import run_foolbox
+from simdnn.lab.attacks.attack import gradient_of_loss
+
+TINY = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
 class MIFGSM:
-    """Steps along the sign of the accumulated gradient within ``eps`` of the image; foolbox's.
+    """Steps along the sign of the accumulated gradient within ``eps`` of the image (the paper's eqs. 6 and 7).
+
+    The paper adds up gradients divided by their L1 norm; foolbox adds up their signs, and reaches a lower loss.
+    The method is a few lines, so it is here.
 
     Attributes
     ----------
@@ -33,5 +37,11 @@ class MIFGSM:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch; nothing is drawn."""
-        native = foolbox.MIFGSM(momentum=self.momentum, steps=self.steps, abs_stepsize=self.eps / self.steps)
-        return run_foolbox(native, model, images, labels, generator, self.eps)
+        del generator
+        attacked, accumulated = images, torch.zeros_like(images)
+        for _ in range(self.steps):
+            gradient = gradient_of_loss(model, attacked, labels)
+            norm = gradient.abs().sum(dim=(1, 2, 3), keepdim=True).clamp_min(TINY)
+            accumulated = self.momentum * accumulated + gradient / norm
+            attacked = (attacked + self.eps / self.steps * accumulated.sign()).clamp(0, 1)
+        return attacked
