@@ -17,15 +17,24 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from attacked import NETWORKS, network
 from record import timed, write_record
-from simdnn.features.backbones import Backbone
+from simdnn.features.backbones import Backbone, load_backbone
 from simdnn.features.cache import FeatureCache, default_cache
 from simdnn.features.extract import Extractor
 from simdnn.features.images import find_images, read_image
 from simdnn.guard.detector import Guard
 
 BATCH = 32
+
+HALF = (0.5, 0.5, 0.5)
+NETWORKS = {"mobilenet_v2": HALF, "resnet18": None, "squeezenet1_1": None}
+"""Networks with local weights, and the normalisation that these take, if not ImageNet's."""
+
+
+def network(name: str, data: Path) -> Backbone:
+    """Return a network with its local weights."""
+    mean = NETWORKS[name]
+    return load_backbone(name, data / "weights" / f"{name}.safetensors", mean=mean, std=mean)
 
 
 def bare(backbone: Backbone, paths: list[Path]) -> None:

@@ -155,7 +155,7 @@ def test_success_is_measured_again_after_rounding(linear: nn.Module, images: Ten
         (CW(steps=200, searches=6, confidence=0), 1.05),
         (DeepFool(overshoot=0.02), 1.021),
         (FMN(steps=100, levels=2**16), 1.01),
-        (HopSkipJump(steps=15, queries=100, most_queries=500), 1.5),
+        (HopSkipJump(steps=10, queries=100, most_queries=500), 1.15),
     ],
 )
 def test_the_smallest_euclidean_change_is_the_way_to_the_boundary(
@@ -321,6 +321,14 @@ def test_a_black_picture_is_no_attack_of_cw(images: Tensor) -> None:
     bright = 0.5 + 0.5 * images
     result = attack(CW(steps=2, searches=1), Brightness().eval(), bright, torch.ones(20, dtype=torch.int64))
     assert torch.equal(result.images, bright)
+
+
+def test_hopskipjump_gets_as_near_in_a_batch_as_alone(
+    linear: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    recipe = HopSkipJump(steps=6, queries=50)
+    alone, together = (attack(recipe, linear, images, labels, batch_size=n).l2.median() for n in (1, 20))
+    torch.testing.assert_close(together, alone, rtol=0.05, atol=0)
 
 
 def test_one_image_without_a_start_does_not_stop_hopskipjump(images: Tensor) -> None:

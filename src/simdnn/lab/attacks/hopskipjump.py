@@ -21,7 +21,9 @@ DIRECTIONS = 100
 class HopSkipJump:
     """Walks along the boundary, whose direction it estimates from labels alone; foolbox's.
 
-    It starts from the image blended with noise; where that turns no label, the image stays as it was.
+    It starts from the image blended with noise; where that turns no label, the image stays as it was. Images are
+    attacked one by one: foolbox gives the directions that it tries, and the gradient that it estimates from them, unit
+    length over a whole batch, so that N images together take steps that are sqrt(N) too short.
 
     Attributes
     ----------
@@ -40,20 +42,21 @@ class HopSkipJump:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
-        start = foolbox.LinearSearchBlendedUniformNoiseAttack(distance=l2, directions=DIRECTIONS, steps=50)
+        blend = foolbox.LinearSearchBlendedUniformNoiseAttack(distance=l2, directions=DIRECTIONS, steps=50)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "LinearSearchBlendedUniformNoiseAttack failed", UserWarning)
-            attacked = run_foolbox(start, model, images, labels, generator, eps=None)
-        # foolbox gives up the whole batch if one image has no start
+            attacked = run_foolbox(blend, model, images, labels, generator, eps=None)
+        # foolbox gives up a whole batch if one image has no start
         found = predict(model, attacked, len(attacked)) != labels
-        if found.any():
-            native = foolbox.HopSkipJumpAttack(
-                steps=self.steps,
-                initial_gradient_eval_steps=self.queries,
-                max_gradient_eval_steps=self.most_queries,
-            )
-            starts = attacked[found].to(device_of(model))
-            attacked[found] = run_foolbox(
-                native, model, images[found], labels[found], generator, eps=None, starting_points=starts
+        native = foolbox.HopSkipJumpAttack(
+            steps=self.steps,
+            initial_gradient_eval_steps=self.queries,
+            max_gradient_eval_steps=self.most_queries,
+        )
+        for row in found.nonzero().flatten().tolist():
+            one = slice(row, row + 1)
+            start = attacked[one].to(device_of(model))
+            attacked[one] = run_foolbox(
+                native, model, images[one], labels[one], generator, eps=None, starting_points=start
             )
         return attacked
