@@ -46,16 +46,17 @@ class HopSkipJump:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "LinearSearchBlendedUniformNoiseAttack failed", UserWarning)
             attacked = run_foolbox(blend, model, images, labels, generator, eps=None)
-        # foolbox gives up a whole batch if one image has no start
-        found = predict(model, attacked, len(attacked)) != labels
         native = foolbox.HopSkipJumpAttack(
             steps=self.steps,
             initial_gradient_eval_steps=self.queries,
             max_gradient_eval_steps=self.most_queries,
         )
-        for row in found.nonzero().flatten().tolist():
+        for row in range(len(images)):
             one = slice(row, row + 1)
-            start = attacked[one].to(device_of(model))
+            start = attacked[one]
+            if predict(model, start).equal(labels[one]):
+                continue  # foolbox refuses to go on without a start
+            start = start.to(device_of(model))
             attacked[one] = run_foolbox(
                 native, model, images[one], labels[one], generator, eps=None, starting_points=start
             )
