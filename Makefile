@@ -21,6 +21,7 @@ types: .venv/dev
 
 # The tables of the documentation, from the committed records.
 tables: .venv/dev
+	rm -rf build/report docs/tables
 	$(BIN)/simdnn bench report -o build/report
 	mkdir -p docs/tables
 	cp build/report/*.md docs/tables/

@@ -59,7 +59,7 @@ class Table:
 
 
 def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
-    """Return the tables of a plan: one for each metric, and for each network where the rows are methods."""
+    """Return the tables of a plan: one for each metric, and for each measured network where the rows are methods."""
     sound_last = sorted(records, key=lambda record: "error" not in record)  # what was measured later counts
     found = {(r["network"], r["method"], r["column"], r["form"], r["through"]): r for r in sound_last}
     made = []
@@ -67,7 +67,8 @@ def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
         if plan.layout == "networks":
             made.append(_by_network(plan, metric, found))
         else:
-            made += [_by_method(plan, metric, network.row, found) for network in plan.networks]
+            measured = {row for row, *_ in found}
+            made += [_by_method(plan, metric, n.row, found) for n in plan.networks if n.row in measured]
     return made
 
 
