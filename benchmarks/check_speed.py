@@ -23,6 +23,7 @@ from simdnn.features.cache import FeatureCache, default_cache
 from simdnn.features.extract import Extractor
 from simdnn.features.images import find_images, read_image
 from simdnn.guard.detector import Guard
+from simdnn.guard.profile import LEVELS
 
 BATCH = 32
 
@@ -56,6 +57,13 @@ def judge(guard: Guard, rule: str, paths: list[Path]) -> None:
         pass
 
 
+def ways(guards: dict[str, Guard], paths: list[Path]) -> dict[str, partial[None]]:
+    """Return what is timed, by name: the rules of one pass, and the profile at each level."""
+    one = next(iter(guards.values()))
+    made = {rule: partial(judge, one, rule, paths) for rule in ("similarity", "published")}
+    return made | {f"profile {level}": partial(judge, g, "profile", paths) for level, g in guards.items()}
+
+
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -67,20 +75,18 @@ def main() -> None:
     extractor = Extractor(
         [network(options.network, options.data)], batch_size=BATCH, cache=FeatureCache(default_cache())
     )
-    guard = Guard.fit(photographs / "train", extractor)
+    guards = {level: Guard.fit(photographs / "train", extractor, level=level) for level in LEVELS}
     extractor.cache = None  # checking does not look results up
     backbone = extractor.backbones[0]
     paths = find_images([photographs / "val"])
     bare(backbone, paths[:BATCH])
 
-    seconds: dict[str, list[float]] = {"bare": []}
-    for rule in ("similarity", "published"):
-        seconds[rule] = []
+    timed_ways = {"bare": partial(bare, backbone, paths)} | ways(guards, paths)
+    seconds: dict[str, list[float]] = {name: [] for name in timed_ways}
     for _ in range(options.repeats):
-        seconds["bare"].append(timed(lambda: bare(backbone, paths)))
-        for rule in ("similarity", "published"):
-            seconds[rule].append(timed(partial(judge, guard, rule, paths)))
-    ratios = {rule: median(seconds[rule]) / median(seconds["bare"]) for rule in seconds if rule != "bare"}
+        for name, way in timed_ways.items():
+            seconds[name].append(timed(way))
+    ratios = {name: median(seconds[name]) / median(seconds["bare"]) for name in seconds if name != "bare"}
     write_record(
         f"check_speed_{options.network}",
         {

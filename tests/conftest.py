@@ -37,7 +37,9 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("digits")
     write_digits(folder)
     train_network(folder / "network", folder / "weights.safetensors", epochs=4)
-    Guard.fit(folder / "train", Extractor([digits_backbone(folder)])).save(folder / "guard.simdnn")
+    Guard.fit(folder / "train", Extractor([digits_backbone(folder)]), rule="similarity").save(
+        folder / "guard.simdnn"
+    )
     return folder
 
 

@@ -85,7 +85,7 @@ def test_fit(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
         simdnn,
         digits,
         *("--weights", digits / "weights.safetensors", "--cache", tmp_path / "cache.sqlite"),
-        *(data, "-o", tmp_path / "g.simdnn"),
+        *(data, "-o", tmp_path / "g.simdnn", "--rule", "similarity"),
     )
     made, usual = Guard.load(tmp_path / "g.simdnn"), Guard.load(digits / "guard.simdnn")
     n = len(usual.model.prototypes_)

@@ -43,7 +43,9 @@ def naive_comparison(features: FloatArray, logits: FloatArray) -> list[float]:
     unlike = sum(sum((logits[1 + i] - logits[1 + j]) ** 2) for i, j in pairs) / len(pairs)
     after = [sum(row[k] for row in logits[1:]) / len(views) for k in range(len(logits[0]))]
     lead = after[top] - max(value for k, value in enumerate(after) if k != top)
-    return [log(gap), log(max(LEAST_GAIN, *gains)), lead, log(spread), log(unlike)]
+    ranked = sorted(logits[0])
+    margin = max(LEAST_GAIN, ranked[-1] - ranked[-2])
+    return [log(gap), log(max(LEAST_GAIN, *gains)), lead, log(margin), log(spread), log(unlike)]
 
 
 @pytest.mark.parametrize("views", [2, 3, 4])
@@ -56,26 +58,42 @@ def test_comparison_equals_the_obvious_one(views: int) -> None:
 def test_score_equals_the_obvious_one() -> None:
     clean, new = images(200, 1), images(15, 2, jump=0.05)
     views, similarity = compare_views(*clean[:2]), clean[2]
-    profile = SimilarityProfile.learn(views, similarity)
+    doubts, new_doubts = np.random.default_rng(0).normal(size=200), np.random.default_rng(1).normal(size=15)
+    profile = SimilarityProfile.learn(views, similarity, doubts)
 
-    def sources(views: FloatArray, similarity: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
-        gap, gain, lead, spread, unlike = views.T
+    def sources(
+        views: FloatArray, similarity: FloatArray, doubts: FloatArray
+    ) -> list[tuple[FloatArray, FloatArray]]:
+        gap, gain, lead, margin, spread, unlike = views.T
         return [
             (np.log1p(np.exp(gap - profile.scale[0])), np.log1p(np.exp(spread - profile.scale[1]))),
             (gain, unlike),
             (-lead, unlike),
+            (-margin, np.zeros(len(gap))),
             (np.log(1 / similarity - 1), np.zeros(len(gap))),
+            (doubts, np.zeros(len(gap))),
         ]
 
     total = np.zeros(15)
     new_views = compare_views(*new[:2])
     for weight, (y, x), (y_new, x_new) in zip(
-        WEIGHTS, sources(views, similarity), sources(new_views, new[2]), strict=True
+        WEIGHTS, sources(views, similarity, doubts), sources(new_views, new[2], new_doubts), strict=True
     ):
         line = np.polyfit(x, y, 1) if x.any() else np.array([0.0, y.mean()])
         short = (y_new - np.polyval(line, x_new)) / (y - np.polyval(line, x)).std()
         total += weight * np.maximum(short, 0) ** 2
-    np.testing.assert_allclose(profile.score(new_views, new[2]), -np.sqrt(total), rtol=1e-6)
+    np.testing.assert_allclose(profile.score(new_views, new[2], new_doubts), -np.sqrt(total), rtol=1e-6)
+
+
+def test_without_a_witness_there_is_a_source_less() -> None:
+    clean, new = images(200, 1), images(15, 2)
+    views, new_views = compare_views(*clean[:2]), compare_views(*new[:2])
+    plain = SimilarityProfile.learn(views, clean[2])
+    agreeing = SimilarityProfile.learn(views, clean[2], np.linspace(-1, 1, 200))
+    assert plain.shortfalls(new_views, new[2]).shape == (15, len(WEIGHTS) - 1)
+    np.testing.assert_allclose(
+        plain.score(new_views, new[2]), agreeing.score(new_views, new[2], np.full(15, -1.0))
+    )
 
 
 def test_an_image_apart_from_its_views_scores_low_and_a_restless_one_does_not() -> None:
@@ -92,10 +110,10 @@ def test_restless_images_are_not_held_against_themselves() -> None:
     clean, fresh = images(400, 3), images(400, 4)
     views = compare_views(*clean[:2])
     fair = SimilarityProfile.learn(views, clean[2])
-    deaf = SimilarityProfile.learn(views * [1, 1, 1, 0, 0], clean[2])  # does not hear of the views' spread
+    deaf = SimilarityProfile.learn(views * [1, 1, 1, 1, 0, 0], clean[2])  # does not hear of the views' spread
     seen = compare_views(*fresh[:2])
-    unrest = seen[:, 3]
-    blamed = np.corrcoef(unrest, deaf.score(seen * [1, 1, 1, 0, 0], fresh[2]))[0, 1]
+    unrest = seen[:, 4]
+    blamed = np.corrcoef(unrest, deaf.score(seen * [1, 1, 1, 1, 0, 0], fresh[2]))[0, 1]
     forgiven = np.corrcoef(unrest, fair.score(seen, fresh[2]))[0, 1]
     assert blamed < -0.5
     assert abs(forgiven) < abs(blamed) / 1.5
@@ -104,15 +122,15 @@ def test_restless_images_are_not_held_against_themselves() -> None:
 def test_one_view_is_enough_to_compare_with() -> None:
     clean = images(50, 6, views=1)
     views = compare_views(*clean[:2])
-    assert (views[:, 3:] == 0).all()
-    assert SimilarityProfile.learn(views, clean[2]).slope.tolist() == [0, 0, 0, 0]
+    assert (views[:, 4:] == 0).all()
+    assert SimilarityProfile.learn(views, clean[2]).slope.tolist() == [0] * 5
 
 
 def test_direction_counts_and_length_does_not() -> None:
     features, logits, _ = images(10, 7)
     stretched = features * np.random.default_rng(0).uniform(0.5, 2, (10, 3, 1))
     np.testing.assert_allclose(
-        compare_views(features, logits)[:, [0, 3]], compare_views(stretched, logits)[:, [0, 3]], atol=1e-6
+        compare_views(features, logits)[:, [0, 4]], compare_views(stretched, logits)[:, [0, 4]], atol=1e-6
     )
 
 

@@ -21,12 +21,13 @@ from simdnn.guard.exemplars import exemplar
 from simdnn.guard.networks import NetworkRecord
 from simdnn.guard.profile import GuardProfile
 from simdnn.guard.training import Training
+from simdnn.guard.witness import Answers, Witness
 
 Content = tuple[dict[str, Any], dict[str, np.ndarray[Any, np.dtype[Any]]]]
 
 
 def small_guard() -> Guard:
-    """Two classes of three features; ten images calibrate, and the rule is the profile."""
+    """Two classes of three features; ten images calibrate, and the rule is the profile, with a witness."""
     rng = np.random.default_rng(0)
     features = rng.random((20, 3), dtype=np.float32) + np.repeat([[0], [2]], 10, axis=0).astype(np.float32)
     labels = np.repeat(["cat", "dog"], 10)
@@ -37,10 +38,16 @@ def small_guard() -> Guard:
     picture = Image.new("RGB", (2, 2), "red")
     shown = {p.exemplar: exemplar(picture, f"{p.exemplar}.png") for p in model.prototypes_}
     training = Training("photos", 20, 10, ("bad.png",), 0, "2026-01-01T00:00:00+00:00")
-    clean = SimilarityProfile.learn(rng.random((20, 5)), rng.random(20))
+    said = Answers(np.arange(20) % 2, features + 1)
+    held, changed = (Answers(said.outputs[:n], said.features[:n]) for n in (10, 5))
+    witness = Witness.learn(said, labels, 2, held, changed)
+    clean = SimilarityProfile.learn(rng.random((20, 6)), rng.random(20), rng.random(20))
     hardening = scaler.transform(features[:5])
-    profile = GuardProfile((View(right=1),), clean, rng.random((10, 5)), rng.random((5, 5)), hardening)
-    return Guard([NetworkRecord(spec, "ab" * 32, ("x", "y"))], scaler, model, shown, training, profile)
+    profile = GuardProfile(
+        (View(right=1),), clean, rng.random((10, 6)), rng.random((5, 6)), hardening, witness
+    )
+    record = NetworkRecord(spec, "ab" * 32, ("x", "y"))
+    return Guard([record, record], scaler, model, shown, training, profile)
 
 
 def content(folder: Path) -> Content:

@@ -37,7 +37,9 @@ def few(digits: Path, tmp_path: Path) -> Path:
 
 def test_what_it_was_fitted_on_is_kept(few: Path, extractor: Extractor) -> None:
     seen: list[tuple[int, int]] = []
-    guard = Guard.fit(few, extractor, alpha=0.1, progress=lambda done, total: seen.append((done, total)))
+    guard = Guard.fit(
+        few, extractor, alpha=0.1, rule="similarity", progress=lambda done, total: seen.append((done, total))
+    )
     facts = asdict(guard.training)
     assert facts.pop("created").endswith("+00:00")
     assert facts == {"data": str(few), "learned": 48, "calibrated": 12, "unreadable": (), "seed": 0}
@@ -47,7 +49,7 @@ def test_what_it_was_fitted_on_is_kept(few: Path, extractor: Extractor) -> None:
 
 
 def test_each_prototype_shows_a_training_image_of_its_class(few: Path, extractor: Extractor) -> None:
-    guard = Guard.fit(few, extractor, alpha=0.1)
+    guard = Guard.fit(few, extractor, alpha=0.1, rule="similarity")
     for prototype in guard.model.prototypes_:
         assert (few / prototype.label / guard.exemplar(prototype.exemplar).name).is_file()
 
@@ -56,20 +58,22 @@ def test_a_csv_gives_the_guard_that_its_folder_gives(few: Path, extractor: Extra
     table = tmp_path / "list.csv"
     lines = [f"few/{path.parent.name}/{path.name},{path.parent.name}" for path in sorted(few.rglob("*.png"))]
     table.write_text("\n".join(["path,label", *lines]))
-    by_list, by_folder = (Guard.fit(data, extractor, alpha=0.1) for data in (table, few))
+    by_list, by_folder = (Guard.fit(data, extractor, alpha=0.1, rule="similarity") for data in (table, few))
     assert list(by_list.model.prototypes_) == list(by_folder.model.prototypes_)
     assert by_list.threshold() == by_folder.threshold()
 
 
 def test_the_seed_draws_the_calibration_images(few: Path, extractor: Extractor) -> None:
-    same, again, other = (Guard.fit(few, extractor, alpha=0.1, seed=seed) for seed in (0, 0, 1))
+    same, again, other = (
+        Guard.fit(few, extractor, alpha=0.1, rule="similarity", seed=seed) for seed in (0, 0, 1)
+    )
     assert same.threshold() == again.threshold() != other.threshold()
 
 
 def test_unreadable_files_are_skipped_and_named(few: Path, extractor: Extractor) -> None:
     (few / "0" / "00.png").write_bytes(b"")
     (few / "2" / "zz.jpg").write_text("no image")
-    guard = Guard.fit(few, extractor, alpha=0.1)
+    guard = Guard.fit(few, extractor, alpha=0.1, rule="similarity")
     assert guard.training.unreadable == (str(few / "0" / "00.png"), str(few / "2" / "zz.jpg"))
     assert (guard.training.learned, guard.training.calibrated) == (48, 12)
     with pytest.raises(
@@ -77,21 +81,21 @@ def test_unreadable_files_are_skipped_and_named(few: Path, extractor: Extractor)
         match=r"^2 of 62 files cannot be read, more than the 1% allowed; remove them or allow more\. "
         r"The first: .*/0/00\.png: the file is empty; .*/2/zz\.jpg: expected an image",
     ):
-        Guard.fit(few, extractor, alpha=0.1, max_unreadable=0.01)
+        Guard.fit(few, extractor, alpha=0.1, rule="similarity", max_unreadable=0.01)
 
 
 def test_a_class_never_vanishes(few: Path, extractor: Extractor) -> None:
     (few / "seven").mkdir()
     (few / "seven" / "a.png").write_bytes(b"")
     with pytest.raises(InputError, match="no file can be read of the class seven; replace its files"):
-        Guard.fit(few, extractor, alpha=0.1)
+        Guard.fit(few, extractor, alpha=0.1, rule="similarity")
 
 
 def test_too_few_images_for_the_rate(few: Path, extractor: Extractor) -> None:
     with pytest.raises(
         InputError, match=r"^12 calibration images cannot promise a false-alarm rate of 0\.05; "
     ):
-        Guard.fit(few, extractor)
+        Guard.fit(few, extractor, rule="similarity")
     with pytest.raises(InputError, match="no samples were held out to calibrate on"):
         Guard.fit(few, extractor, calibration=0.0, rule="published")
 
@@ -123,7 +127,7 @@ def test_a_network_that_fails_is_refused(few: Path) -> None:
     network = DigitsNet()
     network.get_parameter("features.10.bias").data[0] = torch.inf
     with pytest.raises(InputError, match=r"gives missing or infinite features for 60 images, such as .*/0/"):
-        Guard.fit(few, Extractor([handed_over(network)]), alpha=0.1)
+        Guard.fit(few, Extractor([handed_over(network)]), alpha=0.1, rule="similarity")
 
 
 def test_a_folder_without_classes(tmp_path: Path, extractor: Extractor) -> None:
@@ -143,13 +147,13 @@ def test_the_rule_of_fitting_decides(few: Path, extractor: Extractor, rule: str)
 def test_layers_and_networks_together(few: Path, digits: Path, tmp_path: Path) -> None:
     torch.manual_seed(3)
     backbones = [digits_backbone(digits, ("features.5", "penultimate")), handed_over(second := DigitsNet())]
-    guard = Guard.fit(few, Extractor(backbones), alpha=0.1)
+    guard = Guard.fit(few, Extractor(backbones), alpha=0.1, rule="similarity")
     assert guard.model.n_features_in_ == 32 + 96 + 96
     guard.save(tmp_path / "g.simdnn")
     again = Guard.load(tmp_path / "g.simdnn", networks=[None, second])
     images = sorted((digits / "test" / "1").iterdir())[:5]
     assert list(again.check(images)) == list(guard.check(images))
-    alone = Guard.fit(few, Extractor(backbones[:1]), alpha=0.1)
+    alone = Guard.fit(few, Extractor(backbones[:1]), alpha=0.1, rule="similarity")
     labels = [v.classifier_label for v in guard.check(images)]
     assert labels == [v.classifier_label for v in alone.check(images)]  # the first network is the classifier
     assert [v.score for v in guard.check(images)] != [v.score for v in alone.check(images)]
@@ -157,7 +161,7 @@ def test_layers_and_networks_together(few: Path, digits: Path, tmp_path: Path) -
 
 def test_the_folder_is_left_as_it_is(few: Path, extractor: Extractor, tmp_path: Path) -> None:
     copytree(few, tmp_path / "copy")
-    Guard.fit(few, extractor, alpha=0.1)
+    Guard.fit(few, extractor, alpha=0.1, rule="similarity")
     before, after = (
         {path.name: path.read_bytes() for path in folder.rglob("*.png")}
         for folder in (tmp_path / "copy", few)

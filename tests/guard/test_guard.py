@@ -55,7 +55,7 @@ def mixed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def guard(digits: Path, extractor: Extractor) -> Guard:
-    return Guard.fit(digits / "train", extractor, m=1.0)
+    return Guard.fit(digits / "train", extractor, m=1.0, rule="similarity")
 
 
 class Reference:
@@ -260,7 +260,7 @@ def test_photographs(data: Path, tmp_path: Path) -> None:
     half = (0.5, 0.5, 0.5)
     weights = data / "weights" / "mobilenet_v2.safetensors"
     backbone = load_backbone("mobilenet_v2", weights, mean=half, std=half)
-    guard = Guard.fit(tmp_path / "train", Extractor([backbone]), alpha=0.2)
+    guard = Guard.fit(tmp_path / "train", Extractor([backbone]), alpha=0.2, rule="similarity")
     verdicts = list(guard.check(tmp_path / "val"))
     assert guard.training.learned + guard.training.calibrated == 40
     right = [v.label == Path(v.path).parent.name for v in verdicts]

@@ -19,7 +19,11 @@ from simdnn.errors import ImageReadError, InputError, ModelFileError
 from simdnn.guard import modelfile
 from simdnn.guard.detector import Guard
 from simdnn.guard.profile import SHAPES as PROFILE_SHAPES
-from simdnn.guard.state import SHAPES, SIGNED, WHOLE
+from simdnn.guard.state import SHAPES, SIGNED
+from simdnn.guard.witness import PREFIX
+from simdnn.guard.witness import SHAPES as OWN_SHAPES
+
+WITNESS_SHAPES = [PREFIX + name for name in OWN_SHAPES]
 
 EXAMPLES = int(os.environ.get("SIMDNN_FUZZ", "1000"))
 
@@ -63,16 +67,16 @@ def test_each_tensor_is_needed_and_has_its_shape(tmp_path: Path, name: str) -> N
     told(tmp_path, shorter)
 
 
-@pytest.mark.parametrize("name", [*SHAPES, *PROFILE_SHAPES])
+@pytest.mark.parametrize("name", [*SHAPES, *PROFILE_SHAPES, *WITNESS_SHAPES])
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e300, -(2**62)])
 def test_no_number_is_absurd(tmp_path: Path, name: str, number: float) -> None:
     def absurd(header: dict[str, Any], tensors: dict[str, Any]) -> None:
-        if name in WHOLE:
+        if tensors[name].dtype.kind == "i":
             tensors[name].flat[0] = 2**62 if number > 0 else -(2**62)
         else:
             tensors[name] = tensors[name].astype(np.float64)
             tensors[name].flat[0] = number * (
-                1e100 if name in SIGNED or name in PROFILE_SHAPES else 1
+                1 if name in SHAPES and name not in SIGNED else 1e100
             )  # a feature may be -(2**62)
 
     told(tmp_path, absurd)
@@ -132,13 +136,20 @@ def as_type(kind: type) -> Lie:
         lambda h, t: h.update(exemplars=[]),
         lambda h, t: h["exemplars"].update({next(iter(h["exemplars"])): 5}),
         lambda h, t: h["exemplars"].update({"-1": h["exemplars"].popitem()[1]}),
-        lambda h, t: h.update(views="many"),
-        lambda h, t: h.update(views=h["views"] * 5),
-        lambda h, t: h["views"][0].update(right="1"),
-        lambda h, t: h["views"][0].update(mirror=1),
-        lambda h, t: h["views"][0].update(angle=1e400),
-        lambda h, t: h["views"][0].update(left=1),
+        lambda h, t: h.update(profile="much"),
+        lambda h, t: h["profile"].update(views="many"),
+        lambda h, t: h["profile"].update(views=h["profile"]["views"] * 5),
+        lambda h, t: h["profile"]["views"][0].update(right="1"),
+        lambda h, t: h["profile"]["views"][0].update(mirror=1),
+        lambda h, t: h["profile"]["views"][0].update(angle=1e400),
+        lambda h, t: h["profile"]["views"][0].update(left=1),
         lambda h, t: t.update(profile_lines=t["profile_lines"] * 0),
+        lambda h, t: h["profile"].update(witness=None),
+        lambda h, t: h["profile"]["witness"].update(usual=[1, 2]),
+        lambda h, t: h["profile"]["witness"]["usual"].pop(),
+        lambda h, t: h["profile"]["witness"]["model"].update(classes=["cat"]),
+        lambda h, t: t.update(witness_outputs=-1 - t["witness_outputs"]),
+        lambda h, t: h["networks"].pop(),
         lambda h, t: h.clear(),
     ],
 )

@@ -38,7 +38,7 @@ def test_the_weights_are_found_from_any_folder(
 ) -> None:
     monkeypatch.chdir(digits)
     backbone = load_backbone(NAME, "weights.safetensors", size=SIDE, mean=IN_UNITS.mean, std=IN_UNITS.std)
-    guard = Guard.fit("train", Extractor([backbone]))
+    guard = Guard.fit("train", Extractor([backbone]), rule="similarity")
     guard.save(tmp_path / "g.simdnn")
     monkeypatch.chdir(tmp_path)
     assert list(Guard.load("g.simdnn").check(image)) == list(guard.check(image))
@@ -100,7 +100,7 @@ def test_weights_and_networks_are_one_for_each(digits: Path) -> None:
 def test_a_network_handed_over_is_needed_again(digits: Path, image: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = DigitsNet()
-    guard = Guard.fit(digits / "train", Extractor([handed_over(network, "my own")]))
+    guard = Guard.fit(digits / "train", Extractor([handed_over(network, "my own")]), rule="similarity")
     guard.save(tmp_path / "g.simdnn")
     with pytest.raises(
         InputError,

@@ -60,11 +60,11 @@ def test_attacks_fool_the_network_and_noise_does_not(rows: dict[str, dict[str, A
     assert all(rows[recipe.name]["fooled"]["value"] > 0.9 for recipe in ATTACKS)
 
 
-def test_detection_is_what_similarity_is_known_to_give(rows: dict[str, dict[str, Any]]) -> None:
-    assert rows["pgd"]["auroc"]["low"] > 0.98
-    assert rows["fgsm"]["auroc"]["low"] > 0.85
-    assert rows["ddn"]["auroc"]["low"] > 0.75
-    assert rows["noise"]["auroc"]["value"] == pytest.approx(0.5, abs=0.08)
+def test_attacks_are_detected_and_noise_is_not_taken_for_one(rows: dict[str, dict[str, Any]]) -> None:
+    for attacked in ("pgd", "fgsm", "ddn"):
+        assert rows[attacked]["auroc"]["low"] > 0.97
+        assert rows[attacked]["flagged"]["low"] > 0.9
+    assert rows["noise"]["auroc"]["high"] < 0.75
     assert rows["clean"]["detected"]["value"] > 0.85
 
 
@@ -138,7 +138,7 @@ def test_report_tells_the_recorded_rates(folder: Path, rows: dict[str, dict[str,
 
 def test_record_says_where_it_comes_from(record: dict[str, Any]) -> None:
     assert record["seed"] == 0
-    assert record["rule"] == "similarity"
+    assert record["rule"] == "profile"
     assert record["learned"] + record["calibrated"] == 599
     assert record["seconds"] > 0
     assert record["versions"]["torch"]

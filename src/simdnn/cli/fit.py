@@ -42,12 +42,22 @@ def fit(
     mean: Mean = None,
     std: Std = None,
     size: Size = None,
+    witness: Annotated[
+        str | None,
+        typer.Option(help="Harden the guard: a second network, adversarially trained, that must agree."),
+    ] = None,
+    witness_weights: Annotated[
+        Path | None, typer.Option(help="Its weights, .safetensors or .pth.", show_default="torchvision's own")
+    ] = None,
+    witness_size: Annotated[
+        int | None, typer.Option(help="Side of the images it takes.", show_default="its own")
+    ] = None,
     rule: Annotated[
         str,
         typer.Option(
-            help="similarity, published, or profile, which also compares each image with views of it."
+            help="profile, which also compares each image with views of it; similarity, in one pass; or published."
         ),
-    ] = "similarity",
+    ] = "profile",
     level: Annotated[
         str,
         typer.Option(help="Views that the profile compares with: light (1), standard (2) or full (4)."),
@@ -93,11 +103,18 @@ def fit(
         )
         for i, name in enumerate(names)
     ]
+    if witness is None and (witness_weights or witness_size):
+        raise InputError(
+            "--witness-weights and --witness-size need --witness, the network that they belong to"
+        )
+    second = None if witness is None else load_backbone(witness, witness_weights, size=witness_size)
     with (
         nullcontext() if no_cache else FeatureCache(cache or default_cache()) as kept,
         progress_bar("learning") as progress,
     ):
-        extractor = Extractor(backbones, batch_size=batch_size, workers=workers, device=device, cache=kept)
+        extractor = Extractor(
+            backbones, batch_size=batch_size, workers=workers, device=device, cache=kept, witness=second
+        )
         guard = Guard.fit(
             data,
             extractor,

@@ -16,15 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 from simdnn.core.equations import FloatArray
 from simdnn.errors import InputError
 
-SOURCES = ("features", "posterior", "label", "prototypes")
+SOURCES = ("features", "posterior", "label", "margin", "prototypes", "witness")
 """What a profile consists of: agreement of the features with those of the views, of the posterior, how firmly the views
-keep the image's label, and eq. (10)."""
+keep the image's label, how far it is from the decision boundary, eq. (10), and, in a hardened guard, the witness."""
 
-WEIGHTS = (1.0, 1.0, 2.0, 0.49)
+WEIGHTS = (1.0, 1.0, 2.0, 0.5, 0.49, 9.0)
 """Weight of each source's squared shortfall in the score."""
 
 LEAST_GAIN = 0.05
-"""Smaller gains of another class on the top class count as this much, in log-odds."""
+"""Smaller gains of another class on the top class, and smaller margins, count as this much, in log-odds."""
 
 _TINY = 1e-9
 _FEWEST = 10
@@ -40,11 +40,12 @@ def compare_views(features: NDArray[np.floating], logits: NDArray[np.floating]) 
 
     Returns
     -------
-    (N, 5): the logarithm of the squared angular distance of the image to the mean of its views; the logarithm of the
+    (N, 6): the logarithm of the squared angular distance of the image to the mean of its views; the logarithm of the
     most that any class gains on the image's top class, in log-odds, from the image to the mean of its views; how far
     the mean of the views puts that top class ahead of all others, in log-odds (behind them where an attack ended just
-    across the boundary); and the logarithm of the mean squared distance between two views, of their directions and of
-    their logits (0 for a single view).
+    across the boundary); the logarithm of the margin of the top class in the image itself (tiny there); and the
+    logarithm of the mean squared distance between two views, of their directions and of their logits (0 for a single
+    view).
 
     Raises
     ------
@@ -64,13 +65,14 @@ def compare_views(features: NDArray[np.floating], logits: NDArray[np.floating]) 
     top = values[:, 0].argmax(axis=1)[:, None, None]
     behind = values - np.take_along_axis(values, top, axis=2)
     behind_in_views = behind[:, 1:].mean(axis=1)
-    gains = behind_in_views - behind[:, 0]
-    for of_top in (gains, behind_in_views):
+    gains, own = behind_in_views - behind[:, 0], behind[:, 0].copy()
+    for of_top in (gains, behind_in_views, own):
         np.put_along_axis(of_top, top[:, 0], -np.inf, axis=1)
     columns = (
         np.log(apart + _TINY),
         np.log(np.maximum(gains.max(axis=1), LEAST_GAIN)),
         -behind_in_views.max(axis=1),
+        np.log(np.maximum(-own.max(axis=1), LEAST_GAIN)),
         _log_spread(directions[:, 1:]),
         _log_spread(values[:, 1:]),
     )
@@ -85,8 +87,8 @@ class SimilarityProfile:
     ----------
     scale : (2,) logarithms of sigma^2 of eq. (10), for the distance of the features to those of the views and for the
         views' distance from each other: geometric means over clean images
-    slope, intercept : (4,) least-squares line of each source over the spread of the views
-    deviation : (4,) standard deviation about it
+    slope, intercept : (s,) least-squares line of each source over the spread of the views; s is 6, 5 without a witness
+    deviation : (s,) standard deviation about it
     """
 
     scale: FloatArray
@@ -95,13 +97,16 @@ class SimilarityProfile:
     deviation: FloatArray
 
     @classmethod
-    def learn(cls, views: FloatArray, similarity: ArrayLike) -> SimilarityProfile:
+    def learn(
+        cls, views: FloatArray, similarity: ArrayLike, disagreement: ArrayLike | None = None
+    ) -> SimilarityProfile:
         """Learn from N clean images.
 
         Parameters
         ----------
-        views : (N, 5) what :func:`compare_views` gave
+        views : (N, 6) what :func:`compare_views` gave
         similarity : (N,) similarity to the most similar prototype, eq. (10)
+        disagreement : (N,) what :func:`simdnn.core.witness.disagreement` gave, where there is a witness
 
         Raises
         ------
@@ -112,44 +117,54 @@ class SimilarityProfile:
             raise InputError(
                 f"expected at least {_FEWEST} clean images to learn a profile from, got {len(views)}; give more"
             )
-        scale = views[:, [0, 3]].mean(axis=0)
-        values, spreads = _columns(views, similarity, scale)
+        scale = views[:, [0, 4]].mean(axis=0)
+        values, spreads = _columns(views, similarity, disagreement, scale)
         centred = spreads - spreads.mean(axis=0)
         scatter = (centred**2).sum(axis=0)
         slope = np.divide(
-            (centred * values).sum(axis=0), scatter, out=np.zeros(len(SOURCES)), where=scatter > _TINY
+            (centred * values).sum(axis=0), scatter, out=np.zeros(values.shape[1]), where=scatter > _TINY
         )
         intercept = values.mean(axis=0) - slope * spreads.mean(axis=0)
         deviation = (values - slope * spreads - intercept).std(axis=0)
         return cls(scale, slope, intercept, np.maximum(deviation, _TINY))
 
-    def shortfalls(self, views: FloatArray, similarity: ArrayLike) -> FloatArray:
-        """Return how much less similar than clean images each is: (N, 4), in their standard deviations.
+    def shortfalls(
+        self, views: FloatArray, similarity: ArrayLike, disagreement: ArrayLike | None = None
+    ) -> FloatArray:
+        """Return how much less similar than clean images each is: (N, s), in their standard deviations.
 
         A column for each of `SOURCES`; what is positive speaks for an attack.
         """
-        values, spreads = _columns(views, similarity, self.scale)
+        values, spreads = _columns(views, similarity, disagreement, self.scale)
         shortfalls: FloatArray = (values - self.slope * spreads - self.intercept) / self.deviation
         return shortfalls
 
-    def score(self, views: FloatArray, similarity: ArrayLike) -> FloatArray:
+    def score(
+        self, views: FloatArray, similarity: ArrayLike, disagreement: ArrayLike | None = None
+    ) -> FloatArray:
         """Score N images: (N,), at most 0; high is clean.
 
         Minus the length of the weighted shortfalls, in standard deviations of clean images; surpluses do not count.
         """
-        short = np.maximum(self.shortfalls(views, similarity), 0.0)
-        return np.asarray(-np.sqrt(short**2 @ np.array(WEIGHTS)), dtype=np.float64)
+        short = np.maximum(self.shortfalls(views, similarity, disagreement), 0.0)
+        return np.asarray(-np.sqrt(short**2 @ np.array(WEIGHTS[: short.shape[1]])), dtype=np.float64)
 
 
-def _columns(views: FloatArray, similarity: ArrayLike, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the four sources' values, high for an attack, and the spreads that they are held against, (N, 4) each.
+def _columns(
+    views: FloatArray, similarity: ArrayLike, disagreement: ArrayLike | None, scale: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the sources' values, high for an attack, and the spreads that they are held against, (N, s) each.
 
     The features' are ``-log S`` of eq. (10); the prototypes' is the logarithm of the squared distance behind it.
     """
-    gap, spread = np.logaddexp(0.0, views[:, [0, 3]] - scale).T
+    gap, spread = np.logaddexp(0.0, views[:, [0, 4]] - scale).T
     nearest = np.clip(np.asarray(similarity, dtype=np.float64), _TINY, 1 - _TINY)
-    values = np.column_stack([gap, views[:, 1], -views[:, 2], np.log(1 / nearest - 1)])
-    return values, np.column_stack([spread, views[:, 4], views[:, 4], np.zeros(len(views))])
+    values = [gap, views[:, 1], -views[:, 2], -views[:, 3], np.log(1 / nearest - 1)]
+    if disagreement is not None:
+        values.append(np.asarray(disagreement, dtype=np.float64))
+    spreads = np.zeros((len(views), len(values)))
+    spreads[:, 0], spreads[:, 1:3] = spread, views[:, 5:]
+    return np.column_stack(values), spreads
 
 
 def _log_spread(views: FloatArray) -> FloatArray:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from simdnn.errors import ImageReadError, InputError
 from simdnn.features.backbones import Backbone
@@ -45,6 +46,8 @@ class Batch:
         Shapes (n, d) and (n, K), float32.
     view_features, view_logits
         The same for the V views of each image that were asked for: (n, V, d) and (n, V, K).
+    witness_features
+        Shape (n, w), float32, of the witness; w = 0 without one.
     errors
         Why the other images were not read, by position.
     pixels
@@ -56,6 +59,7 @@ class Batch:
     logits: NDArray[np.float32]
     view_features: NDArray[np.float32]
     view_logits: NDArray[np.float32]
+    witness_features: NDArray[np.float32]
     errors: dict[int, str]
     pixels: Tensor | None = None
 
@@ -66,8 +70,8 @@ class Extraction:
 
     Attributes
     ----------
-    features, logits, view_features, view_logits
-        Shapes (n, d), (n, K), (n, V, d) and (n, V, K), float32.
+    features, logits, view_features, view_logits, witness_features
+        Shapes (n, d), (n, K), (n, V, d), (n, V, K) and (n, w), float32.
     index
         Shape (n,), the positions, in the given list, of the images that were read.
     errors
@@ -78,6 +82,7 @@ class Extraction:
     logits: NDArray[np.float32]
     view_features: NDArray[np.float32]
     view_logits: NDArray[np.float32]
+    witness_features: NDArray[np.float32]
     index: NDArray[np.int64]
     errors: dict[int, str]
 
@@ -111,6 +116,9 @@ class Extractor:
     cache
         Where results are kept by the hash of an image's bytes and by `fingerprint`. Pixels given as tensors are
         not kept.
+    witness
+        A further network, whose features are kept apart. It sees the pixels of the first network, resized to its own
+        size, and no views.
     autocast
         ``torch.float16`` or ``torch.bfloat16`` for quicker, less exact passes; on CUDA only.
 
@@ -135,6 +143,7 @@ class Extractor:
         workers: int | None = None,
         device: torch.device | str | None = None,
         cache: FeatureCache | None = None,
+        witness: Backbone | None = None,
         autocast: torch.dtype | None = None,
     ) -> None:
         if not backbones:
@@ -150,6 +159,7 @@ class Extractor:
                 f"{autocast} on {self.device}"
             )
         self.backbones = [backbone.to(self.device) for backbone in backbones]
+        self.witness = None if witness is None else witness.to(self.device)
         self.batch_size = batch_size
         self.workers = workers or min(8, os.cpu_count() or 1)
         self.cache = cache
@@ -229,6 +239,7 @@ class Extractor:
             logits=np.concatenate([batch.logits for batch in batches]),
             view_features=np.concatenate([batch.view_features for batch in batches]),
             view_logits=np.concatenate([batch.view_logits for batch in batches]),
+            witness_features=np.concatenate([batch.witness_features for batch in batches]),
             index=np.concatenate([batch.positions for batch in batches]),
             errors=errors,
         )
@@ -262,12 +273,16 @@ class Extractor:
                 self.cache.put({p.key: rows[position] for position, p in new.items() if p.key is not None})
         features = _stacked([rows[i]["features"] for i in sound], (1 + len(views), self.n_features))
         logits = _stacked([rows[i]["logits"] for i in sound], (1 + len(views), self.n_classes))
+        witnessed = np.empty((len(sound), 0), np.float32)
+        if self.witness is not None:
+            witnessed = _stacked([rows[i]["witness"] for i in sound], (self.witness.n_features,))
         return Batch(
             positions=np.array(list(sound), np.int64),
             features=features[:, 0],
             logits=logits[:, 0],
             view_features=features[:, 1:],
             view_logits=logits[:, 1:],
+            witness_features=witnessed,
             errors={start + i: p.error for i, p in enumerate(prepared) if p.error is not None},
             pixels=torch.stack([p.pixels[0] for p in sound.values()]) if pixels and sound else None,
         )
@@ -275,7 +290,7 @@ class Extractor:
     def _run(self, pixels: list[tuple[Tensor, ...]], views: tuple[View, ...]) -> list[Row]:
         """Run images, each given as pixels for every network, and their views through the networks.
 
-        One row per image: features (1 + V, d) and logits (1 + V, K), the image's own first.
+        One row per image: features (1 + V, d) and logits (1 + V, K), the image's own first, and what the witness gives.
         """
         half = torch.autocast("cuda", self.autocast) if self.autocast is not None else nullcontext()
         # TF32, cuDNN's default, keeps 10 bits: features would differ between devices and batch sizes
@@ -290,25 +305,43 @@ class Extractor:
                 values.float().cpu().unflatten(0, (1 + len(views), len(pixels))).transpose(0, 1).numpy()
                 for values in (features, outputs[0].logits)
             ]
-        return [{"features": f, "logits": k} for f, k in zip(*columns, strict=True)]
+            rows: list[Row] = [{"features": f, "logits": k} for f, k in zip(*columns, strict=True)]
+            if self.witness is not None:
+                images = torch.stack([own[0] for own in pixels]).to(self.device)
+                for row, seen in zip(
+                    rows, witnessed(self.witness, images).float().cpu().numpy(), strict=True
+                ):
+                    row["witness"] = seen
+        return rows
 
     def _fingerprint(self, views: tuple[View, ...] = ()) -> str:
-        parts = [
-            {
-                "name": backbone.spec.name,
-                "weights": backbone.weights_hash,
-                "layers": backbone.layers,
-                "preprocess": backbone.spec.preprocess.as_dict(),
-            }
-            for backbone in self.backbones
-        ]
-        settings = {
-            "networks": parts,
+        settings: dict[str, object] = {
+            "networks": [_identity(backbone) for backbone in self.backbones],
             "autocast": str(self.autocast),
             "views": [view.as_dict() for view in views],
         }
+        if self.witness is not None:
+            settings["witness"] = _identity(self.witness)
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def witnessed(witness: Backbone, images: Tensor) -> Tensor:
+    """Return the features (N, w) of a witness for images (N, 3, H, W) in [0, 1], at the size of another network."""
+    size = witness.spec.preprocess.size
+    if images.shape[-2:] != size:
+        images = interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
+    return torch.cat(list(witness(images).features.values()), dim=1)
+
+
+def _identity(backbone: Backbone) -> dict[str, object]:
+    """Return what decides a network's features."""
+    return {
+        "name": backbone.spec.name,
+        "weights": backbone.weights_hash,
+        "layers": backbone.layers,
+        "preprocess": backbone.spec.preprocess.as_dict(),
+    }
 
 
 def _checked(pixels: Tensor, size: tuple[int, int]) -> Tensor:
@@ -323,7 +356,7 @@ def _checked(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     return pixels
 
 
-def _stacked(rows: list[NDArray[np.float32]], shape: tuple[int, int]) -> NDArray[np.float32]:
+def _stacked(rows: list[NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.stack(rows) if rows else np.empty((0, *shape), np.float32)
 
 

@@ -15,8 +15,10 @@ from simdnn.core.rules import score
 from simdnn.core.thresholds import ConformalThreshold, Threshold
 from simdnn.features.extract import Batch
 from simdnn.features.views import View
-from simdnn.guard.profile import GuardProfile, compared
+from simdnn.guard.profile import GuardProfile
 from simdnn.guard.verdict import Neighbour, Verdict
+
+_NUMBERS = ("features", "logits", "view_features", "view_logits", "witness_features")
 
 EVIDENCE = 3
 """Classes whose most similar prototype a verdict names."""
@@ -83,13 +85,14 @@ class Bench:
         if not self.profile:
             return {}
         similarities = self.model.similarities(self.scaler.transform(batch.features))
-        short = self.profile.clean.shortfalls(compared(batch), similarities.max(axis=1))
-        return dict(zip(SOURCES, short[0].tolist(), strict=True))
+        (short, *_) = self.profile.shortfalls(batch, self.model, similarities).tolist()
+        return dict(zip(SOURCES, short, strict=False))  # the last is a hardened guard's
 
     def _verdicts(self, batch: Batch, names: Sequence[str]) -> dict[int, Verdict]:
         similarities = self.model.similarities(self.scaler.transform(batch.features))
-        scores = self.profile.score(batch, similarities) if self.profile else score(self.rule, similarities)
-        judged, labels = self.threshold.judge(scores), self.model.label(similarities)
+        scores = self._scores(batch, similarities)
+        judged = self.threshold.judge(scores)
+        labels = self.model.label(similarities)
         verdicts = {}
         for i, position in enumerate(batch.positions.tolist()):
             evidence = self._evidence(similarities[i])
@@ -106,6 +109,11 @@ class Bench:
                 evidence=evidence,
             )
         return verdicts
+
+    def _scores(self, batch: Batch, similarities: FloatArray) -> FloatArray:
+        if self.profile:
+            return self.profile.score(batch, self.model, similarities)
+        return score(self.rule, similarities)
 
     def _category(self, logits: np.ndarray[tuple[int], np.dtype[np.float32]]) -> str:
         """Name the network's answer; by its number where the names do not fit the outputs."""
@@ -128,7 +136,7 @@ class Bench:
 
 def _without_broken(batch: Batch) -> tuple[Batch, dict[int, str]]:
     """Leave out the images on which a network fails: a score that is no number would pass every threshold."""
-    arrays = {name: getattr(batch, name) for name in ("features", "logits", "view_features", "view_logits")}
+    arrays = {name: getattr(batch, name) for name in _NUMBERS}
     sound = np.ones(len(batch.positions), dtype=bool)
     for values in arrays.values():
         sound &= np.isfinite(values).all(axis=tuple(range(1, values.ndim)))

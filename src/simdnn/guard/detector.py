@@ -28,6 +28,7 @@ from simdnn.guard.profile import GuardProfile, draw_views, learn_profile
 from simdnn.guard.state import pack_model, pack_scaler, unpack_model, unpack_scaler
 from simdnn.guard.training import Training, calibrating, check_readable
 from simdnn.guard.verdict import Verdict
+from simdnn.guard.witness import Answers
 
 
 class Guard:
@@ -37,7 +38,8 @@ class Guard:
 
     Attributes
     ----------
-    networks : the networks whose features it compares; the first is the protected classifier
+    networks : the networks whose features it compares; the first is the protected classifier, and in a hardened guard
+        the last is the witness
     scaler : brings every feature to [0, 1], line 2 of the paper's procedure
     model : prototypes and threshold; edit ``model.prototypes_`` and the guard follows
     exemplars : the training image behind each prototype, by index
@@ -69,7 +71,7 @@ class Guard:
         data: Path | str,
         extractor: Extractor,
         *,
-        rule: str = "similarity",
+        rule: str = "profile",
         level: str = "standard",
         alpha: float = 0.05,
         calibration: float = 0.2,
@@ -84,7 +86,7 @@ class Guard:
         Parameters
         ----------
         data : folder with one subfolder per class, or a CSV file with the columns path and label
-        extractor : the networks that turn images into features
+        extractor : the networks that turn images into features, and the witness that makes a profile hardened
         rule : ``"profile"``, or one of :class:`simdnn.core.estimator.SimDNN`
         level : how many views the profile looks at, see :data:`simdnn.guard.profile.LEVELS`
         alpha, calibration : see :class:`simdnn.core.estimator.SimDNN`
@@ -100,6 +102,8 @@ class Guard:
             If an option does not fit, the folder has no classes, too many of its files cannot be read, or too few
             are left to calibrate a threshold.
         """
+        if extractor.witness and rule != "profile":
+            raise InputError(f"a witness speaks in the rule 'profile' only; got the rule {rule!r}")
         own = "similarity" if rule == "profile" else rule
         model = SimDNN(rule=own, alpha=alpha, calibration=calibration, random_state=seed, **parameters)
         model.check_parameters()  # before the hours that extraction may take
@@ -126,6 +130,8 @@ class Guard:
                 scaler,
                 calibrating=[file for file, is_out in zip(files, out, strict=True) if is_out],
                 learned=learned,
+                labels=names[~out],
+                said=Answers(found.logits[~out].argmax(axis=1), found.witness_features[~out]),
                 views=views,
                 seed=seed,
                 progress=progress,
@@ -141,7 +147,8 @@ class Guard:
         shown = {
             p.exemplar: exemplar(learned[p.exemplar], learned[p.exemplar].name) for p in model.prototypes_
         }
-        records = [NetworkRecord.of(backbone) for backbone in extractor.backbones]
+        networks = [*extractor.backbones, extractor.witness] if extractor.witness else extractor.backbones
+        records = [NetworkRecord.of(backbone) for backbone in networks]
         guard = cls(records, scaler, model, shown, training, profile, extractor)
         guard.threshold()  # a guard that has none would be of no use
         return guard
@@ -150,7 +157,9 @@ class Guard:
     def extractor(self) -> Extractor:
         """The networks, made on first use as the guard file describes them."""
         if self._extractor is None:
-            self._extractor = Extractor([record.restore() for record in self.networks])
+            networks = [record.restore() for record in self.networks]
+            witness = networks.pop() if self.profile and self.profile.witness else None
+            self._extractor = Extractor(networks, witness=witness)
         return self._extractor
 
     @property
@@ -258,6 +267,8 @@ class Guard:
         (features,) = self.scaler.transform(extraction.features)
         added = self.model.prototypes_.add(label, features, exemplar=index)
         self.exemplars[index] = exemplar(Path(image), Path(image).name)
+        if self.profile and self.profile.witness:
+            self.profile.witness.add(label, extraction.witness_features)
         return added
 
     def save(self, path: Path | str) -> None:
@@ -299,7 +310,7 @@ class Guard:
                 unpack_model(header["model"], tensors),
                 unpack(header["exemplars"], tensors["thumbnails"], tensors["thumbnail_ends"].tolist()),
                 Training.from_dict(header["training"]),
-                GuardProfile.unpack(header["views"], tensors) if header["views"] else None,
+                GuardProfile.unpack(header["profile"], tensors) if header["profile"] else None,
             )
         except (
             KeyError,
@@ -311,7 +322,7 @@ class Guard:
             SimDNNError,
         ) as error:
             raise ModelFileError(f"{path} lacks what a guard needs: {error!r}; fit it again") from error
-        if not records:
+        if len(records) < (2 if guard.profile and guard.profile.witness else 1):
             raise ModelFileError(f"{path} lacks what a guard needs: a network; fit it again")
         for name, values in (("weights", weights), ("networks", networks)):
             if len(values) not in (0, len(records)):
@@ -331,14 +342,17 @@ class Guard:
         used = {prototype.exemplar for prototype in self.model.prototypes_}
         model, arrays = pack_model(self.model)
         names, thumbnails = pack({i: shown for i, shown in self.exemplars.items() if i in used})
-        header = {
+        header: dict[str, Any] = {
             "networks": [record.as_dict() for record in self.networks],
             "training": asdict(self.training),
             "model": model,
             "exemplars": names,
         }
-        header["views"], line = self.profile.pack() if self.profile else ([], {})
-        return header, arrays | thumbnails | pack_scaler(self.scaler) | line
+        more: dict[str, NDArray[Any]] = {}
+        header["profile"] = None
+        if self.profile:
+            header["profile"], more = self.profile.pack()
+        return header, arrays | thumbnails | pack_scaler(self.scaler) | more
 
     def _judge(
         self,

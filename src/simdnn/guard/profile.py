@@ -25,6 +25,7 @@ from simdnn.features.extract import Batch, Extraction, Extractor, Progress
 from simdnn.features.images import read_image
 from simdnn.features.views import View
 from simdnn.guard.state import check_array
+from simdnn.guard.witness import Answers, Witness
 
 LEVELS = {"light": 1, "standard": 2, "full": 4}
 """Views at each level; an image costs one pass of the network more for each."""
@@ -36,7 +37,7 @@ SHAPES = {
     "profile_hardening": "hv",
     "profile_hardening_samples": "hn",
 }
-"""Sides of each array in the guard file: p = 2, l = 3, s sources, k and h images, v = 5, n features."""
+"""Sides of each array in the guard file: p = 2, l = 3, s sources, k and h images, v = 6, n features."""
 
 LARGEST = 1e12
 """No logarithm, slope or scaled feature comes near it."""
@@ -53,9 +54,10 @@ class GuardProfile:
     ----------
     views : harmless changes, drawn for this guard alone; whoever knows them can tune an attack to them
     clean : what clean images' profiles look like
-    calibration : (n, 5) what the views say of each calibration image, in their order
-    hardening : (m, 5) the same for calibration images that were changed harmlessly; m may be 0
+    calibration : (n, 6) what the views say of each calibration image, in their order
+    hardening : (m, 6) the same for calibration images that were changed harmlessly; m may be 0
     hardening_samples : (m, d) their features
+    witness : in a hardened guard, the second network's part
     """
 
     views: tuple[View, ...]
@@ -63,23 +65,45 @@ class GuardProfile:
     calibration: FloatArray
     hardening: FloatArray
     hardening_samples: NDArray[np.float32]
+    witness: Witness | None = None
 
-    def score(self, batch: Batch, similarities: FloatArray) -> FloatArray:
-        """Score the images of a batch; ``similarities`` (N, M) to all prototypes."""
-        return self.clean.score(compared(batch), similarities.max(axis=1))
+    def shortfalls(self, batch: Batch, model: SimDNN, similarities: FloatArray) -> FloatArray:
+        """Return what each image of a batch lacks, (N, s); ``similarities`` (N, M) to all prototypes of the model."""
+        said = answers(batch) if self.witness else None
+        return self.clean.shortfalls(compared(batch), *self._sources(model, similarities, said))
+
+    def score(self, batch: Batch, model: SimDNN, similarities: FloatArray) -> FloatArray:
+        """Score the images of a batch: (N,); as `shortfalls`."""
+        said = answers(batch) if self.witness else None
+        return self.clean.score(compared(batch), *self._sources(model, similarities, said))
 
     def calibration_scores(self, model: SimDNN) -> FloatArray:
         """Score the calibration images by the prototypes as they are now: (n + m,)."""
-        scores = self.clean.score(self.calibration, model.calibration_scores("similarity"))
-        if not len(self.hardening):
-            return scores
-        changed = model.score_samples(self.hardening_samples, rule="similarity")
-        return np.append(scores, self.clean.score(self.hardening, changed))
+        held, changed = (self.witness.calibration, self.witness.hardening) if self.witness else (None, None)
+        parts = [(self.calibration, model.calibration_samples_, held)]
+        if len(self.hardening):
+            parts.append((self.hardening, self.hardening_samples, changed))
+        scores = [
+            self.clean.score(views, *self._sources(model, model.similarities(samples), said))
+            for views, samples, said in parts
+        ]
+        return np.concatenate(scores)
 
-    def pack(self) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
-        """Return the views, and arrays, for the guard file."""
+    def _sources(
+        self, model: SimDNN, similarities: FloatArray, said: Answers | None
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Return the similarity to the nearest prototype, and what the witness has against the answers."""
+        doubt = None
+        if self.witness and said:
+            doubt = self.witness.disagreement(said, model.label(similarities))
+        return similarities.max(axis=1), doubt
+
+    def pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return a header, and arrays, for the guard file."""
         clean = self.clean
-        return [view.as_dict() for view in self.views], {
+        header: dict[str, Any] = {"views": [view.as_dict() for view in self.views]}
+        witness, theirs = self.witness.pack() if self.witness else (None, {})
+        return header | {"witness": witness}, theirs | {
             "profile_scale": clean.scale,
             "profile_lines": np.stack([clean.slope, clean.intercept, clean.deviation]),
             "profile_calibration": self.calibration,
@@ -88,10 +112,18 @@ class GuardProfile:
         }
 
     @classmethod
-    def unpack(cls, views: list[dict[str, Any]], tensors: Mapping[str, NDArray[Any]]) -> Self:
+    def unpack(cls, header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Self:
         """Undo :meth:`pack`; ValueError if the parts do not fit together."""
+        views, told = header["views"], header["witness"]
         samples = tensors["calibration_samples"]
-        sides = {"p": 2, "l": 3, "s": len(SOURCES), "v": 5, "k": len(samples), "n": samples.shape[1]}
+        sides = {
+            "p": 2,
+            "l": 3,
+            "s": len(SOURCES) - (told is None),
+            "v": 6,
+            "k": len(samples),
+            "n": samples.shape[1],
+        }
         for name, letters in SHAPES.items():
             check_array(name, tensors, letters, sides, "f", (-LARGEST, LARGEST))
         slope, intercept, deviation = tensors["profile_lines"]
@@ -106,11 +138,17 @@ class GuardProfile:
             tensors["profile_calibration"],
             tensors["profile_hardening"],
             tensors["profile_hardening_samples"],
+            None if told is None else Witness.unpack(told, tensors, (sides["k"], sides["h"])),
         )
 
 
+def answers(images: Batch | Extraction) -> Answers:
+    """Return what the protected network and the witness say."""
+    return Answers(images.logits.argmax(axis=1), images.witness_features)
+
+
 def compared(images: Batch | Extraction) -> FloatArray:
-    """Compare images with their views: (N, 5), see :func:`simdnn.core.profile.compare_views`."""
+    """Compare images with their views: (N, 6), see :func:`simdnn.core.profile.compare_views`."""
     features = np.concatenate([images.features[:, None], images.view_features], axis=1)
     logits = np.concatenate([images.logits[:, None], images.view_logits], axis=1)
     return compare_views(features, logits)
@@ -151,6 +189,8 @@ def learn_profile(
     *,
     calibrating: Sequence[Path],
     learned: Sequence[Path],
+    labels: NDArray[np.str_],
+    said: Answers,
     views: tuple[View, ...],
     seed: int,
     progress: Progress | None,
@@ -161,6 +201,7 @@ def learn_profile(
     ----------
     extractor, model, scaler : those of the guard; the model is fitted and calibrated
     calibrating, learned : files of the calibration images, and of the images that the model learned, in its order
+    labels, said : of the images that the model learned
     views : of the guard
     seed : of the choice among the learned images, and of the harmless changes
     progress : called with (done, total)
@@ -175,16 +216,23 @@ def learn_profile(
             f"{len(calibrating)} and {len(sample)}; give more images, or another rule"
         )
     found = _sound(extractor.extract(files, progress, views=views))
-    seen, n = compared(found), len(calibrating)
-    features = scaler.transform(found.features)
-    clean = SimilarityProfile.learn(seen[n:], model.score_samples(features[n:], rule="similarity"))
     changed = _sound(extractor.extract(_changed(extractor, calibrating, seed), views=views))
+    seen, spoken, n = compared(found), answers(found), len(calibrating)
+    similarities = model.similarities(scaler.transform(found.features[n:]))
+    witness = doubt = None
+    if extractor.witness:
+        held = Answers(spoken.outputs[:n], spoken.features[:n])
+        witness = Witness.learn(said, labels, extractor.n_classes, held, answers(changed))
+        doubt = witness.disagreement(
+            Answers(spoken.outputs[n:], spoken.features[n:]), model.label(similarities)
+        )
     return GuardProfile(
         views,
-        clean,
+        SimilarityProfile.learn(seen[n:], similarities.max(axis=1), doubt),
         calibration=seen[:n],
         hardening=compared(changed),
         hardening_samples=scaler.transform(changed.features),
+        witness=witness,
     )
 
 

@@ -74,7 +74,7 @@ def run_demo(folder: Path, stage: Stage, *, seed: int = 0) -> Demo:
     outcomes = tuple(summarise(group, clean, seed=seed) for group in groups)
     record: dict[str, Any] = {
         "title": "Sim-DNN on scikit-learn's digits",
-        "rule": guard.model.rule,
+        "rule": guard.rule,
         "alpha": alpha,
         "learned": training.learned,
         "calibrated": training.calibrated,
@@ -110,7 +110,9 @@ def _fit(places: Places, stage: Stage, seed: int) -> Guard:
         "simdnn.lab.digits:digits_network", places.weights, size=SIDE, mean=IN_UNITS.mean, std=IN_UNITS.std
     )
     with stage("learning clean digits") as progress:
-        guard = Guard.fit(places.digits / "train", Extractor([backbone]), seed=seed, progress=progress)
+        guard = Guard.fit(
+            places.digits / "train", Extractor([backbone]), seed=seed, secret=seed, progress=progress
+        )
     guard.save(places.guard)
     return Guard.load(places.guard)
 

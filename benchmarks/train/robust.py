@@ -1,0 +1,215 @@
+"""Train a network that small perturbations cannot move: `python benchmarks/train/robust.py --data photos/train`.
+
+Adversarial training (Madry et al., ICLR 2018) with few steps: each batch is attacked by PGD, from a random start, on
+the network as it is, and learned in place of the clean images. The network starts from ImageNet weights and sees the
+images at a smaller side than the network that it stands beside. It learns only the images that `simdnn fit` with the
+same seed learns prototypes from, so that the guard's threshold is calibrated on images that it has not seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from rich.console import Console
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from record import write_record
+from simdnn.cli.progress import progress_bar
+from simdnn.features.images import labelled_images, read_image
+from simdnn.features.preprocess import Preprocess
+from simdnn.features.weights import fit_weights, read_weights
+from simdnn.guard.training import calibrating
+from simdnn.lab.intervals import rate
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MARGIN = 16
+"""Pixels that a training image is larger than the network's side: where it is cut is drawn for each batch."""
+
+
+def read_folder(folder: Path, side: int, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Read ``learned`` and ``held``: (N, 3, side, side) uint8 and (N,) labels, classes in sorted order."""
+    paths, labels = labelled_images(folder)
+    preprocess = Preprocess(size=(side, side), resize=side)
+    names = np.array(labels)
+    out = calibrating(names, 0.2, seed)
+    targets = torch.from_numpy(np.unique(names, return_inverse=True)[1])
+    with progress_bar("reading") as progress:
+        pixels = []
+        for i, path in enumerate(paths):
+            pixels.append((preprocess(read_image(path)) * 255).round().byte())
+            progress(i + 1, len(paths))
+    images = torch.stack(pixels)
+    return {"learned": (images[~out], targets[~out]), "held": (images[out], targets[out])}
+
+
+class Normalised(nn.Module):
+    """A network on images in [0, 1]."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of images (N, 3, H, W) in [0, 1]."""
+        normal = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+        logits: Tensor = self.network(normal.to(memory_format=torch.channels_last))
+        return logits
+
+
+def attacked(
+    network: nn.Module, images: Tensor, labels: Tensor, eps: float, steps: int, bfloat16: bool
+) -> Tensor:
+    """Return images attacked by PGD from a random start, steps of 1.25 eps / sqrt(steps)."""
+    change = torch.empty_like(images).uniform_(-eps, eps)
+    for _ in range(steps):
+        change.requires_grad_(True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss = cross_entropy(network((images + change).clamp(0, 1)), labels)
+        (slope,) = torch.autograd.grad(loss, change)
+        change = (change.detach() + 1.25 * eps / steps**0.5 * slope.sign()).clamp(-eps, eps)
+    return (images + change).clamp(0, 1)
+
+
+def augmented(images: Tensor, side: int) -> Tensor:
+    """Mirror half of the images and cut all at one place drawn, as floats in [0, 1]."""
+    images = torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images.flip(-1), images)
+    right, down = torch.randint(0, images.shape[-1] - side + 1, (2,)).tolist()
+    return images[..., down : down + side, right : right + side].float() / 255
+
+
+@torch.no_grad()
+def unfold_norms(network: nn.Module, images: Tensor) -> None:
+    """Give batch norms that were folded into the convolutions their statistics back; the function stays the same."""
+    network.eval()
+    inputs: dict[nn.Module, Tensor] = {}
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    hooks = [m.register_forward_hook(lambda m, given, _: inputs.__setitem__(m, given[0])) for m in norms]
+    network(images)
+    for hook in hooks:
+        hook.remove()
+    for norm in norms:
+        assert norm.running_mean is not None and norm.running_var is not None  # noqa: PT018
+        slope = norm.weight / (norm.running_var + norm.eps).sqrt()
+        offset = norm.bias - slope * norm.running_mean
+        variance, mean = torch.var_mean(inputs[norm], dim=(0, 2, 3))
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_(slope * (variance + norm.eps).sqrt())
+        norm.bias.copy_(offset + slope * mean)
+
+
+def train(network: nn.Module, images: Tensor, labels: Tensor, options: argparse.Namespace) -> None:
+    """Train on attacked images, on a one-cycle schedule; leave the network with the running mean of its weights."""
+    optimizer = torch.optim.SGD(network.parameters(), momentum=0.9, weight_decay=options.decay, nesterov=True)
+    per_epoch = len(images) // options.batch_size
+    total = options.epochs * per_epoch
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.rate, total_steps=total)
+    mean = {name: value.clone() for name, value in network.state_dict().items()}
+    with progress_bar(f"training {options.network}") as progress:
+        for epoch in range(options.epochs):
+            order = torch.randperm(len(images))[: per_epoch * options.batch_size]
+            for step, batch in enumerate(torch.split(order, options.batch_size)):
+                clean = augmented(images[batch], options.side)
+                network.eval()  # the attack leaves the batch norms alone
+                done = epoch * per_epoch + step
+                eps = options.eps * min(1.0, done / (options.warm_up * per_epoch))
+                moved = attacked(network, clean, labels[batch], eps, options.steps, options.bfloat16)
+                network.train()
+                with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
+                    loss = cross_entropy(network(moved), labels[batch], label_smoothing=0.1)
+                optimizer.zero_grad()
+                torch.autograd.backward(loss)
+                nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+                optimizer.step()
+                schedule.step()
+                for name, value in network.state_dict().items():
+                    mean[name] = torch.lerp(mean[name], value, 0.01) if value.is_floating_point() else value
+                progress(done + 1, total)
+                if step % 20 == 0:
+                    print(f"epoch {epoch}, step {step} of {per_epoch}, loss {loss.item():.3f}", flush=True)
+    network.load_state_dict(mean)
+
+
+def accuracies(network: nn.Module, images: Tensor, labels: Tensor, side: int) -> dict[str, object]:
+    """Return how often the network is right on clean images and under PGD with 10 steps at 0.01 and 8/255."""
+    network.eval()
+    cut = (images.shape[-1] - side) // 2
+    clean = images[..., cut : cut + side, cut : cut + side].float() / 255
+    found: dict[str, object] = {}
+    for name, eps in (("clean", 0.0), ("pgd 0.01", 0.01), ("pgd 8/255", 8 / 255)):
+        right = 0
+        for batch, truth in zip(torch.split(clean, 50), torch.split(labels, 50), strict=True):
+            moved = attacked(network, batch, truth, eps, 10, bfloat16=False) if eps else batch
+            with torch.no_grad():
+                right += int((network(moved).argmax(1) == truth).sum())
+        found[name] = rate(right, len(labels))._asdict()
+        print(name, found[name], flush=True)
+    return found
+
+
+def main() -> None:
+    """Train, write the weights in half precision, and record what they reach as written."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with one subfolder per class")
+    parser.add_argument("--start", type=Path, help="ImageNet weights to start from")
+    parser.add_argument("--network", default="resnet18")
+    parser.add_argument("--side", type=int, default=112)
+    parser.add_argument("--eps", type=float, default=8 / 255)
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--warm-up", type=int, default=4, help="epochs in which eps grows")
+    parser.add_argument("--batch-size", type=int, default=48)
+    parser.add_argument("--rate", type=float, default=0.02)
+    parser.add_argument("--decay", type=float, default=5e-4)
+    parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--output", type=Path, default=Path("build/weights/robust"))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    parts = read_folder(options.data, options.side + MARGIN, options.seed)
+    classes = int(parts["learned"][1].max()) + 1
+    plain = torchvision.models.get_model(options.network, weights=None)
+    if options.start:
+        fit_weights(plain, read_weights(options.start), str(options.start))
+    plain.fc = nn.Linear(plain.fc.in_features, classes)
+    network = Normalised(plain.to(memory_format=torch.channels_last))
+    if options.start:
+        unfold_norms(
+            network,
+            augmented(parts["learned"][0][torch.randperm(len(parts["learned"][0]))[:500]], options.side),
+        )
+    start = time.perf_counter()
+    train(network, *parts["learned"], options)
+    seconds = time.perf_counter() - start
+    weights = options.output / f"{options.network}-{options.data.parent.name}.safetensors"
+    options.output.mkdir(parents=True, exist_ok=True)
+    half = {n: t.half() if t.is_floating_point() else t for n, t in plain.state_dict().items()}
+    save_file({name: t.contiguous() for name, t in half.items()}, weights)
+    fit_weights(plain, read_weights(weights), str(weights))
+    found = accuracies(network, *parts["held"], options.side)
+    settings = {
+        k: str(v) if isinstance(v, Path) else v
+        for k, v in vars(options).items()
+        if k not in ("data", "start", "output")
+    }
+    record = {
+        "accuracy": found,
+        "n": len(parts["held"][1]),
+        "seconds": seconds,
+        "data": options.data.parent.name,
+    } | settings
+    write_record(f"train_robust_{options.data.parent.name}", record)
+    Console().print(f"wrote {weights}")
+
+
+if __name__ == "__main__":
+    main()
