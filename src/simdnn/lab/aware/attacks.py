@@ -97,7 +97,7 @@ class Orthogonal:
         detector = _slope(goal.detector_loss(answered), images)
         first = (due > 0)[:, None, None, None]
         wanted, other = torch.where(first, label, detector), torch.where(first, detector, label)
-        along = other / _length(other)
+        along = other / length_of(other)
         return wanted - (wanted * along).sum(dim=(1, 2, 3), keepdim=True) * along
 
 
@@ -233,16 +233,17 @@ def _start(images: Tensor, eps: float, norm: str, draw: torch.Generator) -> Tens
     noise = torch.rand(images.shape, generator=draw) * 2 - 1
     if norm == "inf":
         return noise * eps / 2
-    return noise / _length(noise) * eps / 2
+    return noise / length_of(noise) * eps / 2
 
 
 def _moved(change: Tensor, slope: Tensor, rate: float, eps: float, norm: str) -> Tensor:
     if norm == "inf":
         return (change - rate * slope.sign()).clamp(-eps, eps)
-    moved = change - rate * slope / _length(slope)
-    return moved * (eps / _length(moved)).clamp(max=1)
+    moved = change - rate * slope / length_of(slope)
+    return moved * (eps / length_of(moved)).clamp(max=1)
 
 
-def _length(images: Tensor) -> Tensor:
+def length_of(images: Tensor) -> Tensor:
+    """Return the Euclidean norm of each image, (N, 1, 1, 1), never quite 0."""
     length: Tensor = torch.linalg.vector_norm(images, dim=(1, 2, 3), keepdim=True)
     return length.clamp(min=1e-20)

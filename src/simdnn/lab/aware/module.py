@@ -6,7 +6,7 @@ tests hold the one against the other to 1e-5.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -278,7 +278,9 @@ class PeerNetwork(nn.Module):
     threshold : flagged is what lies below
     """
 
-    def __init__(self, backbone: Backbone, score: nn.Module, threshold: float) -> None:
+    def __init__(
+        self, backbone: Backbone, score: Callable[[Tensor, Tensor], Tensor], threshold: float
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.own_score = score
