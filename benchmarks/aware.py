@@ -1,0 +1,177 @@
+"""Attack detectors by somebody who knows of them: `python benchmarks/aware.py --subject imagenette`.
+
+One record for each detector and radius, written as it is done; what is there already is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from safetensors.torch import save_file
+
+from record import processor
+from simdnn.core.thresholds import ConformalThreshold
+from simdnn.features.backbones import Backbone, load_backbone
+from simdnn.features.cache import FeatureCache, default_cache
+from simdnn.features.extract import Extractor
+from simdnn.features.images import read_image
+from simdnn.features.weights import read_weights
+from simdnn.guard.detector import Guard
+from simdnn.guard.training import calibrating
+from simdnn.lab.aware.evaluate import Examined, cost, robust_accuracy, symptoms
+from simdnn.lab.aware.module import Guarded, GuardedNetwork, PeerNetwork
+from simdnn.lab.aware.peers import SCORES
+from simdnn.lab.benchmark.datasets import Dataset, Part, load_dataset
+from simdnn.lab.benchmark.plan import read_plan
+from simdnn.lab.benchmark.records import Records, cell_key
+from simdnn.lab.peers import observe
+from simdnn.lab.provenance import provenance
+
+BENCHMARK = Path(__file__).parent.parent / "benchmark"
+SUBJECTS = {"imagenette": ("MobileNet", 112), "cifar10": ("ResNet (cifar10)", 32)}
+"""Rows of the benchmark's plans, and the side of the images that the witness was trained on."""
+
+ALPHAS = {"5 %": 0.05, "1 %": 0.01}
+RADII = (0.01, 8 / 255)
+METHODS = ("hardened", "profile", "similarity", "published", *SCORES)
+
+
+class Subject:
+    """A network that answers the dataset's classes and no others, its clean images, and those to attack."""
+
+    def __init__(self, name: str, images: int, weights: Path) -> None:
+        row, self.side = SUBJECTS[name]
+        plan = read_plan(BENCHMARK / "table4.toml")
+        network = next(n for n in plan.networks if n.row == row)
+        self.dataset: Dataset = load_dataset(
+            network.dataset, plan.datasets[network.dataset], BENCHMARK, default_cache().parent, seed=0
+        )
+        self.network, self.weights = network, weights
+        self.backbone = self._load()
+        self.witness = weights / "robust" / f"resnet18-{network.dataset}.safetensors"
+        self.classes = self.dataset.classes
+        self.images = images
+
+    def _load(self) -> Backbone:
+        """Load the network; of one with more outputs than classes, keep those of the classes."""
+        whole = self.network.load(BENCHMARK)
+        if whole.n_classes == len(self.dataset.classes):
+            return whole
+        outputs = torch.tensor([self.dataset.outputs[label] for label in self.dataset.classes])
+        assert whole.spec.weights is not None
+        state = read_weights(Path(whole.spec.weights))
+        for name in [n for n, t in state.items() if t.shape[:1] == (whole.n_classes,)]:
+            state[name] = state[name][outputs].contiguous()
+        cut = self.weights / f"{self.network.backbone}-{self.network.dataset}.safetensors"
+        cut.parent.mkdir(parents=True, exist_ok=True)
+        save_file(state, cut)
+        p = whole.spec.preprocess
+        return load_backbone(self.network.backbone, cut, mean=p.mean, std=p.std, size=p.size)
+
+    def pixels(self, part: Part, rows: np.ndarray[Any, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Read images and the outputs that are right for them."""
+        preprocess = self.backbone.spec.preprocess
+        images = torch.stack([preprocess(read_image(part.paths[i])) for i in rows])
+        return images, torch.tensor([self.classes.index(part.labels[i]) for i in rows])
+
+    def examined(self) -> Examined:
+        """Take the same number of test images of each class, and one learned image of each as a guide."""
+        labels = np.array(self.dataset.test.labels)
+        each = self.images // len(self.classes)
+        rows = np.concatenate([np.flatnonzero(labels == label)[:each] for label in self.classes])
+        known = np.array(self.dataset.fit.labels)
+        guides = np.array([np.flatnonzero(known == label)[0] for label in self.classes])
+        return Examined(*self.pixels(self.dataset.test, rows), *self.pixels(self.dataset.fit, guides))
+
+    def guarded(self, method: str) -> tuple[Guarded, dict[str, float]]:
+        """Fit a detector; return it as a module, with its thresholds."""
+        if method in SCORES:
+            return self._peer(method)
+        rule = "profile" if method == "hardened" else method
+        witness = load_backbone("resnet18", self.witness, size=self.side) if method == "hardened" else None
+        with FeatureCache(default_cache()) as cache, tempfile.TemporaryDirectory() as folder:
+            extractor = Extractor([self.backbone], cache=cache, witness=witness)
+            guard = Guard.fit(
+                self.dataset.fit.write(Path(folder) / "fit.csv"), extractor, rule=rule, secret=0
+            )
+        module = GuardedNetwork(guard)
+        if rule == "published":  # m deviations, whatever alpha is
+            return module, dict.fromkeys(ALPHAS, guard.threshold())
+        return module, {name: guard.threshold(alpha=alpha) for name, alpha in ALPHAS.items()}
+
+    def _peer(self, method: str) -> tuple[Guarded, dict[str, float]]:
+        part = self.dataset.fit
+        images, labels = self.pixels(part, np.arange(len(part.paths)))
+        out = torch.from_numpy(calibrating(np.array(part.labels), 0.2, 0))
+        score = SCORES[method](observe(self.backbone, images[~out]), labels[~out].numpy())
+        module = PeerNetwork(self.backbone, score, 0.0)
+        with torch.no_grad():
+            scores = torch.cat([module(batch).score for batch in torch.split(images[out], 50)])
+        thresholds = {name: ConformalThreshold(scores, alpha).offset for name, alpha in ALPHAS.items()}
+        module.threshold = thresholds["5 %"]
+        return module, thresholds
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--subject", choices=list(SUBJECTS), default="imagenette")
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--attacks", default="selective,orthogonal,joint-1,matching")
+    parser.add_argument("--parts", default="radii,cost,symptoms")
+    parser.add_argument("--weights", type=Path, default=Path("build/weights"))
+    options = parser.parse_args()
+    say = Console(soft_wrap=True).print
+    torch.manual_seed(0)
+    records = Records(Path(__file__).parent / "records" / f"aware_{options.subject}.jsonl")
+    subject = Subject(options.subject, options.images, options.weights)
+    examined = subject.examined()
+    attacks = options.attacks.split(",")
+    for method in options.methods.split(","):
+        made: tuple[Guarded, dict[str, float]] | None = None
+        parts = options.parts.split(",")
+        jobs: dict[str, float | None] = {f"L-inf {eps:.4g}": eps for eps in RADII} if "radii" in parts else {}
+        jobs |= dict.fromkeys(part for part in parts if part != "radii")
+        for job, eps in jobs.items():
+            facts = {"subject": options.subject, "method": method, "job": job, "n": len(examined.images)}
+            settings = {"steps": options.steps, "attacks": attacks}
+            key = cell_key(facts | settings | {"weights": subject.backbone.weights_hash})
+            if records.has(key):
+                continue
+            made = made or subject.guarded(method)
+            guarded, thresholds = made
+            say(f"{method}, {job}")
+            began = time.perf_counter()
+            if eps is not None:
+                found = robust_accuracy(
+                    guarded, examined, thresholds, eps=eps, steps=options.steps, attacks=attacks, tell=say
+                )
+            elif job == "cost":
+                found = cost(guarded, examined, thresholds["5 %"], tell=say)
+            else:
+                found = symptoms(guarded, examined, thresholds["5 %"], RADII[0], options.steps)
+            say({k: v for k, v in found.items() if k != "curves"})
+            source = provenance()
+            source["hardware"] |= {"processor": processor(), "threads": torch.get_num_threads()}
+            records.add(
+                {"key": key, **facts, **settings, "thresholds": thresholds, "seed": 0, "found": found}
+                | {
+                    "seconds": time.perf_counter() - began,
+                    "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                }
+                | source
+            )
+
+
+if __name__ == "__main__":
+    main()
