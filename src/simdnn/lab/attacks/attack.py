@@ -120,8 +120,8 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Return where a network's parameters are."""
-    return next(model.parameters()).device
+    """Return where a network's parameters are; the CPU if it has none."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def gradient_of_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
