@@ -201,6 +201,39 @@ def test_check_by_another_rule_or_rate(simdnn: Simdnn, guard: Path, digits: Path
     assert "p = " not in out
 
 
+def test_check_with_a_threshold_for_each_class(simdnn: Simdnn, guard: Path, digits: Path) -> None:
+    folder = digits / "test" / "8"
+    code, out, _ = simdnn("check", guard, folder, "--json", "--per-class", "--alpha", 0.3)
+    rows = lines(out)
+    assert code == 0
+    assert len({row["threshold"] for row in rows}) == len({row["label"] for row in rows}) > 1
+    assert [row["verdict"] == "attack" for row in rows] == [row["p_value"] <= 0.3 for row in rows]
+    code, _, err = simdnn("check", guard, folder, "--per-class", "--alpha", 0.001)
+    assert (code, "class 0: " in err, "give at least 999" in err) == (2, True, True)
+
+
+def test_a_stream_that_changes(
+    simdnn: Simdnn, guard: Path, digits: Path, broken: Path, tmp_path: Path
+) -> None:
+    clean = sorted((digits / "test").glob("*/*"))
+    np.random.default_rng(0).shuffle(clean)  # a stream does not come sorted by class
+    clean = clean[:150]
+    assert "\nno drift: " in simdnn("check", guard, *clean, "--drift")[1]
+    changed = tmp_path / "changed"
+    changed.mkdir()
+    for file in (digits / "test" / "5").iterdir():
+        ImageOps.invert(Image.open(file).convert("L")).save(changed / file.name)
+    out = simdnn("check", guard, *clean, broken, changed, "--drift")[1]
+    told = [line for line in out.splitlines() if line.startswith("drift alarm at image ")]
+    assert 150 < int(told[0].split(":")[0].rsplit(" ", 1)[1]) < 180
+    rows = lines(simdnn("check", guard, *clean, broken, changed, "--drift", "--json")[1])
+    assert ["drift" in row for row in rows] == [row["verdict"] != "error" for row in rows]
+    assert rows[-1]["drift"]["alarm"] is True
+    assert rows[0]["drift"]["alarm"] is False
+    code, _, err = simdnn("check", guard, *clean, "--drift", "--delta", 2)
+    assert (code, "delta" in err) == (2, True)
+
+
 def test_check_records_what_it_flags(
     simdnn: Simdnn, guard: Path, clean: Path, negative: Path, broken: Path, tmp_path: Path
 ) -> None:

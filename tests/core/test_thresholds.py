@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from tests.core import naive
 
 from simdnn.core.estimator import SimDNN
-from simdnn.core.thresholds import ConformalThreshold, RecursiveThreshold
+from simdnn.core.thresholds import ConformalThreshold, MondrianThreshold, RecursiveThreshold
 from simdnn.errors import InputError
 
 Counts = list[tuple[int, int, int]]  # (flagged, clean images, calibration images) of each seed
@@ -162,3 +162,35 @@ def test_a_stream_that_starts_from_nothing() -> None:
     assert (stream.deviation, stream.offset) == (0.0, 0.0)
     assert not stream.flag(0.4)
     assert (stream.count, stream.mean, stream.deviation) == (1, 0.4, 0.0)
+
+
+def test_each_class_keeps_the_promise_where_one_scores_lower() -> None:
+    counts: dict[str, Counts] = {"high": [], "low": []}
+    together = []
+    for seed in range(SEEDS):
+        draw = np.random.default_rng(seed)
+        labels = np.where(draw.random(600) < 0.3, "low", "high")
+        scores = draw.normal(size=600) - 2 * (labels == "low")
+        known, new = slice(300), slice(300, None)
+        threshold = MondrianThreshold(scores[known], labels[known], ["high", "low"], 0.1)
+        judged = threshold.judge(scores[new], labels[new])
+        for label, found in counts.items():
+            own = labels[new] == label
+            found.append((int(judged.attack[own].sum()), int(own.sum()), int((labels[known] == label).sum())))
+            part = ConformalThreshold(scores[known][labels[known] == label], 0.1).judge(scores[new][own])
+            assert part.p_values is not None
+            assert judged.p_values is not None
+            assert_array_equal(judged.p_values[own], part.p_values)
+        flagged = ConformalThreshold(scores[known], 0.1).judge(scores[new]).attack
+        together.append(flagged[labels[new] == "low"].mean())
+    for found in counts.values():
+        assert_promise_kept(found, 0.1)
+    assert np.mean(together) > 0.25  # one threshold for all puts its false alarms on the lower class
+
+
+def test_a_class_without_enough_images_is_named() -> None:
+    labels = np.array(["cat"] * 19 + ["dog"] * 18)
+    with pytest.raises(InputError, match=r"^class dog: 18 calibration images .* give at least 19"):
+        MondrianThreshold(np.arange(37.0), labels, ["cat", "dog"], 0.05)
+    with pytest.raises(InputError, match="class fox: 0 calibration images"):
+        MondrianThreshold(np.arange(37.0), labels, ["cat", "fox"], 0.1)

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +36,25 @@ def check(
     ] = None,
     rule: Rule = None,
     alpha: Alpha = None,
+    per_class: Annotated[
+        bool,
+        typer.Option(
+            "--per-class",
+            help="Keep the false-alarm rate within each class; needs 1/alpha - 1 images of it held out.",
+        ),
+    ] = False,
+    drift: Annotated[
+        bool,
+        typer.Option(
+            "--drift",
+            help="Watch the images, in the order given, as a stream, too: does it stop looking like clean ones? "
+            "It needs their usual mixture; a folder sorted by class is none.",
+        ),
+    ] = False,
+    delta: Annotated[
+        float,
+        typer.Option(help="Probability that --drift ever raises a false alarm, however long the stream."),
+    ] = 0.01,
     fail_on_attack: Annotated[
         bool, typer.Option("--fail-on-attack", help="Exit with status 3 if anything was flagged.")
     ] = False,
@@ -47,12 +67,25 @@ def check(
     """
     loaded = load_guard(guard, weights, trust)
     count = {"clean": 0, "attack": 0, "error": 0}
+    monitor = loaded.drift_monitor(rule, delta=delta) if drift else None
+    alarm = 0
     with _recorder(audit, audit_images, loaded) as record, _bar_beside(as_json) as progress:
-        for verdict in loaded.check(images, rule=rule, alpha=alpha, progress=progress):
+        for verdict in loaded.check(images, rule=rule, alpha=alpha, per_class=per_class, progress=progress):
             count[verdict.verdict] += 1
             if verdict.verdict == "attack":
                 record(verdict)
-            typer.echo(json.dumps(verdict.as_dict()) if as_json else _line(verdict))
+            told = verdict.as_dict()
+            if monitor and verdict.score is not None:
+                state = monitor.observe(verdict.score)
+                told["drift"] = asdict(state)
+                alarm = alarm or (state.n if state.alarm else 0)
+            typer.echo(json.dumps(told) if as_json else _line(verdict))
+    if not as_json and monitor:
+        typer.echo(
+            f"drift alarm at image {alarm}: the images since some point before it are not like the clean ones"
+            if alarm
+            else f"no drift: the scores look like those of clean images (delta {delta:g})"
+        )
     if not as_json:
         typer.echo(
             f"{count['clean']} clean, {count['attack']} possible attacks, {count['error']} not readable"

@@ -20,7 +20,7 @@ from simdnn.core.holdout import held_out
 from simdnn.core.learning import ClassModel, learn
 from simdnn.core.prototypes import PrototypeSet, SigmaKind
 from simdnn.core.rules import score
-from simdnn.core.thresholds import ConformalThreshold, RecursiveThreshold, Threshold
+from simdnn.core.thresholds import ConformalThreshold, MondrianThreshold, RecursiveThreshold, Threshold
 from simdnn.errors import InputError
 
 FLOATS = (np.float64, np.float32)
@@ -234,25 +234,32 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         """
         rule = rule or self.rule
         similarities = self.similarities(X)
-        scores = score(rule, similarities)
-        judgement = (threshold or self.threshold(rule=rule, alpha=alpha)).judge(scores)
+        scores, labels = score(rule, similarities), self.label(similarities)
+        judgement = (threshold or self.threshold(rule=rule, alpha=alpha)).judge(scores, labels)
         return Detection(
             judgement.attack,
-            self.label(similarities),
+            labels,
             scores,
             judgement.offsets,
             judgement.p_values,
             similarities,
         )
 
-    def threshold(self, *, rule: str | None = None, alpha: float | None = None) -> Threshold:
+    def threshold(
+        self, *, rule: str | None = None, alpha: float | None = None, per_class: bool = False
+    ) -> Threshold:
         """Return the threshold of a rule as the samples held out of learning set it.
 
-        That of the published rule is recursive (eqs. 11, 12) and has no ``alpha``; the others are conformal.
+        That of the published rule is recursive (eqs. 11, 12) and has no ``alpha``; the others are conformal, each class
+        calibrated on its own if ``per_class``.
         """
         rule = rule or self.rule
         scores = self.calibration_scores(rule)
         if rule == "published":
+            if per_class:
+                raise InputError(
+                    "the published rule has one threshold, not one for each class; give another rule"
+                )
             if len(scores) <= self.m**2:
                 raise InputError(
                     f"{len(scores)} calibration samples are too few for the published rule: each score is part of the "
@@ -260,7 +267,17 @@ class SimDNN(ClassifierMixin, BaseEstimator):
                     "deviations below; give more"
                 )
             return RecursiveThreshold(self.m).start(scores)
-        return ConformalThreshold(scores, self.alpha if alpha is None else alpha)
+        return self.conformal(scores, self.calibration_samples_, alpha, per_class)
+
+    def conformal(
+        self, scores: FloatArray, samples: NDArray[np.floating], alpha: float | None, per_class: bool
+    ) -> Threshold:
+        """Return a conformal threshold on (n,) scores of clean samples (n, d), each class on its own if asked."""
+        alpha = self.alpha if alpha is None else alpha
+        if not per_class:
+            return ConformalThreshold(scores, alpha)
+        labels = self.label(self.prototypes_.similarity(samples))
+        return MondrianThreshold(scores, labels, self.classes_.tolist(), alpha)
 
     def calibration_scores(self, rule: str) -> FloatArray:
         """Score the samples held out of learning, (n,); InputError if there are none."""

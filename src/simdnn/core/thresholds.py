@@ -1,13 +1,14 @@
-"""Two ways to a threshold: the paper's m-sigma rule (eqs. 11, 12) and split-conformal calibration.
+"""Two ways to a threshold: the paper's m-sigma rule (eqs. 11, 12) and split-conformal calibration, of all or by class.
 
-Both flag a score that is *below* their ``offset``: high is clean.
+All flag a score that is *below* their ``offset``: high is clean.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil, floor, sqrt
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,8 +41,8 @@ class Threshold(Protocol):
         """The score below which it sees an attack now."""
         ...
 
-    def judge(self, scores: FloatArray) -> Judgement:
-        """Judge (N,) scores in their order."""
+    def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Judgement:
+        """Judge (N,) scores in their order; ``labels`` (N,) of the samples, where the threshold asks for them."""
         ...
 
 
@@ -86,9 +87,58 @@ class ConformalThreshold:
         rank = np.searchsorted(self.scores, np.asarray(scores, dtype=np.float64), side="right")
         return np.asarray((1 + rank) / (len(self.scores) + 1), dtype=np.float64)
 
-    def judge(self, scores: FloatArray) -> Judgement:
+    def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Judgement:
         """Flag the scores whose p-value is at most alpha, which are those below the offset."""
+        del labels
         return Judgement(scores < self.offset, np.full(len(scores), self.offset), self.p_values(scores))
+
+
+class MondrianThreshold:
+    """A :class:`ConformalThreshold` for each class: the promise then holds among the images of each label.
+
+    Images of a class that scores lower than the others are then not flagged more often. The class is the label that
+    Sim-DNN gives (eq. 13), which is known of every image; the true one is not (Vovk, Gammerman and Shafer, 2005, on
+    Mondrian conformal prediction).
+
+    Parameters
+    ----------
+    scores, labels : (n,) scores and labels given of clean images that were held out of learning
+    classes : every label that may be given
+    alpha : false-alarm rate asked for
+
+    Raises
+    ------
+    InputError
+        As for :class:`ConformalThreshold`, of any of the classes.
+
+    >>> scores, labels = np.array([1.0, 2.0, 5.0, 6.0]), np.array(["a", "a", "b", "b"])
+    >>> MondrianThreshold(scores, labels, ["a", "b"], 0.34).judge(np.array([4.0, 4.0]), labels[1:3]).attack.tolist()
+    [False, True]
+    """
+
+    def __init__(self, scores: ArrayLike, labels: ArrayLike, classes: Iterable[Any], alpha: float) -> None:
+        given, of = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+        self.of_class: dict[Any, ConformalThreshold] = {}
+        for label in classes:
+            try:
+                self.of_class[label] = ConformalThreshold(given[of == label], alpha)
+            except InputError as error:
+                raise InputError(f"class {label}: {error}") from error
+
+    @property
+    def offset(self) -> float:
+        """The highest of the classes' offsets: no score above it is flagged."""
+        return max(threshold.offset for threshold in self.of_class.values())
+
+    def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Judgement:
+        """Judge each score among those of its label; InputError without labels."""
+        if labels is None:
+            raise InputError("a threshold for each class needs the labels of the samples")
+        offsets, p_values = np.empty(len(scores)), np.empty(len(scores))
+        for label, threshold in self.of_class.items():
+            own = labels == label
+            offsets[own], p_values[own] = threshold.offset, threshold.p_values(scores[own])
+        return Judgement(scores < offsets, offsets, p_values)
 
 
 @dataclass
@@ -129,8 +179,9 @@ class RecursiveThreshold:
         """Eqs. (11) and (12) for the next score of the stream: whether it is a possible attack."""
         return self._next(score)[0]
 
-    def judge(self, scores: FloatArray) -> Judgement:
+    def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Judgement:
         """Flag the next scores of the stream, one after the other."""
+        del labels
         steps = [self._next(float(score)) for score in scores]
         attack = np.array([flagged for flagged, _ in steps], dtype=bool)
         return Judgement(attack, np.array([offset for _, offset in steps]), None)

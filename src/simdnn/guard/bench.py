@@ -12,7 +12,7 @@ from simdnn.core.equations import FloatArray
 from simdnn.core.estimator import SimDNN
 from simdnn.core.profile import SOURCES
 from simdnn.core.rules import score
-from simdnn.core.thresholds import ConformalThreshold, Threshold
+from simdnn.core.thresholds import Threshold
 from simdnn.features.extract import Batch
 from simdnn.features.views import View
 from simdnn.guard.profile import GuardProfile
@@ -34,6 +34,7 @@ class Bench:
     categories : names of the classifier's outputs
     profile : what the rule ``"profile"`` needs, where that is the rule
     rule, alpha : in place of the model's own
+    per_class : whether each class has a threshold of its own
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Bench:
         profile: GuardProfile | None = None,
         rule: str | None = None,
         alpha: float | None = None,
+        per_class: bool = False,
     ) -> None:
         self.model = model
         self.scaler = scaler
@@ -54,10 +56,10 @@ class Bench:
         self.rule = "profile" if profile else rule or model.rule
         self.threshold: Threshold
         if profile:
-            scores = profile.calibration_scores(model)
-            self.threshold = ConformalThreshold(scores, model.alpha if alpha is None else alpha)
+            scores, samples = profile.calibration_scores(model), profile.calibration_samples(model)
+            self.threshold = model.conformal(scores, samples, alpha, per_class)
         else:
-            self.threshold = model.threshold(rule=rule, alpha=alpha)
+            self.threshold = model.threshold(rule=rule, alpha=alpha, per_class=per_class)
 
     @property
     def calibration_scores(self) -> FloatArray:
@@ -91,8 +93,8 @@ class Bench:
     def _verdicts(self, batch: Batch, names: Sequence[str]) -> dict[int, Verdict]:
         similarities = self.model.similarities(self.scaler.transform(batch.features))
         scores = self._scores(batch, similarities)
-        judged = self.threshold.judge(scores)
         labels = self.model.label(similarities)
+        judged = self.threshold.judge(scores, labels)
         verdicts = {}
         for i, position in enumerate(batch.positions.tolist()):
             evidence = self._evidence(similarities[i])

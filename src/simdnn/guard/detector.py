@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import MinMaxScaler
 from torch import Tensor, nn
 
+from simdnn.core.drift import DriftMonitor
 from simdnn.core.estimator import SimDNN
 from simdnn.errors import ImageReadError, InputError, ModelFileError, SimDNNError
 from simdnn.features.extract import Extractor, Progress
@@ -186,6 +187,7 @@ class Guard:
         *,
         rule: str | None = None,
         alpha: float | None = None,
+        per_class: bool = False,
         progress: Progress | None = None,
     ) -> Iterator[Verdict]:
         """Judge files, and all images in folders, one verdict each in their order.
@@ -194,17 +196,24 @@ class Guard:
         ----------
         images : files and folders
         rule, alpha : in place of those the guard was fitted with
+        per_class : calibrate each class on its own, so that the false-alarm rate holds among the images of each label
         progress : called with (done, total)
 
         Raises
         ------
         InputError
-            If a path does not exist or there is no image; a file that cannot be read has ``verdict="error"``.
+            If a path does not exist or there is no image; a file that cannot be read has ``verdict="error"``. Or if a
+            class has too few calibration images for ``alpha`` of its own.
         """
         given = [images] if isinstance(images, (str, Path)) else images
         paths = find_images([Path(path) for path in given])
-        bench = self._bench(rule, alpha)
+        bench = self._bench(rule, alpha, per_class)
         return self._judge(paths, [str(path) for path in paths], bench, progress)
+
+    def drift_monitor(self, rule: str | None = None, *, delta: float = 0.01) -> DriftMonitor:
+        """Return a monitor for the scores of a stream of verdicts, calibrated on unchanged images only."""
+        scores = self._bench(rule, None).calibration_scores
+        return DriftMonitor(scores[: len(self.model.calibration_samples_)], delta=delta)
 
     def check_tensors(
         self,
@@ -377,7 +386,7 @@ class Guard:
         """Return the score below which a rule flags, at its start."""
         return self._bench(rule, alpha).threshold.offset
 
-    def _bench(self, rule: str | None, alpha: float | None) -> Bench:
+    def _bench(self, rule: str | None, alpha: float | None, per_class: bool = False) -> Bench:
         rule = rule or self.rule
         if rule == "profile" and self.profile is None:
             raise InputError(
@@ -385,7 +394,14 @@ class Guard:
             )
         profile = self.profile if rule == "profile" else None
         return Bench(
-            self.model, self.scaler, self._exemplar_names(), self._categories(), profile, rule, alpha
+            self.model,
+            self.scaler,
+            self._exemplar_names(),
+            self._categories(),
+            profile,
+            rule,
+            alpha,
+            per_class,
         )
 
     def _exemplar_names(self) -> list[str]:

@@ -89,6 +89,10 @@ class GuardProfile:
         ]
         return np.concatenate(scores)
 
+    def calibration_samples(self, model: SimDNN) -> NDArray[np.floating]:
+        """Return the features behind the calibration scores, in their order: (n + m, d)."""
+        return np.concatenate([model.calibration_samples_, self.hardening_samples])
+
     def _sources(
         self, model: SimDNN, similarities: FloatArray, said: Answers | None
     ) -> tuple[FloatArray, FloatArray | None]:
