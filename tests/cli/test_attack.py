@@ -233,3 +233,38 @@ def test_the_help_names_every_attack(simdnn: Simdnn, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COLUMNS", "1000")
     said = simdnn("attack", "--help")[1]
     assert set(RECIPES) <= set(re.findall(r"[\w-]+", said))
+
+
+def test_what_gets_past_a_guard_is_what_check_calls_clean(
+    simdnn: Simdnn, digits: Path, tmp_path: Path
+) -> None:
+    guard, photos, passed = digits / "guard.simdnn", digits / "test" / "3", {}
+    for name in ("pgd", "selective"):
+        out = tmp_path / name
+        code, said, _ = simdnn(
+            "attack", name, "--eps", 0.3, photos, "-o", out, "--limit", 15, "--detector", guard
+        )
+        record = json.loads((out / "attack.json").read_text(encoding="utf-8"))
+        assert (code, "are turned and not flagged" in said) == (0, True)
+        rows = [json.loads(line) for line in simdnn("check", guard, out, "--json")[1].splitlines()]
+        verdicts = {Path(row["path"]).name: row["verdict"] for row in rows}
+        for entry in record["images"]:
+            clean = verdicts[Path(entry["attacked"]).name] == "clean"
+            assert entry["through_8bit"] == (entry["turned_8bit"] and clean)
+            assert entry["linf"] <= 0.3 + 1e-6
+        passed[name] = record["through"]["value"]
+    assert passed["selective"] > 0.8 > 0.5 > passed["pgd"]
+
+
+def test_what_does_not_fit_an_attack_on_a_guard_is_said(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
+    guard, photos, out = ["--detector", digits / "guard.simdnn"], digits / "test" / "3", tmp_path / "out"
+    wrong: list[tuple[str, list[object]]] = [
+        ("--detector", ["selective", "--eps", 0.1]),
+        ("needs eps", ["selective", *guard]),
+        ("has no parameter momentum", ["joint-1", "--eps", 0.1, "--param", "momentum=1", *guard]),
+        ("the norm inf or 2", ["orthogonal", "--eps", 0.1, "--param", "norm=1", *guard]),
+        ("no profile", ["orthogonal", "--eps", 0.1, "--rule", "profile", *guard]),
+    ]
+    for told, options in wrong:
+        code, _, err = simdnn("attack", *options, photos, "-o", out)
+        assert (code, told in err, out.exists()) == (2, True, False), err

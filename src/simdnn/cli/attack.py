@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from simdnn.cli.libraries import lab_libraries
-from simdnn.cli.options import DEFAULT_BACKBONE, AsJson, Device, Mean, Size, Std, three_numbers
+from simdnn.cli.options import (
+    DEFAULT_BACKBONE,
+    AsJson,
+    Device,
+    Mean,
+    Rule,
+    Size,
+    Std,
+    load_guard,
+    three_numbers,
+)
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 from simdnn.errors import InputError
@@ -22,7 +32,7 @@ def attack(
         str,
         typer.Argument(
             help="The attack: fgsm, pgd, ddn, cw, deepfool, fmn, apgd, fab, square, autoattack, mifgsm, pgd-l2 or "
-            "hopskipjump."
+            "hopskipjump; with --detector also selective, orthogonal, joint-0.1, joint-1 or joint-10, which know of it."
         ),
     ],
     photos: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
@@ -45,6 +55,13 @@ def attack(
     mean: Mean = None,
     std: Std = None,
     size: Size = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(
+            help="Attack the network of this guard, and say what gets past the guard.", metavar="GUARD"
+        ),
+    ] = None,
+    rule: Rule = None,
     labels: Annotated[
         str,
         typer.Option(
@@ -69,16 +86,34 @@ def attack(
     with lab_libraries():
         from simdnn.lab.attacks import recipe
         from simdnn.lab.attacks.files import LABELS, attack_files
+        from simdnn.lab.aware.module import GuardedNetwork
+        from simdnn.lab.aware.recipe import WAYS, aware
     if labels not in LABELS:
         raise InputError(f"--labels is one of {', '.join(LABELS)}; got {labels!r}")
-    made = recipe({"attack": name} | _given({"eps": eps, "steps": steps}, param or []))
-    network = load_backbone(
-        backbone, weights, mean=three_numbers(mean, "--mean"), std=three_numbers(std, "--std"), size=size
-    ).to(chosen_device(device))
+    given = _given({"eps": eps, "steps": steps}, param or [])
+    if name in WAYS and detector is None:
+        raise InputError(f"{name} attacks a network with its detector; name the guard's file as --detector")
+    made = aware(name, **given) if name in WAYS else recipe({"attack": name} | given)
+    guarded = None
+    if detector is not None:
+        guarded = GuardedNetwork(load_guard(detector, [str(weights)] if weights else None), rule)
+        network = guarded.backbone
+    else:
+        network = load_backbone(
+            backbone, weights, mean=three_numbers(mean, "--mean"), std=three_numbers(std, "--std"), size=size
+        ).to(chosen_device(device))
     paths = find_images(photos)[:limit]
     with progress_bar("attacking") as progress:
         record = attack_files(
-            made, network, paths, output, labels=labels, seed=seed, batch_size=batch_size, progress=progress
+            made,
+            network,
+            paths,
+            output,
+            detector=guarded,
+            labels=labels,
+            seed=seed,
+            batch_size=batch_size,
+            progress=progress,
         )
     broken = [entry for entry in record["images"] if "error" in entry]
     if as_json:
@@ -111,11 +146,15 @@ def _summary(record: dict[str, Any], output: Path) -> str:
     total = record["turned"]
     if total is None:
         return f"no image that the network had right; wrote {output}"
+    said = f"of {total['n']} images that the network had right, {_shares(record, 'turned')} are turned"
+    if "through" in record:
+        said += f"; {_shares(record, 'through')} are turned and not flagged"
+    return f"{said}; wrote {output}"
+
+
+def _shares(record: dict[str, Any], name: str) -> str:
     as_floats, as_file = (
         f"{100 * record[k]['value']:.1f} % ({100 * record[k]['low']:.1f} to {100 * record[k]['high']:.1f})"
-        for k in ("turned", "turned_8bit")
+        for k in (name, f"{name}_8bit")
     )
-    return (
-        f"of {total['n']} images that the network had right, {as_floats} are turned as floats, {as_file} as 8-bit "
-        f"images; wrote {output}"
-    )
+    return f"{as_floats} as floats, {as_file} as 8-bit images,"

@@ -21,6 +21,8 @@ from simdnn.features.extract import Progress
 from simdnn.features.images import read_image
 from simdnn.guard.detector import Classifier
 from simdnn.lab.attacks.attack import AttackResult, Recipe, attack, predict
+from simdnn.lab.aware.module import GuardedNetwork, Rejecting
+from simdnn.lab.aware.recipe import Aware
 from simdnn.lab.intervals import rate
 from simdnn.lab.provenance import provenance
 
@@ -34,6 +36,7 @@ def attack_files(
     paths: Sequence[Path],
     output: Path,
     *,
+    detector: GuardedNetwork | None = None,
     labels: str = "own",
     seed: int = 0,
     batch_size: int = 16,
@@ -49,6 +52,7 @@ def attack_files(
     ----------
     recipe, backbone : the attack, and the network that it is made on
     paths : the images
+    detector : the network with its guard; it judges what was attacked, and an attack that knows of it is made on it
     output : folder, made where absent; it may hold an earlier run with the same settings, and nothing else
     labels : ``"own"``: turn the network away from its own answer; ``"folders"``: from the class that the image's
         folder names
@@ -59,7 +63,8 @@ def attack_files(
     Returns
     -------
     What ``attack.json`` holds: ``settings``, ``images`` (one object each), ``turned`` and ``turned_8bit`` (shares with
-    95 % intervals, of the images that the network had right), and where it comes from.
+    95 % intervals, of the images that the network had right), with a detector ``through`` and ``through_8bit`` (turned
+    and not flagged), and where it comes from.
 
     Raises
     ------
@@ -79,6 +84,8 @@ def attack_files(
         "seed": seed,
         "batch_size": batch_size,
     }
+    if detector is not None:
+        settings |= {"detector": detector.model_id, "rule": detector.rule, "threshold": detector.threshold}
     record = _begun(output, settings)
     names = _names(paths, record)
     known = {e["path"] for e in record["images"] if "error" not in e or not _reads(Path(e["path"]))}
@@ -86,13 +93,15 @@ def attack_files(
         batch = paths[start : start + batch_size]
         if any(str(path) not in known for path in batch):
             kept = [entry for entry in record["images"] if entry["path"] not in set(map(str, batch))]
-            made = _attack_batch(recipe, backbone, batch, output, names, truth, (seed + number) % 2**63)
+            made = _attack_batch(
+                recipe, backbone, detector, batch, output, names, truth, (seed + number) % 2**63
+            )
             record["images"] = kept + made
             _write(output, record)
         if progress is not None:
             progress(start + len(batch), len(paths))
     sound = [entry for entry in record["images"] if "error" not in entry and entry["right_before"]]
-    for name in ("turned", "turned_8bit"):
+    for name in ("turned", "turned_8bit", "through", "through_8bit")[: 2 if detector is None else 4]:
         count = sum(entry[name] for entry in sound)
         record[name] = rate(count, len(sound))._asdict() | {"n": len(sound)} if sound else None
     _write(output, record)
@@ -102,6 +111,7 @@ def attack_files(
 def _attack_batch(
     recipe: Recipe,
     backbone: Backbone,
+    detector: GuardedNetwork | None,
     batch: Sequence[Path],
     output: Path,
     names: dict[Path, Path],
@@ -122,7 +132,9 @@ def _attack_batch(
     pixels = torch.stack(list(pictures.values()))
     answers = predict(network, pixels)
     away_from = answers if truth is None else torch.tensor([truth[path] for path in pictures])
-    result = attack(recipe, network, pixels, away_from, seed=seed, batch_size=len(pixels))
+    attacked = Rejecting(detector) if detector is not None and isinstance(recipe, Aware) else network
+    result = attack(recipe, attacked, pixels, away_from, seed=seed, batch_size=len(pixels))
+    turned = predict(network, result.images) != away_from
     given = predict(network, result.images_8bit)
     for i, path in enumerate(pictures):
         where = output / names[path]
@@ -135,12 +147,20 @@ def _attack_batch(
                 "label": _name(backbone, int(away_from[i])),
                 "label_after": _name(backbone, int(given[i])),
                 "right_before": bool(answers[i] == away_from[i]),
-                "turned": bool(result.success[i]),
-                "turned_8bit": bool(result.success_8bit[i]),
+                "turned": bool(turned[i]),
+                "turned_8bit": bool(given[i] != away_from[i]),
                 "l2": float(result.l2[i]),
                 "linf": float(result.linf[i]),
             }
         )
+    if detector is not None:
+        sound = [entry for entry in entries if "error" not in entry]
+        for form, images in (("", result.images), ("_8bit", result.images_8bit)):
+            with torch.no_grad():
+                scores = detector(images).score.tolist()
+            for entry, score in zip(sound, scores, strict=True):
+                entry[f"score{form}"] = score
+                entry[f"through{form}"] = entry[f"turned{form}"] and score >= detector.threshold
     return entries
 
 

@@ -134,6 +134,7 @@ class GuardedNetwork(nn.Module):
         self.backbone: Backbone = guard.extractor.backbones[0]
         self.prototypes = Prototypes(guard)
         self.threshold = guard.threshold(self.rule)
+        self.model_id = guard.model_id
         self.profile = guard.profile if self.rule == "profile" else None
         self.views = tuple(views) if views is not None else self.profile.views if self.profile else ()
         self.witness = None
