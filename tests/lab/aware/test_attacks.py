@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.lab.aware.plane import GOAL, Plane, at
 from torch import Tensor
 
 from simdnn.errors import InputError
 from simdnn.guard.detector import Guard
 from simdnn.lab.aware import ATTACKS, Answered, Goal, GuardedNetwork, attack_aware
 from simdnn.lab.aware.attacks import LabelOnly, Orthogonal, Selective, nearest_wrong
-
-
-class Plane:
-    """Two pixels x and y: the network answers 1 where x > 0.6, the detector flags where y < 0.5."""
-
-    threshold = 0.0
-
-    def __call__(self, images: Tensor, answer: Tensor | None = None) -> Answered:
-        x, y = images[:, 0, 0, 0], images[:, 0, 0, 1]
-        logits = torch.stack([0.6 - x, x - 0.6], dim=1) * 10
-        return Answered(logits, (y - 0.5).double(), images.flatten(1), torch.full((len(images),), -torch.inf))
-
-    def nearness(self, images: Tensor) -> Tensor:
-        return self(images).logits
-
-
-def at(x: float, y: float) -> Tensor:
-    return torch.tensor([x, y]).expand(1, 3, 1, 2).clone()
-
-
-GOAL = Goal(torch.tensor([1]), 0.0, guides=at(0.9, 0.9).flatten(1))
 
 
 @pytest.mark.parametrize("name", ATTACKS)

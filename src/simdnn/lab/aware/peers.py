@@ -29,7 +29,15 @@ def _energy(_: Observation, __: NDArray[np.int64]) -> Score:
 def _mahalanobis(clean: Observation, labels: NDArray[np.int64]) -> Score:
     detector = Mahalanobis(None)
     detector.fit_features(torch.from_numpy(clean.penultimate), torch.from_numpy(labels))
-    return lambda _, features: -detector.predict_features(features).double()
+    means: Tensor = detector.mu
+    precision: Tensor = detector.precision
+
+    def score(_: Tensor, features: Tensor) -> Tensor:
+        """As `predict_features`, which is cut off from the slope."""
+        apart = features[:, None] - means
+        return (-0.5 * ((apart @ precision) * apart).sum(dim=2)).amax(dim=1).double()
+
+    return score
 
 
 def _nearest_neighbours(clean: Observation, _: NDArray[np.int64]) -> Score:

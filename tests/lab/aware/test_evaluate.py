@@ -1,0 +1,110 @@
+"""What is reported of attackers who know: against answers worked out by hand, and on digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+from tests.lab.aware.conftest import backbone
+from tests.lab.aware.plane import Plane, at
+from torch import Tensor
+
+from simdnn.guard.detector import Guard
+from simdnn.lab.aware import ATTACKS, Answered, Goal, GuardedNetwork, PeerNetwork
+from simdnn.lab.aware.attacks import LabelOnly
+from simdnn.lab.aware.evaluate import Examined, cost, random_search, robust_accuracy, symptoms
+from simdnn.lab.aware.minimum import smallest_change
+from simdnn.lab.aware.peers import SCORES
+from simdnn.lab.peers import PEERS, observe
+
+IMAGES = torch.cat([at(0.3, 0.2), at(0.5, 0.45), at(0.7, 0.9), at(0.7, 0.1)])
+"""Away from what is sought by 0.3, by 0.1, not at all (answered wrongly, unflagged), and by 0.4."""
+PLANE = Examined(IMAGES, torch.zeros(4, dtype=torch.long), at(0.9, 0.9), torch.tensor([1]))
+
+
+@pytest.mark.parametrize(("eps", "kept"), [(0.05, 3), (0.15, 2), (0.35, 1), (0.5, 0)])
+def test_robust_accuracy_counts_what_does_not_come_through(eps: float, kept: int) -> None:
+    found = robust_accuracy(Plane(), PLANE, {"5 %": 0.0}, eps=eps, steps=60, attacks=["selective", "joint-1"])
+    assert found["history"][0]["5 %"]["value"] == 3 / 4  # one does so without an attack
+    assert found["robust_accuracy"]["5 %"]["value"] == kept / 4
+    assert set(found["curves"]) == ({"selective", "joint-1"} if kept else {"selective"})
+
+
+def test_a_looser_threshold_is_passed_more_often() -> None:
+    found = robust_accuracy(
+        Plane(), PLANE, {"5 %": 0.0, "1 %": -0.2}, eps=0.32, steps=60, attacks=["selective"]
+    )
+    assert found["robust_accuracy"]["5 %"]["value"] == 1 / 4
+    assert found["robust_accuracy"]["1 %"]["value"] == 0
+
+
+@pytest.mark.parametrize(
+    ("unflagged", "expected"), [(False, [0.3, 0.1]), (True, [np.hypot(0.3, 0.3), np.hypot(0.1, 0.05)])]
+)
+def test_smallest_change(unflagged: bool, expected: list[float]) -> None:
+    goal = Goal(torch.tensor([1, 1]), 0.0)
+    attack = ATTACKS["selective"] if unflagged else LabelOnly()
+    found = smallest_change(Plane(), attack, IMAGES[:2], goal, steps=300, unflagged=unflagged)
+    np.testing.assert_allclose(found.norm, expected, rtol=0.08)
+    assert (found.norm.numpy() >= np.array(expected) - 1e-6).all()
+    np.testing.assert_allclose((found.images - IMAGES[:2]).flatten(1).norm(dim=1), found.norm, rtol=1e-5)
+
+
+def test_cost_is_the_ratio_of_medians_over_images_that_are_right() -> None:
+    found = cost(Plane(), PLANE, 0.0, steps=300)
+    assert (found["n"], found["not_found"]) == (2, 0)
+    assert found["ratio"] == pytest.approx(found["network_and_detector"] / found["network"])
+    assert found["network"] == pytest.approx(0.1, rel=0.08)
+
+
+def test_a_sound_evaluation_shows_no_symptom_and_a_broken_one_does() -> None:
+    class Masked(Plane):
+        def __call__(self, images: Tensor, answer: Tensor | None = None) -> Answered:
+            """Its answers come in steps, so that their slope is 0."""
+            return super().__call__((images * 20).round() / 20 + 0 * images)
+
+    sound = symptoms(Plane(), PLANE, 0.0, 0.15, steps=40)
+    assert {name: sign["fine"] for name, sign in sound.items()} == dict.fromkeys(sound, True)
+    broken = symptoms(Masked(), PLANE, 0.0, 0.15, steps=40)
+    assert not broken["slopes that vanish"]["fine"]
+    assert not broken["unbounded"]["fine"]
+
+
+def test_search_without_slopes() -> None:
+    through = {
+        eps: random_search(Plane(), IMAGES[:2], torch.zeros(2, dtype=torch.long), 0.0, eps, queries=40)
+        for eps in (0.05, 0.15, 0.5)
+    }
+    assert through == {0.05: 0.0, 0.15: 0.5, 0.5: 1.0}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_with_a_slope_order_images_as_the_peers_do(
+    place: Path, digits: tuple[Tensor, Tensor], name: str
+) -> None:
+    network = backbone(place, 0)
+    images, labels = digits
+    clean = observe(network, images)
+    peer = PEERS[name]()
+    peer.fit(network, clean, labels.numpy())
+    module = PeerNetwork(network, SCORES[name](clean, labels.numpy()), 0.0)
+    noisy = (images + 0.3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    noisy.requires_grad_(True)
+    answered = module(noisy)
+    expected = peer.score(network, observe(network, noisy.detach()))
+    assert spearmanr(answered.score.detach(), expected).statistic > 0.9999
+    (slope,) = torch.autograd.grad(answered.score.sum(), noisy)
+    assert (slope.flatten(1).norm(dim=1) > 0).all()
+
+
+def test_a_guard_is_broken_by_an_unbounded_attacker(guard: Guard, digits: tuple[Tensor, Tensor]) -> None:
+    images, labels = digits[0][:20], digits[1][:20]
+    examined = Examined(images, labels, images, labels)
+    module = GuardedNetwork(guard)
+    found = robust_accuracy(
+        module, examined, {"5 %": module.threshold}, eps=1.0, steps=60, attacks=["selective"]
+    )
+    assert found["robust_accuracy"]["5 %"]["value"] == 0.0
