@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import torchvision
 from rich.console import Console
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample, mse_loss
 
 from record import write_record
 from simdnn.cli.progress import progress_bar
@@ -50,16 +51,23 @@ def read_folder(folder: Path, side: int, seed: int) -> dict[str, tuple[Tensor, T
 
 
 class Normalised(nn.Module):
-    """A network on images in [0, 1]."""
+    """A ResNet on images in [0, 1]."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: torchvision.models.ResNet) -> None:
         super().__init__()
         self.network = network
 
+    def features(self, images: Tensor) -> Tensor:
+        """Return what goes into the last layer, (N, d), for images (N, 3, H, W) in [0, 1]."""
+        out = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+        out = out.to(memory_format=torch.channels_last)
+        for part in list(self.network.children())[:-1]:
+            out = part(out)
+        return out.flatten(1)
+
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of images (N, 3, H, W) in [0, 1]."""
-        normal = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
-        logits: Tensor = self.network(normal.to(memory_format=torch.channels_last))
+        """Return the logits (N, K) of images (N, 3, H, W) in [0, 1]."""
+        logits: Tensor = self.network.fc(self.features(images))
         return logits
 
 
@@ -78,10 +86,15 @@ def attacked(
 
 
 def augmented(images: Tensor, side: int) -> Tensor:
-    """Mirror half of the images and cut all at one place drawn, as floats in [0, 1]."""
-    images = torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images.flip(-1), images)
-    right, down = torch.randint(0, images.shape[-1] - side + 1, (2,)).tolist()
-    return images[..., down : down + side, right : right + side].float() / 255
+    """Mirror half of the images, and cut a part of each, of a third of its area or more, as floats in [0, 1]."""
+    n = len(images)
+    size = torch.rand(n, 2) * 0.4 + 0.6  # of the part, of the whole; width and height
+    centre = (torch.rand(n, 2) * 2 - 1) * (1 - size)
+    size[:, 0] *= torch.where(torch.rand(n) < 0.5, -1, 1)
+    where = torch.zeros(n, 2, 3)
+    where[:, 0, 0], where[:, 1, 1], where[:, :, 2] = size[:, 0], size[:, 1], centre
+    grid = affine_grid(where, [n, 3, side, side], align_corners=False)
+    return grid_sample(images.float() / 255, grid, padding_mode="reflection", align_corners=False).clamp(0, 1)
 
 
 @torch.no_grad()
@@ -105,8 +118,13 @@ def unfold_norms(network: nn.Module, images: Tensor) -> None:
         norm.bias.copy_(offset + slope * mean)
 
 
-def train(network: nn.Module, images: Tensor, labels: Tensor, options: argparse.Namespace) -> None:
-    """Train on attacked images, on a one-cycle schedule; leave the network with the running mean of its weights."""
+def train(network: Normalised, images: Tensor, labels: Tensor, options: argparse.Namespace) -> None:
+    """Train on attacked images, on a one-cycle schedule; leave the network with the running mean of its weights.
+
+    The features of an attacked image are also drawn to those that the network as it was gave of the clean one, which
+    keeps it from learning its few images by heart (after Schlarmann and others, Robust CLIP, ICML 2024).
+    """
+    teacher = deepcopy(network).eval()
     optimizer = torch.optim.SGD(network.parameters(), momentum=0.9, weight_decay=options.decay, nesterov=True)
     per_epoch = len(images) // options.batch_size
     total = options.epochs * per_epoch
@@ -117,13 +135,20 @@ def train(network: nn.Module, images: Tensor, labels: Tensor, options: argparse.
             order = torch.randperm(len(images))[: per_epoch * options.batch_size]
             for step, batch in enumerate(torch.split(order, options.batch_size)):
                 clean = augmented(images[batch], options.side)
+                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
+                    wanted = teacher.features(clean)
                 network.eval()  # the attack leaves the batch norms alone
                 done = epoch * per_epoch + step
                 eps = options.eps * min(1.0, done / (options.warm_up * per_epoch))
                 moved = attacked(network, clean, labels[batch], eps, options.steps, options.bfloat16)
                 network.train()
                 with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
-                    loss = cross_entropy(network(moved), labels[batch], label_smoothing=0.1)
+                    features = network.features(moved)
+                    loss = cross_entropy(network.network.fc(features), labels[batch], label_smoothing=0.1)
+                    loss = (
+                        loss
+                        + options.keep * mse_loss(features.float(), wanted.float()) / wanted.float().var()
+                    )
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -168,6 +193,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=48)
     parser.add_argument("--rate", type=float, default=0.02)
     parser.add_argument("--decay", type=float, default=5e-4)
+    parser.add_argument("--keep", type=float, default=1.0, help="weight of the first network's features")
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

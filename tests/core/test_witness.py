@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdnn.core.witness import class_similarities, disagreement, usual_classes
+from simdnn.core.witness import class_logits, disagreement, usual_classes
 
 
 def test_disagreement_equals_the_obvious_one() -> None:
     draw = np.random.default_rng(0)
-    similarities, answers = draw.uniform(0.01, 0.99, (40, 5)), draw.integers(-1, 5, (40, 2))
+    logits, answers = draw.normal(size=(40, 5)), draw.integers(-1, 5, (40, 2))
     expected = []
-    for row, given in zip(similarities, answers, strict=True):
-        squared = [1 / s - 1 for s in row]
-        ratios = [
-            squared[a] / min(d for c, d in enumerate(squared) if c != a) for a in given.tolist() if a >= 0
-        ]
-        expected.append(np.log(max(ratios)) if ratios else 0.0)
-    np.testing.assert_allclose(disagreement(similarities, answers), expected)
+    for row, given in zip(logits, answers, strict=True):
+        odds = [max(z for c, z in enumerate(row) if c != a) - row[a] for a in given.tolist() if a >= 0]
+        expected.append(max(odds) if odds else 0.0)
+    np.testing.assert_allclose(disagreement(logits, answers), expected)
 
 
 def test_one_wrong_answer_among_two_is_enough() -> None:
-    sure = np.array([[0.9, 0.1, 0.1]])
+    sure = np.array([[4.0, 0.0, 0.0]])
     assert disagreement(sure, [[0, 0]])[0] < 0 < disagreement(sure, [[0, 2]])[0]
     assert disagreement(sure, [[0, 2]])[0] == disagreement(sure, [[2, -1]])[0]
 
 
-def test_each_class_is_as_similar_as_its_best_prototype() -> None:
-    similarities = np.array([[0.1, 0.4, 0.3], [0.9, 0.2, 0.6]])
-    found = class_similarities(similarities, np.array(["a", "c", "a"]), np.array(["a", "b", "c"]))
-    assert found.tolist() == [[0.3, 0.0, 0.4], [0.9, 0.0, 0.2]]
+def test_each_class_has_the_best_of_its_outputs() -> None:
+    logits = np.array([[0.1, 0.4, 0.3, 9.0], [0.9, 0.2, 0.6, 9.0]])
+    assert class_logits(logits, ["a", "c", "a", ""], ["a", "c"]).tolist() == [[0.3, 0.4], [0.9, 0.2]]
 
 
 def test_an_output_stands_for_the_class_it_came_on_most() -> None:

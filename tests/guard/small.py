@@ -38,8 +38,8 @@ def small_guard() -> Guard:
     picture = Image.new("RGB", (2, 2), "red")
     shown = {p.exemplar: exemplar(picture, f"{p.exemplar}.png") for p in model.prototypes_}
     training = Training("photos", 20, 10, ("bad.png",), 0, "2026-01-01T00:00:00+00:00")
-    said = Answers(np.arange(20) % 2, features + 1)
-    held, changed = (Answers(said.outputs[:n], said.features[:n]) for n in (10, 5))
+    said = Answers(np.arange(20) % 2, np.eye(3, dtype=np.float32)[np.arange(20) // 10])
+    held, changed = (Answers(said.outputs[:n], said.logits[:n]) for n in (10, 5))
     witness = Witness.learn(said, labels, 2, held, changed)
     clean = SimilarityProfile.learn(rng.random((20, 6)), rng.random(20), rng.random(20))
     hardening = scaler.transform(features[:5])

@@ -1,68 +1,63 @@
-"""A witness: a second network, hard to move by small perturbations, whose prototypes must agree with what is said.
+"""A witness: a second network, hard to move by small perturbations, which must agree with what is answered.
 
-Features of an adversarially trained network cannot be moved far by a small change of the image. Where its prototypes
-say that the image is nearer to another class than to the one that is answered, the answer is in doubt.
+The answers of an adversarially trained network cannot be moved far by a small change of the image. Where it gives
+another class more than the one that is answered, the answer is in doubt.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simdnn.core.equations import FloatArray
 
-_TINY = 1e-9
 
-
-def class_similarities(
-    similarities: FloatArray, labels: NDArray[np.str_], classes: NDArray[np.str_]
-) -> FloatArray:
-    """Return the similarity to the most similar prototype of each class.
+def class_logits(logits: ArrayLike, usual: Sequence[str], classes: Sequence[str]) -> FloatArray:
+    """Return the largest logit among the outputs that stand for each class.
 
     Parameters
     ----------
-    similarities : (N, M) to each prototype, eq. (10)
-    labels : (M,) class of each prototype
-    classes : (C,) classes; one without a prototype gets 0
+    logits : (N, K)
+    usual : (K,) class that each output stands for, see :func:`usual_classes`
+    classes : (C,) classes; each must be that of an output
 
     Returns
     -------
     (N, C)
+
+    >>> class_logits([[1.0, 5.0, 2.0]], ["cat", "dog", "cat"], ["cat", "dog"]).tolist()
+    [[2.0, 5.0]]
     """
-    best = np.zeros((len(similarities), len(classes)))
-    for c, name in enumerate(classes):
-        own = similarities[:, labels == name]
-        if own.shape[1]:
-            best[:, c] = own.max(axis=1)
-    return best
+    given, of = np.asarray(logits, dtype=np.float64), np.asarray(usual)
+    found: FloatArray = np.stack([given[:, of == name].max(axis=1) for name in classes], axis=1)
+    return found
 
 
-def disagreement(similarities: FloatArray, answers: ArrayLike) -> FloatArray:
-    """Return how much nearer the witness sees each image to another class than to the one answered.
+def disagreement(logits: FloatArray, answers: ArrayLike) -> FloatArray:
+    """Return how much more the witness gives another class than the one answered.
 
     Parameters
     ----------
-    similarities : (N, C) the witness's similarity to the nearest prototype of each class, eq. (10)
-    answers : (N, A) classes answered, as columns of ``similarities``; -1 for one that the witness does not know
+    logits : (N, C) the witness's logits of each class, C >= 2
+    answers : (N, A) classes answered, as columns of ``logits``; -1 for one that the witness does not know
 
     Returns
     -------
-    (N,): the logarithm of ``d^2(answer) / d^2(nearest other class)``, with the squared distances behind eq. (10),
-    ``d^2 = 1 / S - 1`` in units of the variance; the largest over the answers. Positive where the witness would answer
-    otherwise; 0 where it knows none of the answers.
+    (N,): in log-odds, the largest over the answers. Positive where the witness would answer otherwise; 0 where it knows
+    none of the answers.
 
-    >>> disagreement(np.array([[0.5, 0.2], [0.5, 0.2]]), [[0], [1]]).round(3).tolist()
-    [-1.386, 1.386]
+    >>> disagreement(np.array([[3.0, 1.0], [3.0, 1.0]]), [[0], [1]]).tolist()
+    [-2.0, 2.0]
     """
-    inside = np.clip(similarities, _TINY, 1 - _TINY)
-    log_distances = np.log(1 / inside - 1)
     given = np.asarray(answers)
     found = np.full(given.shape, -np.inf)
     for column, answer in enumerate(given.T):
         (rows,) = np.nonzero(answer >= 0)
-        others = log_distances[rows].copy()
-        others[np.arange(len(rows)), answer[rows]] = np.inf
-        found[rows, column] = log_distances[rows, answer[rows]] - others.min(axis=1)
+        others = logits[rows].copy()
+        others[np.arange(len(rows)), answer[rows]] = -np.inf
+        found[rows, column] = others.max(axis=1) - logits[rows, answer[rows]]
     worst: FloatArray = found.max(axis=1)
     return np.where(np.isfinite(worst), worst, 0.0)
 

@@ -46,7 +46,7 @@ class Batch:
         Shapes (n, d) and (n, K), float32.
     view_features, view_logits
         The same for the V views of each image that were asked for: (n, V, d) and (n, V, K).
-    witness_features
+    witness_logits
         Shape (n, w), float32, of the witness; w = 0 without one.
     errors
         Why the other images were not read, by position.
@@ -59,7 +59,7 @@ class Batch:
     logits: NDArray[np.float32]
     view_features: NDArray[np.float32]
     view_logits: NDArray[np.float32]
-    witness_features: NDArray[np.float32]
+    witness_logits: NDArray[np.float32]
     errors: dict[int, str]
     pixels: Tensor | None = None
 
@@ -70,7 +70,7 @@ class Extraction:
 
     Attributes
     ----------
-    features, logits, view_features, view_logits, witness_features
+    features, logits, view_features, view_logits, witness_logits
         Shapes (n, d), (n, K), (n, V, d), (n, V, K) and (n, w), float32.
     index
         Shape (n,), the positions, in the given list, of the images that were read.
@@ -82,7 +82,7 @@ class Extraction:
     logits: NDArray[np.float32]
     view_features: NDArray[np.float32]
     view_logits: NDArray[np.float32]
-    witness_features: NDArray[np.float32]
+    witness_logits: NDArray[np.float32]
     index: NDArray[np.int64]
     errors: dict[int, str]
 
@@ -239,7 +239,7 @@ class Extractor:
             logits=np.concatenate([batch.logits for batch in batches]),
             view_features=np.concatenate([batch.view_features for batch in batches]),
             view_logits=np.concatenate([batch.view_logits for batch in batches]),
-            witness_features=np.concatenate([batch.witness_features for batch in batches]),
+            witness_logits=np.concatenate([batch.witness_logits for batch in batches]),
             index=np.concatenate([batch.positions for batch in batches]),
             errors=errors,
         )
@@ -275,14 +275,14 @@ class Extractor:
         logits = _stacked([rows[i]["logits"] for i in sound], (1 + len(views), self.n_classes))
         witnessed = np.empty((len(sound), 0), np.float32)
         if self.witness is not None:
-            witnessed = _stacked([rows[i]["witness"] for i in sound], (self.witness.n_features,))
+            witnessed = _stacked([rows[i]["witness"] for i in sound], (self.witness.n_classes,))
         return Batch(
             positions=np.array(list(sound), np.int64),
             features=features[:, 0],
             logits=logits[:, 0],
             view_features=features[:, 1:],
             view_logits=logits[:, 1:],
-            witness_features=witnessed,
+            witness_logits=witnessed,
             errors={start + i: p.error for i, p in enumerate(prepared) if p.error is not None},
             pixels=torch.stack([p.pixels[0] for p in sound.values()]) if pixels and sound else None,
         )
@@ -327,11 +327,12 @@ class Extractor:
 
 
 def witnessed(witness: Backbone, images: Tensor) -> Tensor:
-    """Return the features (N, w) of a witness for images (N, 3, H, W) in [0, 1], at the size of another network."""
+    """Return the logits (N, w) of a witness for images (N, 3, H, W) in [0, 1], at the size of another network."""
     size = witness.spec.preprocess.size
     if images.shape[-2:] != size:
         images = interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
-    return torch.cat(list(witness(images).features.values()), dim=1)
+    logits: Tensor = witness(images).logits
+    return logits
 
 
 def _identity(backbone: Backbone) -> dict[str, object]:

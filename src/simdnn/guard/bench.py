@@ -18,7 +18,7 @@ from simdnn.features.views import View
 from simdnn.guard.profile import GuardProfile
 from simdnn.guard.verdict import Neighbour, Verdict
 
-_NUMBERS = ("features", "logits", "view_features", "view_logits", "witness_features")
+_NUMBERS = ("features", "logits", "view_features", "view_logits", "witness_logits")
 
 EVIDENCE = 3
 """Classes whose most similar prototype a verdict names."""

@@ -132,7 +132,7 @@ class Guard:
                 calibrating=[file for file, is_out in zip(files, out, strict=True) if is_out],
                 learned=learned,
                 labels=names[~out],
-                said=Answers(found.logits[~out].argmax(axis=1), found.witness_features[~out]),
+                said=Answers(found.logits[~out].argmax(axis=1), found.witness_logits[~out]),
                 views=views,
                 seed=seed,
                 progress=progress,
@@ -276,8 +276,6 @@ class Guard:
         (features,) = self.scaler.transform(extraction.features)
         added = self.model.prototypes_.add(label, features, exemplar=index)
         self.exemplars[index] = exemplar(Path(image), Path(image).name)
-        if self.profile and self.profile.witness:
-            self.profile.witness.add(label, extraction.witness_features)
         return added
 
     def save(self, path: Path | str) -> None:

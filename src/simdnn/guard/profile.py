@@ -148,7 +148,7 @@ class GuardProfile:
 
 def answers(images: Batch | Extraction) -> Answers:
     """Return what the protected network and the witness say."""
-    return Answers(images.logits.argmax(axis=1), images.witness_features)
+    return Answers(images.logits.argmax(axis=1), images.witness_logits)
 
 
 def compared(images: Batch | Extraction) -> FloatArray:
@@ -225,10 +225,10 @@ def learn_profile(
     similarities = model.similarities(scaler.transform(found.features[n:]))
     witness = doubt = None
     if extractor.witness:
-        held = Answers(spoken.outputs[:n], spoken.features[:n])
+        held = Answers(spoken.outputs[:n], spoken.logits[:n])
         witness = Witness.learn(said, labels, extractor.n_classes, held, answers(changed))
         doubt = witness.disagreement(
-            Answers(spoken.outputs[n:], spoken.features[n:]), model.label(similarities)
+            Answers(spoken.outputs[n:], spoken.logits[n:]), model.label(similarities)
         )
     return GuardProfile(
         views,

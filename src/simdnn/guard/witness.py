@@ -1,4 +1,4 @@
-"""The witness of a hardened guard: what Sim-DNN learned of a second network, one that is hard to move."""
+"""The witness of a hardened guard: what is known of a second network, one that is hard to move."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import MinMaxScaler
 
 from simdnn.core.equations import FloatArray
-from simdnn.core.estimator import LARGEST, SimDNN
-from simdnn.core.witness import class_similarities, disagreement, usual_classes
-from simdnn.guard.state import check_array, pack_model, pack_scaler, unpack_model, unpack_scaler
+from simdnn.core.witness import class_logits, disagreement, usual_classes
+from simdnn.errors import InputError
+from simdnn.guard.state import check_array
 
 PREFIX = "witness_"
-SHAPES = {"calibration": "kn", "hardening": "hn", "outputs": "k", "hardening_outputs": "h"}
-"""Sides of each array in the guard file: k and h images, n features of the witness."""
+SHAPES = {"calibration": "kw", "hardening": "hw", "outputs": "k", "hardening_outputs": "h"}
+"""Sides of each array in the guard file: k and h images, w outputs of the witness."""
+
+LARGEST = 1e12
+"""No logit comes near it."""
 
 
 @dataclass(frozen=True)
@@ -26,28 +28,27 @@ class Answers:
 
     Attributes
     ----------
-    outputs : (N,) the network's answers
-    features : (N, w) the witness's features, as it gives them
+    outputs : (N,) the protected network's answers
+    logits : (N, w) the witness's
     """
 
     outputs: NDArray[np.int64]
-    features: NDArray[np.float32]
+    logits: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Witness:
-    """What Sim-DNN learned of the second network, and what it says of the images that calibrate.
+    """What the outputs of both networks stand for, and what they say of the images that calibrate.
 
     Attributes
     ----------
-    scaler, model : as those of the guard, for the witness's features
     usual : class that each output of the protected network stands for; empty where it never came on a clean image
+    own : the same of the witness's outputs
     calibration, hardening : of the images that calibrate, and of those changed harmlessly
     """
 
-    scaler: MinMaxScaler
-    model: SimDNN
     usual: tuple[str, ...]
+    own: tuple[str, ...]
     calibration: Answers
     hardening: Answers
 
@@ -60,41 +61,47 @@ class Witness:
         calibration: Answers,
         hardening: Answers,
     ) -> Self:
-        """Learn prototypes of the witness's features from N clean images with their ``labels`` (N,)."""
-        scaler = MinMaxScaler().fit(learned.features)
-        model = SimDNN(calibration=0.0).fit(scaler.transform(learned.features), labels)
-        usual = usual_classes(learned.outputs, labels, n_outputs)
-        return cls(scaler, model, usual, calibration, hardening)
+        """Learn from N clean images with their ``labels`` (N,) what outputs stand for.
+
+        Raises
+        ------
+        InputError
+            If the witness does not tell two of the classes apart.
+        """
+        own = usual_classes(learned.logits.argmax(axis=1), labels, learned.logits.shape[1])
+        witness = cls(usual_classes(learned.outputs, labels, n_outputs), own, calibration, hardening)
+        if len(witness.classes) < 2:
+            raise InputError(
+                f"expected a witness that tells the classes apart; it gives all images the class {own}; "
+                "train it on them first"
+            )
+        return witness
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that the witness knows, sorted."""
+        return tuple(sorted(set(self.own) - {""}))
 
     def disagreement(self, said: Answers, labels: NDArray[np.str_]) -> FloatArray:
         """Return how far the witness is from Sim-DNN's labels (N,) and from the network's answers: (N,).
 
         See :func:`simdnn.core.witness.disagreement`.
         """
-        prototypes = self.model.prototypes_
-        similarities = prototypes.similarity(self.scaler.transform(said.features))
-        places = {str(label): place for place, label in enumerate(self.model.classes_)}
+        places = {label: place for place, label in enumerate(self.classes)}
         told = [*labels.tolist(), *(self.usual[output] for output in said.outputs)]
         answers = np.array([places.get(label, -1) for label in told], dtype=np.int64).reshape(2, -1).T
-        return disagreement(class_similarities(similarities, prototypes.labels, self.model.classes_), answers)
-
-    def add(self, label: str, features: NDArray[np.float32]) -> None:
-        """Make the features (1, w) of an image a prototype of a class, known or new."""
-        (scaled,) = self.scaler.transform(features)
-        self.model.prototypes_.add(label, scaled)
+        return disagreement(class_logits(said.logits, self.own, self.classes), answers)
 
     def pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return a header and arrays for the guard file."""
-        header, tensors = pack_model(self.model)
-        tensors |= pack_scaler(self.scaler) | {
-            "calibration": self.calibration.features,
+        tensors: dict[str, NDArray[Any]] = {
+            "calibration": self.calibration.logits,
             "outputs": self.calibration.outputs,
-            "hardening": self.hardening.features,
+            "hardening": self.hardening.logits,
             "hardening_outputs": self.hardening.outputs,
         }
-        return {"model": header, "usual": list(self.usual)}, {
-            PREFIX + name: array for name, array in tensors.items()
-        }
+        header = {"usual": list(self.usual), "own": list(self.own)}
+        return header, {PREFIX + name: array for name, array in tensors.items()}
 
     @classmethod
     def unpack(
@@ -107,18 +114,20 @@ class Witness:
         header, tensors : of the file
         images : how many images calibrate, and how many were changed harmlessly
         """
-        own = {name.removeprefix(PREFIX): array for name, array in tensors.items() if name.startswith(PREFIX)}
-        model, usual = unpack_model(header["model"], own), tuple(header["usual"])
-        if not all(isinstance(label, str) for label in usual):
+        array: dict[str, NDArray[Any]] = {name: tensors[PREFIX + name] for name in SHAPES}
+        usual, own = tuple(header["usual"]), tuple(header["own"])
+        if not all(isinstance(label, str) for label in (*usual, *own)):
             raise ValueError("expected texts for the classes that outputs stand for")
-        sides = {"k": images[0], "h": images[1], "n": model.n_features_in_}
+        sides = {"k": images[0], "h": images[1], "w": len(own)}
         for name, letters in SHAPES.items():
-            kind, limits = ("f", (-LARGEST, LARGEST)) if "n" in letters else ("i", (0, len(usual) - 1))
-            check_array(name, own, letters, sides, kind, limits)
-        return cls(
-            unpack_scaler(own),
-            model,
+            kind, limits = ("f", (-LARGEST, LARGEST)) if "w" in letters else ("i", (0, len(usual) - 1))
+            check_array(name, array, letters, sides, kind, limits)
+        witness = cls(
             usual,
-            Answers(own["outputs"], own["calibration"]),
-            Answers(own["hardening_outputs"], own["hardening"]),
+            own,
+            Answers(array["outputs"], array["calibration"]),
+            Answers(array["hardening_outputs"], array["hardening"]),
         )
+        if len(witness.classes) < 2:
+            raise ValueError("the witness tells no classes apart")
+        return witness

@@ -35,7 +35,7 @@ class Answered(NamedTuple):
     ----------
     logits : (N, K)
     score : (N,) high for clean
-    features : (N, d) of the network, and of the witness behind them
+    features : (N, d) of the network, and the witness's logits behind them
     label_lag : (N,) how far the prototypes of the wanted answer's class are behind those of another, as a logarithm;
         -inf where it does not matter to the score
     """
@@ -77,7 +77,7 @@ class Prototypes(nn.Module):
     vectors: Tensor
     variances: Tensor
 
-    def __init__(self, part: Guard | Witness) -> None:
+    def __init__(self, part: Guard) -> None:
         super().__init__()
         prototypes = part.model.prototypes_
         constants = {
@@ -178,20 +178,25 @@ class _Witness(nn.Module):
     def __init__(self, learned: Witness, network: Backbone, answering: Prototypes) -> None:
         super().__init__()
         self.network = network
-        self.prototypes = Prototypes(learned)
-        self.usual = learned.usual
-        places = {name: place for place, name in enumerate(self.prototypes.classes)}
+        self.usual, classes = learned.usual, learned.classes
+        own = np.array(learned.own)
+        self.outputs = [torch.from_numpy(own == name) for name in classes]
+        places = {name: place for place, name in enumerate(classes)}
         self.of_labels = torch.tensor([places.get(str(name), -1) for name in answering.labels])
         self.of_outputs = torch.tensor([places.get(name, -1) for name in learned.usual])
 
     def seen(self, images: Tensor) -> Tensor:
-        """Return its features (N, w)."""
+        """Return its logits (N, w)."""
         return witnessed(self.network, images)
 
+    def of_classes(self, logits: Tensor) -> Tensor:
+        """Return the largest logit among the outputs that stand for each class: (N, C)."""
+        return torch.stack([logits[:, own].amax(dim=1) for own in self.outputs], dim=1)
+
     def nearness(self, images: Tensor) -> Tensor:
-        """Return the similarity of the class that each output stands for; outputs without a class are farthest."""
-        similarities = self.prototypes.of_classes(self.prototypes(self.seen(images)))
-        return torch.where(self.of_outputs >= 0, similarities[:, self.of_outputs.clamp(min=0)], -1.0)
+        """Return its logit of the class that each output stands for; outputs without a class are farthest."""
+        logits = self.of_classes(self.seen(images))
+        return torch.where(self.of_outputs >= 0, logits[:, self.of_outputs.clamp(min=0)], -torch.inf)
 
     def lag(self, prototypes: Prototypes, similarities: Tensor, output: Tensor) -> Tensor:
         """Return how far the class of an output is behind another, by the prototypes of the protected network."""
@@ -202,15 +207,14 @@ class _Witness(nn.Module):
         others = classes.scatter(1, given, -torch.inf).amax(dim=1)
         return torch.where(place >= 0, others - classes.gather(1, given)[:, 0], -torch.inf)
 
-    def forward(self, features: Tensor, output: Tensor, nearest: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, output: Tensor, nearest: Tensor) -> Tensor:
         """Return the disagreement with outputs (N,) and with the labels of the ``nearest`` prototypes (N,)."""
-        inside = self.prototypes.of_classes(self.prototypes(features)).clamp(_TINY, 1 - _TINY)
-        distances = (1 / inside - 1).log()
+        classes = self.of_classes(logits.double())
         found = []
         for answer in (self.of_outputs[output], self.of_labels[nearest]):
             given = answer.clamp(min=0)[:, None]
-            others = distances.scatter(1, given, torch.inf).amin(dim=1)
-            found.append(torch.where(answer >= 0, distances.gather(1, given)[:, 0] - others, -torch.inf))
+            others = classes.scatter(1, given, -torch.inf).amax(dim=1)
+            found.append(torch.where(answer >= 0, others - classes.gather(1, given)[:, 0], -torch.inf))
         worst = torch.maximum(*found)
         return torch.where(worst.isfinite(), worst, 0.0)
 
