@@ -40,14 +40,14 @@ SUBJECTS = {"imagenette": ("MobileNet", 112), "cifar10": ("ResNet (cifar10)", 32
 """Rows of the benchmark's plans, and the side of the images that the witness was trained on."""
 
 ALPHAS = {"5 %": 0.05, "1 %": 0.01}
-RADII = (0.01, 8 / 255)
+RADII = {"L-inf 0.01": ("inf", 0.01), "L-inf 8/255": ("inf", 8 / 255), "L2 1": ("2", 1.0)}
 METHODS = ("hardened", "profile", "similarity", "published", *SCORES)
 
 
 class Subject:
     """A network that answers the dataset's classes and no others, its clean images, and those to attack."""
 
-    def __init__(self, name: str, images: int, weights: Path) -> None:
+    def __init__(self, name: str, weights: Path) -> None:
         row, self.side = SUBJECTS[name]
         plan = read_plan(BENCHMARK / "table4.toml")
         network = next(n for n in plan.networks if n.row == row)
@@ -58,7 +58,6 @@ class Subject:
         self.backbone = self._load()
         self.witness = weights / "robust" / f"resnet18-{network.dataset}.safetensors"
         self.classes = self.dataset.classes
-        self.images = images
 
     def _load(self) -> Backbone:
         """Load the network; of one with more outputs than classes, keep those of the classes."""
@@ -82,10 +81,10 @@ class Subject:
         images = torch.stack([preprocess(read_image(part.paths[i])) for i in rows])
         return images, torch.tensor([self.classes.index(part.labels[i]) for i in rows])
 
-    def examined(self) -> Examined:
+    def examined(self, images: int) -> Examined:
         """Take the same number of test images of each class, and one learned image of each as a guide."""
         labels = np.array(self.dataset.test.labels)
-        each = self.images // len(self.classes)
+        each = images // len(self.classes)
         rows = np.concatenate([np.flatnonzero(labels == label)[:each] for label in self.classes])
         known = np.array(self.dataset.fit.labels)
         guides = np.array([np.flatnonzero(known == label)[0] for label in self.classes])
@@ -128,21 +127,20 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--attacks", default="selective,orthogonal,joint-1,matching")
-    parser.add_argument("--parts", default="radii,cost,symptoms")
+    parser.add_argument("--jobs", default=",".join([*RADII, "cost", "symptoms"]))
+    parser.add_argument("--fewer", type=int, default=50, help="images for cost and symptoms")
     parser.add_argument("--weights", type=Path, default=Path("build/weights"))
     options = parser.parse_args()
     say = Console(soft_wrap=True).print
     torch.manual_seed(0)
     records = Records(Path(__file__).parent / "records" / f"aware_{options.subject}.jsonl")
-    subject = Subject(options.subject, options.images, options.weights)
-    examined = subject.examined()
+    subject = Subject(options.subject, options.weights)
+    alone = PeerNetwork(subject.backbone, lambda logits, _: 0 * logits.sum(dim=1).double(), 0.0)
     attacks = options.attacks.split(",")
     for method in options.methods.split(","):
         made: tuple[Guarded, dict[str, float]] | None = None
-        parts = options.parts.split(",")
-        jobs: dict[str, float | None] = {f"L-inf {eps:.4g}": eps for eps in RADII} if "radii" in parts else {}
-        jobs |= dict.fromkeys(part for part in parts if part != "radii")
-        for job, eps in jobs.items():
+        for job in options.jobs.split(","):
+            examined = subject.examined(options.images if job in RADII else options.fewer)
             facts = {"subject": options.subject, "method": method, "job": job, "n": len(examined.images)}
             settings = {"steps": options.steps, "attacks": attacks}
             key = cell_key(facts | settings | {"weights": subject.backbone.weights_hash})
@@ -152,15 +150,24 @@ def main() -> None:
             guarded, thresholds = made
             say(f"{method}, {job}")
             began = time.perf_counter()
-            if eps is not None:
+            if job in RADII:
+                norm, eps = RADII[job]
                 found = robust_accuracy(
-                    guarded, examined, thresholds, eps=eps, steps=options.steps, attacks=attacks, tell=say
+                    guarded,
+                    examined,
+                    thresholds,
+                    eps=eps,
+                    norm=norm,
+                    steps=options.steps,
+                    attacks=attacks,
+                    tell=say,
                 )
+                say(found["robust_accuracy"])
             elif job == "cost":
-                found = cost(guarded, examined, thresholds["5 %"], tell=say)
+                found = cost(alone, guarded, examined, thresholds["5 %"], steps=2 * options.steps, tell=say)
             else:
-                found = symptoms(guarded, examined, thresholds["5 %"], RADII[0], options.steps)
-            say({k: v for k, v in found.items() if k != "curves"})
+                found = symptoms(guarded, examined, thresholds["5 %"], 0.01, options.steps)
+                say(found)
             source = provenance()
             source["hardware"] |= {"processor": processor(), "threads": torch.get_num_threads()}
             records.add(

@@ -112,18 +112,37 @@ def robust_accuracy(
 
 
 def cost(
-    guarded: Guarded, examined: Examined, threshold: float, *, steps: int = 80, tell: Tell = str
+    network: Guarded,
+    guarded: Guarded,
+    examined: Examined,
+    threshold: float,
+    *,
+    steps: int = 80,
+    tell: Tell = str,
 ) -> dict[str, Any]:
     """Compare the smallest change that fools the network with the smallest that fools network and detector: medians.
 
-    Over images that the network has right, towards the nearest wrong class; a change that was not found is infinite.
+    Over images that the network has right, towards the nearest wrong class.
+
+    Parameters
+    ----------
+    network : the network alone, as :class:`Guarded` by a detector that flags nothing
+    guarded : network and detector
+    examined : on what
+    threshold : of the detector
+    steps : of each search
+
+    Returns
+    -------
+    Medians, their ratio, and every norm in order (None: no such change was found), which is the curve over eps: the
+    share of images whose norm is larger is what remains at that radius.
     """
     given, _ = answers(guarded, examined.images)
     right = given == examined.truth
     images, truth = examined.images[right], examined.truth[right]
     goal = Goal(nearest_wrong(guarded, images, truth), threshold)
     attack: AwareAttack = ATTACKS["selective"]
-    alone = smallest_change(guarded, LabelOnly(), images, goal, steps=steps, unflagged=False).norm
+    alone = smallest_change(network, LabelOnly(), images, goal, steps=steps, unflagged=False).norm
     tell(f"network alone: median {alone.median():.3g}")
     both = smallest_change(guarded, attack, images, goal, steps=steps).norm
     tell(f"network and detector: median {both.median():.3g}")
@@ -133,7 +152,8 @@ def cost(
         "network": float(alone.median()),
         "network_and_detector": float(both.median()),
         "ratio": float(both.median() / alone.median()),
-        "not_found": int(both.isinf().sum()),
+        "norms_network": _ordered(alone),
+        "norms_network_and_detector": _ordered(both),
     }
 
 
@@ -212,6 +232,10 @@ def _progress(guarded: Guarded, images: Tensor, truth: Tensor, threshold: float)
         missing = (threshold - said.score).clamp(min=0).double()
         found.append(torch.where(others > own, -missing, -1e3 + (others - own).double()))
     return torch.cat(found)
+
+
+def _ordered(norms: Tensor) -> list[float | None]:
+    return [round(norm, 5) if norm < torch.inf else None for norm in norms.sort().values.tolist()]
 
 
 def _features(guarded: Guarded, examined: Examined, targets: Tensor) -> Tensor:
