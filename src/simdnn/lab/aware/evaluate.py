@@ -149,9 +149,9 @@ def cost(
     return {
         "n": len(images),
         "steps": steps,
-        "network": float(alone.median()),
-        "network_and_detector": float(both.median()),
-        "ratio": float(both.median() / alone.median()),
+        "network": _or_none(alone.median()),
+        "network_and_detector": _or_none(both.median()),
+        "ratio": _or_none(both.median() / alone.median()),
         "norms_network": _ordered(alone),
         "norms_network_and_detector": _ordered(both),
     }
@@ -235,7 +235,12 @@ def _progress(guarded: Guarded, images: Tensor, truth: Tensor, threshold: float)
 
 
 def _ordered(norms: Tensor) -> list[float | None]:
-    return [round(norm, 5) if norm < torch.inf else None for norm in norms.sort().values.tolist()]
+    return [_or_none(norm) for norm in norms.sort().values]
+
+
+def _or_none(number: Tensor) -> float | None:
+    """Return a number, or None where it is infinite, which JSON does not know."""
+    return round(float(number), 5) if number.isfinite() else None
 
 
 def _features(guarded: Guarded, examined: Examined, targets: Tensor) -> Tensor:
