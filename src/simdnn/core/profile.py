@@ -20,7 +20,7 @@ SOURCES = ("features", "posterior", "label", "margin", "prototypes", "witness")
 """What a profile consists of: agreement of the features with those of the views, of the posterior, how firmly the views
 keep the image's label, how far it is from the decision boundary, eq. (10), and, in a hardened guard, the witness."""
 
-WEIGHTS = (1.0, 1.0, 2.0, 0.5, 0.49, 9.0)
+WEIGHTS = (1.0, 1.0, 2.0, 0.5, 0.49, 16.0)
 """Weight of each source's squared shortfall in the score."""
 
 LEAST_GAIN = 0.05
