@@ -254,8 +254,9 @@ def test_a_plan_may_ask_about_fewer_images_spread_over_the_classes(
     code, _, _ = simdnn(
         "bench", "run", plan, "--cache", folder / "cache", "--records", tmp_path,
         "--only", "network=MobileNet,method=knn,column=fgsm-0.1",
+        "--only", "network=MobileNet,method=bart,column=clean",
     )  # fmt: skip
     assert code == 0
-    (record,) = Records(tmp_path / "few.jsonl")
-    assert record["n"] == 20
-    assert len(record["metrics"]["per_class"]) >= 8
+    clean, attacked = Records(tmp_path / "few.jsonl")
+    assert clean["n"] == attacked["n"] == clean["cost"]["images"] == 20
+    assert len(attacked["metrics"]["per_class"]) >= 8

@@ -142,7 +142,7 @@ class Subject:
             counted = group.fooled if column.kind == "attack" else np.ones_like(group.fooled)
             record["scores"] = [float(f"{score:.4g}") for score in answer.scores[counted]]
         if column.kind == "clean":
-            record["cost"] = self._cost(method, images)
+            record["cost"] = self._cost(method, images, truth)
         return record
 
     def flags(self, name: str, images: Images, truth: NDArray[np.str_]) -> NDArray[np.bool_] | str | None:
@@ -170,9 +170,9 @@ class Subject:
             self._clean[name] = method.answer(Images(self.backbone, self.columns.pixels), self.truth)
         return self._clean[name]
 
-    def _cost(self, method: Method, images: Images) -> dict[str, float]:
+    def _cost(self, method: Method, images: Images, truth: NDArray[np.str_]) -> dict[str, float]:
         """Time of a method, the network's own pass included, over that of the bare network on the same images."""
-        some, truth = images.pixels[:TIMED], self.truth[:TIMED]
+        some, truth = images.pixels[:TIMED], truth[:TIMED]
         bare = Classifier(self.backbone)
         turns = [
             (
