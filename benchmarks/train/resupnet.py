@@ -64,9 +64,6 @@ def main() -> None:
     parser.add_argument("--photographs", type=int, default=400)
     parser.add_argument("--held-out", type=int, default=100)
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument(
-        "--part", type=int, default=96, help="side of the square that is cut out of a picture"
-    )
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
@@ -144,11 +141,9 @@ def train(denoiser: Denoiser, clean: Tensor, attacked: Tensor, options: argparse
             )
             rows = torch.randint(len(clean), (options.batch_size,))
             pictures = torch.where(torch.rand(len(rows), 1, 1, 1) < 1 / 3, clean[rows], attacked[rows])
-            right, down = torch.randint(0, SIDE - options.part + 1, (2,)).tolist()
-            part = (..., slice(down, down + options.part), slice(right, right + options.part))
             with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
-                found = denoiser(pictures[part], torch.rand(len(rows), 1, options.part, options.part))
-            loss = (found.float() - target[rows][part]).abs().mean()
+                found = denoiser(pictures, torch.rand(len(rows), 1, SIDE, SIDE))
+            loss = (found.float() - target[rows]).abs().mean()
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
