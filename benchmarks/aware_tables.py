@@ -119,7 +119,7 @@ def draw(found: Found, title: str, path: Path) -> None:
 def main() -> None:
     """Write the page and the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, default=Path("docs/tables"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs"))
     options = parser.parse_args()
     page = ["# Attackers who know of the detector", ""]
     for subject, title in TITLES.items():

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from threading import Timer
+
+import pytest
 
 from simdnn.audit.engine import connect
 from simdnn.audit.store import AuditStore
@@ -95,3 +100,20 @@ def test_sqlite_waits_for_the_disk_before_it_acknowledges(tmp_path: Path) -> Non
         }
     engine.dispose()
     assert settings == {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 30_000}  # 2 is FULL
+
+
+def test_opening_waits_for_another_who_writes_before_there_is_a_log(tmp_path: Path) -> None:
+    """SQLite itself gives up at once here, however long it was told to wait."""
+    path = tmp_path / "audit.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("PRAGMA user_version=0")
+        with closing(sqlite3.connect(path, isolation_level=None)) as hasty:
+            hasty.execute("PRAGMA busy_timeout=10000")
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                hasty.execute("PRAGMA journal_mode=WAL")
+        release = Timer(0.3, other.execute, ["COMMIT"])
+        release.start()
+        with AuditStore.open(path) as store:
+            assert store.records() == []
+        release.join()

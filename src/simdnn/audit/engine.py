@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from sqlite3 import OperationalError
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -64,8 +66,23 @@ def _prepare(connection: Any, record: object) -> None:
     connection.isolation_level = (
         None  # transactions begin where SQLAlchemy says, not where the driver guesses
     )
-    for pragma in (f"busy_timeout={1000 * WAIT_SECONDS}", "journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA busy_timeout={1000 * WAIT_SECONDS}")
+    _keep_a_log(connection)
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _keep_a_log(connection: Any) -> None:
+    """Let readers and a writer go side by side; SQLite does not wait here for others that are about the same."""
+    end = monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except OperationalError as error:
+            if "locked" not in str(error) or monotonic() > end:
+                raise
+            sleep(0.01)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:
