@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from record import write_record
 from simdnn.cli.progress import progress_bar
 from simdnn.features.images import labelled_images, read_image
 from simdnn.features.preprocess import Preprocess
-from simdnn.features.weights import fit_weights, read_weights
+from simdnn.features.weights import fit_weights, hash_weights, read_weights
 from simdnn.guard.training import calibrating
 from simdnn.lab.intervals import rate
 
@@ -97,6 +96,26 @@ def augmented(images: Tensor, side: int) -> Tensor:
     return grid_sample(images.float() / 255, grid, padding_mode="reflection", align_corners=False).clamp(0, 1)
 
 
+def load(name: str, weights: Path) -> torchvision.models.ResNet:
+    """Return a ResNet with the weights of a file and as many outputs as these have."""
+    state = read_weights(weights)
+    network = torchvision.models.get_model(name, weights=None, num_classes=len(state["fc.bias"]))
+    fit_weights(network, state, str(weights))
+    assert isinstance(network, torchvision.models.ResNet)
+    return network
+
+
+@torch.no_grad()
+def whole(teacher: torchvision.models.ResNet, images: Tensor) -> Tensor:
+    """Return what a network's last layer gets of whole images (N, 3, H, W) uint8 and of their mirror images: (N, d)."""
+    network = Normalised(teacher).eval()
+    both = (
+        network.features(part.float() / 255) + network.features(part.flip(-1).float() / 255)
+        for part in torch.split(images, 50)
+    )
+    return torch.cat(list(both)) / 2
+
+
 @torch.no_grad()
 def unfold_norms(network: nn.Module, images: Tensor) -> None:
     """Give batch norms that were folded into the convolutions their statistics back; the function stays the same."""
@@ -118,13 +137,14 @@ def unfold_norms(network: nn.Module, images: Tensor) -> None:
         norm.bias.copy_(offset + slope * mean)
 
 
-def train(network: Normalised, images: Tensor, labels: Tensor, options: argparse.Namespace) -> None:
+def train(
+    network: Normalised, images: Tensor, labels: Tensor, wanted: Tensor, options: argparse.Namespace
+) -> None:
     """Train on attacked images, on a one-cycle schedule; leave the network with the running mean of its weights.
 
-    The features of an attacked image are also drawn to those that the network as it was gave of the clean one, which
+    The features of an attacked part of an image are also drawn to those ``wanted`` (N, d) of the whole clean one, which
     keeps it from learning its few images by heart (after Schlarmann and others, Robust CLIP, ICML 2024).
     """
-    teacher = deepcopy(network).eval()
     optimizer = torch.optim.SGD(network.parameters(), momentum=0.9, weight_decay=options.decay, nesterov=True)
     per_epoch = len(images) // options.batch_size
     total = options.epochs * per_epoch
@@ -135,8 +155,6 @@ def train(network: Normalised, images: Tensor, labels: Tensor, options: argparse
             order = torch.randperm(len(images))[: per_epoch * options.batch_size]
             for step, batch in enumerate(torch.split(order, options.batch_size)):
                 clean = augmented(images[batch], options.side)
-                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
-                    wanted = teacher.features(clean)
                 network.eval()  # the attack leaves the batch norms alone
                 done = epoch * per_epoch + step
                 eps = options.eps * min(1.0, done / (options.warm_up * per_epoch))
@@ -145,10 +163,7 @@ def train(network: Normalised, images: Tensor, labels: Tensor, options: argparse
                 with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
                     features = network.features(moved)
                     loss = cross_entropy(network.network.fc(features), labels[batch], label_smoothing=0.1)
-                    loss = (
-                        loss
-                        + options.keep * mse_loss(features.float(), wanted.float()) / wanted.float().var()
-                    )
+                loss = loss + options.keep * mse_loss(features.float(), wanted[batch]) / wanted.var()
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -183,7 +198,10 @@ def main() -> None:
     """Train, write the weights in half precision, and record what they reach as written."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with one subfolder per class")
-    parser.add_argument("--start", type=Path, help="ImageNet weights to start from")
+    parser.add_argument(
+        "--teacher", type=Path, required=True, help="ImageNet weights, whose features are wanted"
+    )
+    parser.add_argument("--start", type=Path, help="weights to start from, if not the teacher's")
     parser.add_argument("--network", default="resnet18")
     parser.add_argument("--side", type=int, default=112)
     parser.add_argument("--eps", type=float, default=8 / 255)
@@ -202,19 +220,19 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     parts = read_folder(options.data, options.side + MARGIN, options.seed)
-    classes = int(parts["learned"][1].max()) + 1
-    plain = torchvision.models.get_model(options.network, weights=None)
-    if options.start:
-        fit_weights(plain, read_weights(options.start), str(options.start))
-    plain.fc = nn.Linear(plain.fc.in_features, classes)
+    wanted = whole(
+        load(options.network, options.teacher), read_folder(options.data, 224, options.seed)["learned"][0]
+    )
+    plain = load(options.network, options.start or options.teacher)
+    started, classes = hash_weights(plain), int(parts["learned"][1].max()) + 1
+    if plain.fc.out_features != classes:
+        plain.fc = nn.Linear(plain.fc.in_features, classes)
     network = Normalised(plain.to(memory_format=torch.channels_last))
-    if options.start:
-        unfold_norms(
-            network,
-            augmented(parts["learned"][0][torch.randperm(len(parts["learned"][0]))[:500]], options.side),
-        )
+    unfold_norms(
+        network, augmented(parts["learned"][0][torch.randperm(len(parts["learned"][0]))[:500]], options.side)
+    )
     start = time.perf_counter()
-    train(network, *parts["learned"], options)
+    train(network, *parts["learned"], wanted, options)
     seconds = time.perf_counter() - start
     weights = options.output / f"{options.network}-{options.data.parent.name}.safetensors"
     options.output.mkdir(parents=True, exist_ok=True)
@@ -225,13 +243,15 @@ def main() -> None:
     settings = {
         k: str(v) if isinstance(v, Path) else v
         for k, v in vars(options).items()
-        if k not in ("data", "start", "output")
+        if k not in ("data", "teacher", "start", "output")
     }
     record = {
         "accuracy": found,
         "n": len(parts["held"][1]),
         "seconds": seconds,
         "data": options.data.parent.name,
+        "start_sha256": started,
+        "weights_sha256": hash_weights(plain),
     } | settings
     write_record(f"train_robust_{options.data.parent.name}", record)
     Console().print(f"wrote {weights}")

@@ -18,6 +18,9 @@ from simdnn.errors import InputError
 from simdnn.features.extract import Progress
 from simdnn.lab.aware.module import Answered, Guarded
 
+BATCH = 8
+"""Images attacked together, each with its views: more take longer each on a CPU, whose cache does not hold them."""
+
 MARGIN = 0.1
 """How far beyond the boundary, in logits and in score, an attack wants to end."""
 
@@ -158,7 +161,7 @@ def attack_aware(
     norm: str = "inf",
     steps: int = 40,
     seed: int = 0,
-    batch_size: int = 20,
+    batch_size: int = BATCH,
     progress: Progress | None = None,
 ) -> Found:
     """Attack images in a ball around them.
@@ -216,7 +219,7 @@ def attack_aware(
 
 
 def nearest_wrong(
-    guarded: Guarded, images: Tensor, truth: Tensor, rank: int = 0, batch_size: int = 50
+    guarded: Guarded, images: Tensor, truth: Tensor, rank: int = 0, batch_size: int = BATCH
 ) -> Tensor:
     """Return the wrong output that is nearest to each image, (N,), or the one ``rank`` places behind it."""
     with torch.no_grad():

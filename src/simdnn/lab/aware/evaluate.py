@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simdnn.lab.aware.attacks import ATTACKS, AwareAttack, Goal, LabelOnly, attack_aware, nearest_wrong
+from simdnn.lab.aware.attacks import ATTACKS, BATCH, AwareAttack, Goal, LabelOnly, attack_aware, nearest_wrong
 from simdnn.lab.aware.minimum import smallest_change
 from simdnn.lab.aware.module import Guarded
 from simdnn.lab.intervals import rate
@@ -34,7 +34,7 @@ class Examined:
 
 
 @torch.no_grad()
-def answers(guarded: Guarded, images: Tensor, batch_size: int = 25) -> tuple[Tensor, Tensor]:
+def answers(guarded: Guarded, images: Tensor, batch_size: int = BATCH) -> tuple[Tensor, Tensor]:
     """Return the network's answers and the scores of images: (N,) each."""
     said = [guarded(batch) for batch in torch.split(images, batch_size)]
     return torch.cat([one.logits.argmax(dim=1) for one in said]), torch.cat(

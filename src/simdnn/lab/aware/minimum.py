@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from simdnn.features.extract import Progress
-from simdnn.lab.aware.attacks import AwareAttack, Goal, length_of
+from simdnn.lab.aware.attacks import BATCH, AwareAttack, Goal, length_of
 from simdnn.lab.aware.module import Guarded
 
 GAMMA = 0.05
@@ -32,7 +32,7 @@ def smallest_change(
     steps: int = 100,
     first: float = 1.0,
     unflagged: bool = True,
-    batch_size: int = 20,
+    batch_size: int = BATCH,
     progress: Progress | None = None,
 ) -> Smallest:
     """Search for the smallest change that makes the network answer the target, unflagged if asked for.
