@@ -21,7 +21,7 @@ from simdnn.lab.benchmark.plan import Column
 from simdnn.lab.benchmark.records import cell_key
 from simdnn.lab.defences import reseed
 
-BATCH = 32
+BATCH = 16
 """Images that are attacked together."""
 
 
