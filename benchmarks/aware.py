@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from simdnn.features.extract import Extractor
 from simdnn.features.images import read_image
 from simdnn.features.weights import read_weights
 from simdnn.guard.detector import Guard
+from simdnn.guard.profile import draw_views
 from simdnn.guard.training import calibrating
 from simdnn.lab.aware.evaluate import Examined, cost, robust_accuracy, symptoms
 from simdnn.lab.aware.module import Guarded, GuardedNetwork, PeerNetwork
@@ -36,11 +38,14 @@ from simdnn.lab.peers import observe
 from simdnn.lab.provenance import provenance
 
 BENCHMARK = Path(__file__).parent.parent / "benchmark"
-SUBJECTS = {"imagenette": ("MobileNet", 112), "cifar10": ("ResNet (cifar10)", 32)}
+SUBJECTS = {"imagenette": ("MobileNet", 128), "cifar10": ("ResNet (cifar10)", 64)}
 """Rows of the benchmark's plans, and the side of the images that the witness was trained on."""
 
 ALPHAS = {"5 %": 0.05, "1 %": 0.01}
 RADII = {"L-inf 0.01": ("inf", 0.01), "L-inf 8/255": ("inf", 8 / 255), "L2 1": ("2", 1.0)}
+UNKNOWN_VIEWS = "L-inf 0.01, other views"
+"""The attacker knows all of the guard but its views, and tunes to those of a guard of his own."""
+
 METHODS = ("hardened", "profile", "similarity", "published", *SCORES)
 
 
@@ -75,6 +80,10 @@ class Subject:
         p = whole.spec.preprocess
         return load_backbone(self.network.backbone, cut, mean=p.mean, std=p.std, size=p.size)
 
+    def load_witness(self) -> Backbone:
+        """Load the second network of a hardened guard."""
+        return load_backbone("resnet18", self.witness, size=self.side)
+
     def pixels(self, part: Part, rows: np.ndarray[Any, Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Read images and the outputs that are right for them."""
         preprocess = self.backbone.spec.preprocess
@@ -95,7 +104,7 @@ class Subject:
         if method in SCORES:
             return self._peer(method)
         rule = "profile" if method == "hardened" else method
-        witness = load_backbone("resnet18", self.witness, size=self.side) if method == "hardened" else None
+        witness = self.load_witness() if method == "hardened" else None
         with FeatureCache(default_cache()) as cache, tempfile.TemporaryDirectory() as folder:
             extractor = Extractor([self.backbone], cache=cache, witness=witness)
             guard = Guard.fit(
@@ -139,10 +148,12 @@ def main() -> None:
     attacks = options.attacks.split(",")
     for method in options.methods.split(","):
         made: tuple[Guarded, dict[str, float]] | None = None
+        witness = subject.load_witness().weights_hash if method == "hardened" else None
         for job in options.jobs.split(","):
-            examined = subject.examined(options.images if job in RADII else options.fewer)
+            radius = RADII.get(job, RADII["L-inf 0.01"] if job == UNKNOWN_VIEWS else None)
+            examined = subject.examined(options.images if radius else options.fewer)
             facts = {"subject": options.subject, "method": method, "job": job, "n": len(examined.images)}
-            settings = {"steps": options.steps, "attacks": attacks}
+            settings = {"steps": options.steps, "attacks": attacks, "witness": witness}
             key = cell_key(facts | settings | {"weights": subject.backbone.weights_hash})
             if records.has(key):
                 continue
@@ -150,8 +161,13 @@ def main() -> None:
             guarded, thresholds = made
             say(f"{method}, {job}")
             began = time.perf_counter()
-            if job in RADII:
-                norm, eps = RADII[job]
+            if radius:
+                norm, eps = radius
+                others = None
+                if job == UNKNOWN_VIEWS:
+                    assert isinstance(guarded, GuardedNetwork), "only the profile has views"
+                    others = copy(guarded)
+                    others.views = draw_views("standard", secret=1)
                 found = robust_accuracy(
                     guarded,
                     examined,
@@ -160,6 +176,8 @@ def main() -> None:
                     norm=norm,
                     steps=options.steps,
                     attacks=attacks,
+                    stand_in=others,
+                    aim=thresholds["5 %"] / 2 if others else None,
                     tell=say,
                 )
                 say(found["robust_accuracy"])

@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
+from aware import RADII, UNKNOWN_VIEWS
 from simdnn.lab.benchmark.records import Records
 
 HERE = Path(__file__).parent / "records"
@@ -41,7 +42,7 @@ def share(cell: dict[str, float]) -> str:
 
 def robust(found: Found, alpha: str) -> list[str]:
     """Return the rows of robust accuracy with rejection."""
-    jobs = [job for job in ("L-inf 0.01", "L-inf 8/255", "L2 1") if any(j == job for _, j in found)]
+    jobs = [job for job in (*RADII, UNKNOWN_VIEWS) if any(j == job for _, j in found)]
     rows = [f"| | {' | '.join(jobs)} |", "|---" * (len(jobs) + 1) + "|"]
     for method, name in NAMES.items():
         cells = [found.get((method, job)) for job in jobs]

@@ -306,7 +306,7 @@ class Extractor:
                 outputs.append(_in_parts(backbone, torch.cat([images, *(view(images) for view in views)])))
             features = torch.cat([part for output in outputs for part in output.features.values()], dim=1)
             columns = [
-                values.float().cpu().unflatten(0, (1 + len(views), len(pixels))).transpose(0, 1).numpy()
+                values.float().cpu().reshape(1 + len(views), len(pixels), -1).transpose(0, 1).numpy()
                 for values in (features, outputs[0].logits)
             ]
             rows: list[Row] = [{"features": f, "logits": k} for f, k in zip(*columns, strict=True)]

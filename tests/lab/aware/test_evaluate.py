@@ -41,6 +41,25 @@ def test_a_looser_threshold_is_passed_more_often() -> None:
     assert found["robust_accuracy"]["1 %"]["value"] == 0
 
 
+def test_who_does_not_know_the_detector_gets_less_through() -> None:
+    class Laxer(Plane):
+        """Flags where y < 0.3."""
+
+        def __call__(self, images: Tensor, answer: Tensor | None = None) -> Answered:
+            answered = super().__call__(images, answer)
+            return answered._replace(score=answered.score + 0.2)
+
+    def kept(aim: float | None = None, stand_in: Plane | None = None) -> float:
+        found = robust_accuracy(
+            Plane(), PLANE, {"5 %": 0.0}, eps=0.5, steps=60, attacks=["joint-1"], stand_in=stand_in, aim=aim
+        )
+        return float(found["robust_accuracy"]["5 %"]["value"])
+
+    assert kept() == 0
+    assert kept(stand_in=Laxer()) >= 1 / 4  # stops where the stand-in lets it through
+    assert kept(stand_in=Laxer(), aim=0.25) == 0  # goes further, to be sure
+
+
 @pytest.mark.parametrize(
     ("unflagged", "expected"), [(False, [0.3, 0.1]), (True, [np.hypot(0.3, 0.3), np.hypot(0.1, 0.05)])]
 )

@@ -52,6 +52,8 @@ def robust_accuracy(
     steps: int = 40,
     attacks: Sequence[str] = tuple(ATTACKS),
     ranks: int = 1,
+    stand_in: Guarded | None = None,
+    aim: float | None = None,
     tell: Tell = str,
 ) -> dict[str, Any]:
     """Attack with one attack after the other; each gets the images that those before it did not bring through.
@@ -64,6 +66,8 @@ def robust_accuracy(
     eps, norm, steps : of every attack
     attacks : names in `ATTACKS`
     ranks : wrong classes that each attack aims at, nearest first
+    stand_in : what the attacker has in its place, where he does not know all of it
+    aim : score that the attacks aim at, if not the strictest threshold; higher for an attacker who is not sure of it
     tell : told after each attack
 
     Returns
@@ -72,7 +76,7 @@ def robust_accuracy(
     after each attack in turn; clean images that do so without being attacked count against it from the start.
     """
     images, truth = examined.images, examined.truth
-    strictest = next(iter(thresholds.values()))
+    strictest, known = next(iter(thresholds.values())), stand_in or guarded
     given, score = answers(guarded, images)
     best = torch.where(given != truth, score, -torch.inf)
     history: list[dict[str, Any]] = [{"attack": "none"} | _shares(best, thresholds)]
@@ -82,13 +86,13 @@ def robust_accuracy(
             (left,) = torch.nonzero(best < strictest, as_tuple=True)
             if not len(left):
                 break
-            targets = nearest_wrong(guarded, images[left], truth[left], rank)
-            guides = _features(guarded, examined, targets) if name == "matching" else None
+            targets = nearest_wrong(known, images[left], truth[left], rank)
+            guides = _features(known, examined, targets) if name == "matching" else None
             found = attack_aware(
-                guarded,
+                known,
                 ATTACKS[name],
                 images[left],
-                Goal(targets, strictest, guides),
+                Goal(targets, strictest if aim is None else aim, guides),
                 eps=eps,
                 norm=norm,
                 steps=steps,
