@@ -139,11 +139,15 @@ def main() -> None:
     parser.add_argument("--jobs", default=",".join([*RADII, "cost", "symptoms"]))
     parser.add_argument("--fewer", type=int, default=50, help="images for cost and symptoms")
     parser.add_argument("--weights", type=Path, default=Path("build/weights"))
+    parser.add_argument("--list", type=Path, help="write the images that guards learn as CSV, and stop")
     options = parser.parse_args()
     say = Console(soft_wrap=True).print
     torch.manual_seed(0)
     records = Records(Path(__file__).parent / "records" / f"aware_{options.subject}.jsonl")
     subject = Subject(options.subject, options.weights)
+    if options.list:
+        subject.dataset.fit.write(options.list)
+        return
     alone = PeerNetwork(subject.backbone, lambda logits, _: 0 * logits.sum(dim=1).double(), 0.0)
     attacks = options.attacks.split(",")
     for method in options.methods.split(","):

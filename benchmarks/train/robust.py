@@ -33,20 +33,30 @@ MARGIN = 16
 """Pixels that a training image is larger than the network's side: where it is cut is drawn for each batch."""
 
 
-def read_folder(folder: Path, side: int, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """Read ``learned`` and ``held``: (N, 3, side, side) uint8 and (N,) labels, classes in sorted order."""
-    paths, labels = labelled_images(folder)
+def split(options: argparse.Namespace) -> dict[str, tuple[list[Path], Tensor]]:
+    """Return the files and labels of ``learned`` and ``held``; labels are places among the sorted classes."""
+    paths, labels = labelled_images(options.data)
+    left_out = set(labelled_images(options.without)[0]) if options.without else set()
+    free = np.array([i for i, path in enumerate(paths) if path not in left_out])
+    if options.images:
+        free = np.sort(np.random.default_rng(options.seed).permutation(free)[: options.images])
+    names = np.array(labels)[free]
+    out, targets = calibrating(names, 0.2, options.seed), np.unique(names, return_inverse=True)[1]
+    return {
+        part: ([paths[i] for i in free[rows]], torch.from_numpy(targets[rows]))
+        for part, rows in (("learned", ~out), ("held", out))
+    }
+
+
+def read(paths: list[Path], side: int) -> Tensor:
+    """Read images: (N, 3, side, side) uint8."""
     preprocess = Preprocess(size=(side, side), resize=side)
-    names = np.array(labels)
-    out = calibrating(names, 0.2, seed)
-    targets = torch.from_numpy(np.unique(names, return_inverse=True)[1])
-    with progress_bar("reading") as progress:
-        pixels = []
+    pixels = []
+    with progress_bar(f"reading at {side} pixels") as progress:
         for i, path in enumerate(paths):
             pixels.append((preprocess(read_image(path)) * 255).round().byte())
             progress(i + 1, len(paths))
-    images = torch.stack(pixels)
-    return {"learned": (images[~out], targets[~out]), "held": (images[out], targets[out])}
+    return torch.stack(pixels)
 
 
 class Normalised(nn.Module):
@@ -177,11 +187,10 @@ def train(
     network.load_state_dict(mean)
 
 
-def accuracies(network: nn.Module, images: Tensor, labels: Tensor, side: int) -> dict[str, object]:
+def accuracies(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, object]:
     """Return how often the network is right on clean images and under PGD with 10 steps at 0.01 and 8/255."""
     network.eval()
-    cut = (images.shape[-1] - side) // 2
-    clean = images[..., cut : cut + side, cut : cut + side].float() / 255
+    clean = images.float() / 255
     found: dict[str, object] = {}
     for name, eps in (("clean", 0.0), ("pgd 0.01", 0.01), ("pgd 8/255", 8 / 255)):
         right = 0
@@ -197,10 +206,20 @@ def accuracies(network: nn.Module, images: Tensor, labels: Tensor, side: int) ->
 def main() -> None:
     """Train, write the weights in half precision, and record what they reach as written."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with one subfolder per class")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with a subfolder per class, or a CSV file"
+    )
+    parser.add_argument(
+        "--without", type=Path, help="folder or CSV file of images that are not to be learned"
+    )
+    parser.add_argument("--images", type=int, default=0, help="draw so many; 0 takes all")
+    parser.add_argument(
+        "--name", help="of the data, in the name of the files; default: the folder above --data"
+    )
     parser.add_argument(
         "--teacher", type=Path, required=True, help="ImageNet weights, whose features are wanted"
     )
+    parser.add_argument("--teacher-side", type=int, default=224)
     parser.add_argument("--start", type=Path, help="weights to start from, if not the teacher's")
     parser.add_argument("--network", default="resnet18")
     parser.add_argument("--side", type=int, default=112)
@@ -217,43 +236,43 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--output", type=Path, default=Path("build/weights/robust"))
     options = parser.parse_args()
+    options.name = options.name or options.data.parent.name
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    parts = read_folder(options.data, options.side + MARGIN, options.seed)
-    wanted = whole(
-        load(options.network, options.teacher), read_folder(options.data, 224, options.seed)["learned"][0]
-    )
+    parts = split(options)
+    (files, labels), (held, truth) = parts["learned"], parts["held"]
+    images = read(files, options.side + MARGIN)
+    wanted = whole(load(options.network, options.teacher), read(files, options.teacher_side))
     plain = load(options.network, options.start or options.teacher)
-    started, classes = hash_weights(plain), int(parts["learned"][1].max()) + 1
+    started, classes = hash_weights(plain), int(labels.max()) + 1
     if plain.fc.out_features != classes:
         plain.fc = nn.Linear(plain.fc.in_features, classes)
     network = Normalised(plain.to(memory_format=torch.channels_last))
-    unfold_norms(
-        network, augmented(parts["learned"][0][torch.randperm(len(parts["learned"][0]))[:500]], options.side)
-    )
+    unfold_norms(network, augmented(images[torch.randperm(len(images))[:500]], options.side))
     start = time.perf_counter()
-    train(network, *parts["learned"], wanted, options)
+    train(network, images, labels, wanted, options)
     seconds = time.perf_counter() - start
-    weights = options.output / f"{options.network}-{options.data.parent.name}.safetensors"
+    weights = options.output / f"{options.network}-{options.name}.safetensors"
     options.output.mkdir(parents=True, exist_ok=True)
     half = {n: t.half() if t.is_floating_point() else t for n, t in plain.state_dict().items()}
     save_file({name: t.contiguous() for name, t in half.items()}, weights)
     fit_weights(plain, read_weights(weights), str(weights))
-    found = accuracies(network, *parts["held"], options.side)
+    found = accuracies(network, read(held, options.side), truth)
     settings = {
         k: str(v) if isinstance(v, Path) else v
         for k, v in vars(options).items()
-        if k not in ("data", "teacher", "start", "output")
+        if k not in ("data", "name", "without", "teacher", "start", "output")
     }
     record = {
         "accuracy": found,
-        "n": len(parts["held"][1]),
+        "learned": len(labels),
+        "n": len(truth),
         "seconds": seconds,
-        "data": options.data.parent.name,
+        "data": options.name,
         "start_sha256": started,
         "weights_sha256": hash_weights(plain),
     } | settings
-    write_record(f"train_robust_{options.data.parent.name}", record)
+    write_record(f"train_robust_{options.name}", record)
     Console().print(f"wrote {weights}")
 
 
