@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from rich.console import Console
 from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from record import processor
 from simdnn.core.thresholds import ConformalThreshold
@@ -28,18 +30,21 @@ from simdnn.features.weights import read_weights
 from simdnn.guard.detector import Guard
 from simdnn.guard.profile import draw_views
 from simdnn.guard.training import calibrating
-from simdnn.lab.aware.evaluate import Examined, cost, robust_accuracy, symptoms
+from simdnn.lab.attacks.mifgsm import MIFGSM
+from simdnn.lab.aware.blackbox import decision_cost, transferred
+from simdnn.lab.aware.evaluate import cost, robust_accuracy, symptoms
+from simdnn.lab.aware.examined import Examined
 from simdnn.lab.aware.module import Guarded, GuardedNetwork, PeerNetwork
 from simdnn.lab.aware.peers import SCORES
 from simdnn.lab.benchmark.datasets import Dataset, Part, load_dataset
-from simdnn.lab.benchmark.plan import read_plan
+from simdnn.lab.benchmark.plan import NetworkPlan, read_plan
 from simdnn.lab.benchmark.records import Records, cell_key
 from simdnn.lab.peers import observe
 from simdnn.lab.provenance import provenance
 
 BENCHMARK = Path(__file__).parent.parent / "benchmark"
-SUBJECTS = {"imagenette": ("MobileNet", 128), "cifar10": ("ResNet (cifar10)", 64)}
-"""Rows of the benchmark's plans, and the side of the images that the witness was trained on."""
+SUBJECTS = {"imagenette": ("MobileNet", 128, "ResNet"), "cifar10": ("ResNet (cifar10)", 64, "ShuffleNet")}
+"""The row of the benchmark's plans, the side of the witness's images, the row that attacks are carried over from."""
 
 ALPHAS = {"5 %": 0.05, "1 %": 0.01}
 RADII = {"L-inf 0.01": ("inf", 0.01), "L-inf 8/255": ("inf", 8 / 255), "L2 1": ("2", 1.0)}
@@ -49,24 +54,42 @@ UNKNOWN_VIEWS = "L-inf 0.01, other views"
 METHODS = ("hardened", "profile", "similarity", "published", *SCORES)
 
 
+class Resized(nn.Module):
+    """A network on images of any size: (N, 3, H, W) in [0, 1] to logits."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Resize the images to what the network takes."""
+        size = self.backbone.spec.preprocess.size
+        if images.shape[-2:] != size:
+            images = interpolate(images, size=size, mode="bilinear", antialias=True)
+        logits: Tensor = self.backbone(images).logits
+        return logits
+
+
 class Subject:
     """A network that answers the dataset's classes and no others, its clean images, and those to attack."""
 
     def __init__(self, name: str, weights: Path) -> None:
-        row, self.side = SUBJECTS[name]
-        plan = read_plan(BENCHMARK / "table4.toml")
-        network = next(n for n in plan.networks if n.row == row)
+        row, self.side, other = SUBJECTS[name]
+        plan, more = (read_plan(BENCHMARK / f"{table}.toml") for table in ("table4", "table1"))
+        rows = {n.row: n for n in (*more.networks, *plan.networks)}
+        network = rows[row]
         self.dataset: Dataset = load_dataset(
             network.dataset, plan.datasets[network.dataset], BENCHMARK, default_cache().parent, seed=0
         )
-        self.network, self.weights = network, weights
-        self.backbone = self._load()
+        self.weights = weights
+        self.backbone, self.other = self._load(network), Resized(self._load(rows[other]))
         self.witness = weights / "robust" / f"resnet18-{network.dataset}.safetensors"
         self.classes = self.dataset.classes
 
-    def _load(self) -> Backbone:
+    def _load(self, network: NetworkPlan) -> Backbone:
         """Load the network; of one with more outputs than classes, keep those of the classes."""
-        whole = self.network.load(BENCHMARK)
+        whole = network.load(BENCHMARK)
         if whole.n_classes == len(self.dataset.classes):
             return whole
         outputs = torch.tensor([self.dataset.outputs[label] for label in self.dataset.classes])
@@ -74,11 +97,11 @@ class Subject:
         state = read_weights(Path(whole.spec.weights))
         for name in [n for n, t in state.items() if t.shape[:1] == (whole.n_classes,)]:
             state[name] = state[name][outputs].contiguous()
-        cut = self.weights / f"{self.network.backbone}-{self.network.dataset}.safetensors"
+        cut = self.weights / f"{network.backbone}-{network.dataset}.safetensors"
         cut.parent.mkdir(parents=True, exist_ok=True)
         save_file(state, cut)
         p = whole.spec.preprocess
-        return load_backbone(self.network.backbone, cut, mean=p.mean, std=p.std, size=p.size)
+        return load_backbone(network.backbone, cut, mean=p.mean, std=p.std, size=p.size)
 
     def load_witness(self) -> Backbone:
         """Load the second network of a hardened guard."""
@@ -136,7 +159,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--attacks", default="selective,orthogonal,joint-1,matching")
-    parser.add_argument("--jobs", default=",".join([*RADII, "cost", "symptoms"]))
+    parser.add_argument("--jobs", default=",".join([*RADII, "transfer", "decision", "cost", "symptoms"]))
     parser.add_argument("--fewer", type=int, default=50, help="images for cost and symptoms")
     parser.add_argument("--weights", type=Path, default=Path("build/weights"))
     parser.add_argument("--list", type=Path, help="write the images that guards learn as CSV, and stop")
@@ -155,7 +178,8 @@ def main() -> None:
         witness = subject.load_witness().weights_hash if method == "hardened" else None
         for job in options.jobs.split(","):
             radius = RADII.get(job, RADII["L-inf 0.01"] if job == UNKNOWN_VIEWS else None)
-            examined = subject.examined(options.images if radius else options.fewer)
+            many = options.images if radius or job == "transfer" else options.fewer
+            examined = subject.examined(10 if job == "decision" else many)
             facts = {"subject": options.subject, "method": method, "job": job, "n": len(examined.images)}
             settings = {"steps": options.steps, "attacks": attacks, "witness": witness}
             key = cell_key(facts | settings | {"weights": subject.backbone.weights_hash})
@@ -185,6 +209,13 @@ def main() -> None:
                     tell=say,
                 )
                 say(found["robust_accuracy"])
+            elif job == "transfer":
+                recipe = MIFGSM(eps=8 / 255)
+                found = transferred(guarded, examined, subject.other, recipe, thresholds)
+                say(found)
+            elif job == "decision":
+                found = decision_cost(alone, guarded, examined, thresholds["5 %"])
+                say(found)
             elif job == "cost":
                 found = cost(alone, guarded, examined, thresholds["5 %"], steps=2 * options.steps, tell=say)
             else:

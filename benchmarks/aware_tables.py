@@ -52,6 +52,23 @@ def robust(found: Found, alpha: str) -> list[str]:
     return rows
 
 
+def blind(found: Found) -> list[str]:
+    """Return the rows of attackers who follow no slope of the guarded network."""
+    rows = [
+        "| | images carried over kept, 5 % | verdicts only: n | median without detector | with it | found |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method, name in NAMES.items():
+        carried, decided = found.get((method, "transfer")), found.get((method, "decision"))
+        if carried or decided:
+            kept = share(carried["found"]["robust_accuracy"]["5 %"]) if carried else "-"
+            cell = decided["found"] if decided else {}
+            told = [f"{cell[k]:.2f}" if cell.get(k) else "-" for k in ("network", "network_and_detector")]
+            some = cell.get("found_network_and_detector", "-")
+            rows.append(f"| {name} | {kept} | {cell.get('n', '-')} | {' | '.join(told)} | {some} |")
+    return rows if len(rows) > 2 else []
+
+
 def costs(found: Found) -> list[str]:
     """Return the rows of what a detector costs an attacker."""
     rows = ["| | n | network alone | past the detector too | ratio |", "|---|---|---|---|---|"]
@@ -152,6 +169,15 @@ def main() -> None:
                 *costs(found),
                 "",
                 f"![Share of images not brought through, over the norm]({picture})",
+                "",
+            ]
+        if rows := blind(found):
+            page += [
+                "Attackers who follow no slope of the guarded network: MI-FGSM at L-inf 8/255 on another network, what is "
+                "kept in % (most images do not fool this network at all); and HopSkipJump on the verdicts, median "
+                "Euclidean change:",
+                "",
+                *rows,
                 "",
             ]
         if any(job == "symptoms" for _, job in found):

@@ -10,12 +10,16 @@ import torch
 from scipy.stats import spearmanr
 from tests.lab.aware.conftest import backbone
 from tests.lab.aware.plane import Plane, at
-from torch import Tensor
+from torch import Tensor, nn
 
 from simdnn.guard.detector import Guard
+from simdnn.lab.attacks import FGSM
+from simdnn.lab.attacks.hopskipjump import HopSkipJump
 from simdnn.lab.aware import ATTACKS, Answered, Goal, GuardedNetwork, PeerNetwork
 from simdnn.lab.aware.attacks import LabelOnly
-from simdnn.lab.aware.evaluate import Examined, cost, random_search, robust_accuracy, symptoms
+from simdnn.lab.aware.blackbox import decision_cost, random_search, transferred
+from simdnn.lab.aware.evaluate import cost, robust_accuracy, symptoms
+from simdnn.lab.aware.examined import Examined
 from simdnn.lab.aware.minimum import smallest_change
 from simdnn.lab.aware.peers import SCORES
 from simdnn.lab.peers import PEERS, observe
@@ -91,6 +95,24 @@ def test_a_sound_evaluation_shows_no_symptom_and_a_broken_one_does() -> None:
     broken = symptoms(Masked(), PLANE, 0.0, 0.15, steps=40)
     assert not broken["slopes that vanish"]["fine"]
     assert not broken["unbounded"]["fine"]
+
+
+def test_a_decision_attack_pays_for_the_detector() -> None:
+    found = decision_cost(Plane(), Plane(), PLANE, 0.0, HopSkipJump(steps=20, queries=100))
+    assert (found["n"], found["found_network"], found["found_network_and_detector"]) == (2, 2, 2)
+    assert 0.1 <= found["network"] < 0.11  # of two images, the median is the nearer
+    assert np.hypot(0.1, 0.05) <= found["network_and_detector"] < 0.13
+
+
+@pytest.mark.parametrize(("eps", "fooled"), [(0.05, 1 / 2), (0.5, 1.0)])
+def test_transfer_from_a_network_without_the_detector(eps: float, fooled: float) -> None:
+    class Other(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return Plane()(images).logits
+
+    found = transferred(Plane(), PLANE, Other().eval(), FGSM(eps), {"5 %": 0.0})
+    assert found["fooled_network"] == found["fooled_source"] == fooled
+    assert found["robust_accuracy"]["5 %"]["value"] == 3 / 4  # all are flagged but one, which was wrong from the start
 
 
 def test_search_without_slopes() -> None:

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from simdnn.lab.aware.attacks import ATTACKS, BATCH, AwareAttack, Goal, LabelOnly, attack_aware, nearest_wrong
+from simdnn.lab.aware.attacks import ATTACKS, AwareAttack, Goal, LabelOnly, attack_aware, nearest_wrong
+from simdnn.lab.aware.blackbox import random_search
+from simdnn.lab.aware.examined import Examined, answers, or_none, ordered, shares
 from simdnn.lab.aware.minimum import smallest_change
 from simdnn.lab.aware.module import Guarded
-from simdnn.lab.intervals import rate
 
 Tell = Callable[[str], object]
-
-
-@dataclass(frozen=True)
-class Examined:
-    """The images that a detector is attacked on.
-
-    Attributes
-    ----------
-    images, truth : (N, 3, H, W) in [0, 1], and (N,) the right outputs
-    guides, guide_truth : clean images whose features the attacker may imitate, and their outputs
-    """
-
-    images: Tensor
-    truth: Tensor
-    guides: Tensor
-    guide_truth: Tensor
-
-
-@torch.no_grad()
-def answers(guarded: Guarded, images: Tensor, batch_size: int = BATCH) -> tuple[Tensor, Tensor]:
-    """Return the network's answers and the scores of images: (N,) each."""
-    said = [guarded(batch) for batch in torch.split(images, batch_size)]
-    return torch.cat([one.logits.argmax(dim=1) for one in said]), torch.cat(
-        [one.score for one in said]
-    ).double()
 
 
 def robust_accuracy(
@@ -79,7 +54,7 @@ def robust_accuracy(
     strictest, known = next(iter(thresholds.values())), stand_in or guarded
     given, score = answers(guarded, images)
     best = torch.where(given != truth, score, -torch.inf)
-    history: list[dict[str, Any]] = [{"attack": "none"} | _shares(best, thresholds)]
+    history: list[dict[str, Any]] = [{"attack": "none"} | shares(best, thresholds)]
     curves: dict[str, list[tuple[float, float]]] = {}
     for name in attacks:
         for rank in range(ranks):
@@ -103,15 +78,15 @@ def robust_accuracy(
             best[left] = torch.maximum(best[left], reached)
             label = name if ranks == 1 else f"{name}, class {rank + 1}"
             curves[label] = found.curve
-            history.append({"attack": label} | _shares(best, thresholds))
-            tell(f"eps {eps:.4g}, {label}: {_shares(best, thresholds)}")
+            history.append({"attack": label} | shares(best, thresholds))
+            tell(f"eps {eps:.4g}, {label}: {shares(best, thresholds)}")
     return {
         "norm": norm,
         "eps": eps,
         "steps": steps,
         "history": history,
         "curves": curves,
-        "robust_accuracy": _shares(best, thresholds),
+        "robust_accuracy": shares(best, thresholds),
     }
 
 
@@ -153,11 +128,11 @@ def cost(
     return {
         "n": len(images),
         "steps": steps,
-        "network": _or_none(alone.median()),
-        "network_and_detector": _or_none(both.median()),
-        "ratio": _or_none(both.median() / alone.median()),
-        "norms_network": _ordered(alone),
-        "norms_network_and_detector": _ordered(both),
+        "network": or_none(alone.median()),
+        "network_and_detector": or_none(both.median()),
+        "ratio": or_none(both.median() / alone.median()),
+        "norms_network": ordered(alone),
+        "norms_network_and_detector": ordered(both),
     }
 
 
@@ -201,59 +176,8 @@ def symptoms(
     }
 
 
-@torch.no_grad()
-def random_search(
-    guarded: Guarded, images: Tensor, truth: Tensor, threshold: float, eps: float, queries: int, seed: int = 0
-) -> float:
-    """Return the share of images brought through by a search without slopes, over squares of changed pixels.
-
-    After Square (Andriushchenko and others, ECCV 2020), on the margin of the label and, once that is gone, the score.
-    """
-    draw = torch.Generator().manual_seed(seed)
-    side = images.shape[-1]
-    stripes = torch.randint(0, 2, (*images.shape[:2], 1, side), generator=draw) * 2.0 - 1
-    change = eps * stripes.expand_as(images).clone()
-    best = _progress(guarded, (images + change).clamp(0, 1), truth, threshold)
-    for query in range(queries):
-        width = max(1, int(side * (0.5 * (1 - query / queries)) ** 0.5))
-        down, right = torch.randint(0, side - width + 1, (2,), generator=draw).tolist()
-        tried = change.clone()
-        colour = torch.randint(0, 2, (*images.shape[:2], 1, 1), generator=draw) * 2.0 - 1
-        tried[..., down : down + width, right : right + width] = eps * colour
-        reached = _progress(guarded, (images + tried).clamp(0, 1), truth, threshold)
-        better = reached > best
-        change[better], best[better] = tried[better], reached[better]
-    return float((best >= 0).double().mean())
-
-
-def _progress(guarded: Guarded, images: Tensor, truth: Tensor, threshold: float) -> Tensor:
-    """Return how far images are on their way: at least 0 is through, (N,)."""
-    found = []
-    for batch, right in zip(torch.split(images, 25), torch.split(truth, 25), strict=True):
-        said = guarded(batch)
-        own = said.logits.gather(1, right[:, None])[:, 0]
-        others = said.logits.scatter(1, right[:, None], -torch.inf).amax(dim=1)
-        missing = (threshold - said.score).clamp(min=0).double()
-        found.append(torch.where(others > own, -missing, -1e3 + (others - own).double()))
-    return torch.cat(found)
-
-
-def _ordered(norms: Tensor) -> list[float | None]:
-    return [_or_none(norm) for norm in norms.sort().values]
-
-
-def _or_none(number: Tensor) -> float | None:
-    """Return a number, or None where it is infinite, which JSON does not know."""
-    return round(float(number), 5) if number.isfinite() else None
-
-
 def _features(guarded: Guarded, examined: Examined, targets: Tensor) -> Tensor:
     """Return the features of one clean image of each target's class: (N, d)."""
     rows = [int(torch.nonzero(examined.guide_truth == target)[0]) for target in targets]
     with torch.no_grad():
         return torch.cat([guarded(batch).features for batch in torch.split(examined.guides[rows], 25)])
-
-
-def _shares(best: Tensor, thresholds: Mapping[str, float]) -> dict[str, Any]:
-    n = len(best)
-    return {name: rate(int((best < offset).sum()), n)._asdict() for name, offset in thresholds.items()}
