@@ -44,13 +44,14 @@ from simdnn.lab.provenance import provenance
 
 BENCHMARK = Path(__file__).parent.parent / "benchmark"
 SUBJECTS = {"imagenette": ("MobileNet", 128, "ResNet"), "cifar10": ("ResNet (cifar10)", 64, "ShuffleNet")}
-"""The row of the benchmark's plans, the side of the witness's images, the row that attacks are carried over from."""
+"""The row of the benchmark's plans, the side of the witness's images, the row whence attacks are carried over."""
 
 ALPHAS = {"5 %": 0.05, "1 %": 0.01}
 RADII = {"L-inf 0.01": ("inf", 0.01), "L-inf 8/255": ("inf", 8 / 255), "L2 1": ("2", 1.0)}
-UNKNOWN_VIEWS = "L-inf 0.01, other views"
+UNKNOWN_VIEWS = "L-inf 0.01 by other views"
 """The attacker knows all of the guard but its views, and tunes to those of a guard of his own."""
 
+JOBS = (*RADII, UNKNOWN_VIEWS, "transfer", "decision", "cost", "symptoms")
 METHODS = ("hardened", "profile", "similarity", "published", *SCORES)
 
 
@@ -159,11 +160,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--attacks", default="selective,orthogonal,joint-1,matching")
-    parser.add_argument("--jobs", default=",".join([*RADII, "transfer", "decision", "cost", "symptoms"]))
+    parser.add_argument("--jobs", default=",".join(JOBS))
     parser.add_argument("--fewer", type=int, default=50, help="images for cost and symptoms")
     parser.add_argument("--weights", type=Path, default=Path("build/weights"))
     parser.add_argument("--list", type=Path, help="write the images that guards learn as CSV, and stop")
     options = parser.parse_args()
+    for given, known in ((options.methods, METHODS), (options.jobs, JOBS)):
+        if unknown := set(given.split(",")) - set(known):
+            parser.error(f"got {', '.join(unknown)}; known are {', '.join(known)}")
     say = Console(soft_wrap=True).print
     torch.manual_seed(0)
     records = Records(Path(__file__).parent / "records" / f"aware_{options.subject}.jsonl")
@@ -175,13 +179,15 @@ def main() -> None:
     attacks = options.attacks.split(",")
     for method in options.methods.split(","):
         made: tuple[Guarded, dict[str, float]] | None = None
-        witness = subject.load_witness().weights_hash if method == "hardened" else None
+        witness = {"witness": subject.load_witness().weights_hash} if method == "hardened" else {}
         for job in options.jobs.split(","):
+            if job == UNKNOWN_VIEWS and method not in ("hardened", "profile"):
+                continue
             radius = RADII.get(job, RADII["L-inf 0.01"] if job == UNKNOWN_VIEWS else None)
             many = options.images if radius or job == "transfer" else options.fewer
             examined = subject.examined(10 if job == "decision" else many)
             facts = {"subject": options.subject, "method": method, "job": job, "n": len(examined.images)}
-            settings = {"steps": options.steps, "attacks": attacks, "witness": witness}
+            settings = {"steps": options.steps, "attacks": attacks} | witness
             key = cell_key(facts | settings | {"weights": subject.backbone.weights_hash})
             if records.has(key):
                 continue
@@ -193,7 +199,7 @@ def main() -> None:
                 norm, eps = radius
                 others = None
                 if job == UNKNOWN_VIEWS:
-                    assert isinstance(guarded, GuardedNetwork), "only the profile has views"
+                    assert isinstance(guarded, GuardedNetwork)
                     others = copy(guarded)
                     others.views = draw_views("standard", secret=1)
                 found = robust_accuracy(

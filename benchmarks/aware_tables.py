@@ -146,12 +146,14 @@ def main() -> None:
             continue
         found: Found = {(record["method"], record["job"]): record for record in Records(path)}
         some = next(iter(found.values()))
+        ways = ", ".join(sorted({way for record in found.values() for way in record["attacks"]}))
         n = max(record["n"] for record in found.values())
         page += [f"## {title}", ""]
         page += [
             f"Robust accuracy with rejection, in %, with 95 % intervals: the share of {n} test images on which no "
-            f"attack got a wrong answer through unflagged. Each attack has {some['steps']} steps and gets what those "
-            "before it left; white-box on network, detector and views. Detectors flag 5 % of clean images:",
+            f"attack got a wrong answer through unflagged. The attacks, {ways}, have {some['steps']} steps each, and "
+            "each gets what those before it left; white-box on network, detector and views, but for the last column, "
+            "where the attacker tunes to views of his own. Detectors flag 5 % of clean images:",
             "",
             *robust(found, "5 %"),
             "",
@@ -173,8 +175,8 @@ def main() -> None:
             ]
         if rows := blind(found):
             page += [
-                "Attackers who follow no slope of the guarded network: MI-FGSM at L-inf 8/255 on another network, what is "
-                "kept in % (most images do not fool this network at all); and HopSkipJump on the verdicts, median "
+                "Attackers who follow no slope of the guarded network: MI-FGSM at L-inf 8/255 on another network, what "
+                "is kept in % (most images do not fool this network at all); and HopSkipJump on the verdicts, median "
                 "Euclidean change:",
                 "",
                 *rows,
