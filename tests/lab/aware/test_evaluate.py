@@ -112,7 +112,8 @@ def test_transfer_from_a_network_without_the_detector(eps: float, fooled: float)
 
     found = transferred(Plane(), PLANE, Other().eval(), FGSM(eps), {"5 %": 0.0})
     assert found["fooled_network"] == found["fooled_source"] == fooled
-    assert found["robust_accuracy"]["5 %"]["value"] == 3 / 4  # all are flagged but one, which was wrong from the start
+    # all are flagged but one, which was wrong from the start
+    assert found["robust_accuracy"]["5 %"]["value"] == 3 / 4
 
 
 def test_search_without_slopes() -> None:
