@@ -147,10 +147,21 @@ def unfold_norms(network: nn.Module, images: Tensor) -> None:
         norm.bias.copy_(offset + slope * mean)
 
 
+def write(state: dict[str, Tensor], weights: Path) -> None:
+    """Write the weights of a :class:`Normalised` network in half precision."""
+    half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+    save_file({name.removeprefix("network."): value.contiguous() for name, value in half.items()}, weights)
+
+
 def train(
-    network: Normalised, images: Tensor, labels: Tensor, wanted: Tensor, options: argparse.Namespace
+    network: Normalised,
+    images: Tensor,
+    labels: Tensor,
+    wanted: Tensor,
+    weights: Path,
+    options: argparse.Namespace,
 ) -> None:
-    """Train on attacked images, on a one-cycle schedule; leave the network with the running mean of its weights.
+    """Train on attacked images, on a one-cycle schedule; write the running mean of the weights after each epoch.
 
     The features of an attacked part of an image are also drawn to those ``wanted`` (N, d) of the whole clean one, which
     keeps it from learning its few images by heart (after Schlarmann and others, Robust CLIP, ICML 2024).
@@ -184,7 +195,7 @@ def train(
                 progress(done + 1, total)
                 if step % 20 == 0:
                     print(f"epoch {epoch}, step {step} of {per_epoch}, loss {loss.item():.3f}", flush=True)
-    network.load_state_dict(mean)
+            write(mean, weights)
 
 
 def accuracies(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, object]:
@@ -204,7 +215,7 @@ def accuracies(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, 
 
 
 def main() -> None:
-    """Train, write the weights in half precision, and record what they reach as written."""
+    """Train, and record what the weights reach as written."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with a subfolder per class, or a CSV file"
@@ -249,13 +260,11 @@ def main() -> None:
         plain.fc = nn.Linear(plain.fc.in_features, classes)
     network = Normalised(plain.to(memory_format=torch.channels_last))
     unfold_norms(network, augmented(images[torch.randperm(len(images))[:500]], options.side))
-    start = time.perf_counter()
-    train(network, images, labels, wanted, options)
-    seconds = time.perf_counter() - start
     weights = options.output / f"{options.network}-{options.name}.safetensors"
     options.output.mkdir(parents=True, exist_ok=True)
-    half = {n: t.half() if t.is_floating_point() else t for n, t in plain.state_dict().items()}
-    save_file({name: t.contiguous() for name, t in half.items()}, weights)
+    start = time.perf_counter()
+    train(network, images, labels, wanted, weights, options)
+    seconds = time.perf_counter() - start
     fit_weights(plain, read_weights(weights), str(weights))
     found = accuracies(network, read(held, options.side), truth)
     settings = {
