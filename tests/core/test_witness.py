@@ -12,8 +12,9 @@ def test_disagreement_equals_the_obvious_one() -> None:
     logits, answers = draw.normal(size=(40, 5)), draw.integers(-1, 5, (40, 2))
     expected = []
     for row, given in zip(logits, answers, strict=True):
-        odds = [max(z for c, z in enumerate(row) if c != a) - row[a] for a in given.tolist() if a >= 0]
-        expected.append(max(odds) if odds else 0.0)
+        p = np.exp(row) / np.exp(row).sum()
+        leads = [max(q for c, q in enumerate(p) if c != a) - p[a] for a in given.tolist() if a >= 0]
+        expected.append(max(leads) if leads else 0.0)
     np.testing.assert_allclose(disagreement(logits, answers), expected)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from simdnn.core.equations import FloatArray
 
@@ -36,7 +37,9 @@ def class_logits(logits: ArrayLike, usual: Sequence[str], classes: Sequence[str]
 
 
 def disagreement(logits: FloatArray, answers: ArrayLike) -> FloatArray:
-    """Return how much more the witness gives another class than the one answered.
+    """Return how much more probable the witness finds another class than the one answered.
+
+    In probabilities rather than log-odds: a clean image that the witness knows little about then weighs little.
 
     Parameters
     ----------
@@ -45,19 +48,19 @@ def disagreement(logits: FloatArray, answers: ArrayLike) -> FloatArray:
 
     Returns
     -------
-    (N,): in log-odds, the largest over the answers. Positive where the witness would answer otherwise; 0 where it knows
-    none of the answers.
+    (N,): differences of probabilities, -1 to 1, the largest over the answers. Positive where the witness would answer
+    otherwise; 0 where it knows none of the answers.
 
-    >>> disagreement(np.array([[3.0, 1.0], [3.0, 1.0]]), [[0], [1]]).tolist()
-    [-2.0, 2.0]
+    >>> disagreement(np.log([[0.75, 0.25], [0.75, 0.25]]), [[0], [1]]).round(6).tolist()
+    [-0.5, 0.5]
     """
-    given = np.asarray(answers)
+    given, shares = np.asarray(answers), softmax(logits, axis=1)
     found = np.full(given.shape, -np.inf)
     for column, answer in enumerate(given.T):
         (rows,) = np.nonzero(answer >= 0)
-        others = logits[rows].copy()
+        others = shares[rows]
         others[np.arange(len(rows)), answer[rows]] = -np.inf
-        found[rows, column] = others.max(axis=1) - logits[rows, answer[rows]]
+        found[rows, column] = others.max(axis=1) - shares[rows, answer[rows]]
     worst: FloatArray = found.max(axis=1)
     return np.where(np.isfinite(worst), worst, 0.0)
 

@@ -209,7 +209,7 @@ class _Witness(nn.Module):
 
     def forward(self, logits: Tensor, output: Tensor, nearest: Tensor) -> Tensor:
         """Return the disagreement with outputs (N,) and with the labels of the ``nearest`` prototypes (N,)."""
-        classes = self.of_classes(logits.double())
+        classes = self.of_classes(logits.double()).softmax(dim=1)
         found = []
         for answer in (self.of_outputs[output], self.of_labels[nearest]):
             given = answer.clamp(min=0)[:, None]
