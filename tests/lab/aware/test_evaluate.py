@@ -82,6 +82,9 @@ def test_cost_is_the_ratio_of_medians_over_images_that_are_right() -> None:
     assert found["norms_network"][1] == pytest.approx(0.3, rel=0.08)
     assert found["ratio"] == pytest.approx(found["network_and_detector"] / found["network"], rel=1e-3)
     assert found["network"] == pytest.approx(0.1, rel=0.08)
+    assert all(
+        a <= b for a, b in zip(found["norms_network"], found["norms_network_and_detector"], strict=True)
+    )
 
 
 def test_a_sound_evaluation_shows_no_symptom_and_a_broken_one_does() -> None:
