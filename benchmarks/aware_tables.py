@@ -152,8 +152,8 @@ def main() -> None:
         page += [
             f"Robust accuracy with rejection, in %, with 95 % intervals: the share of {n} test images on which no "
             f"attack got a wrong answer through unflagged. The attacks, {ways}, have {some['steps']} steps each, and "
-            "each gets what those before it left; white-box on network, detector and views, but for the last column, "
-            "where the attacker tunes to views of his own. Detectors flag 5 % of clean images:",
+            "each gets what those before it left; white-box on network, detector and views (in a column by other "
+            "views the attacker tunes to views of his own). Detectors flag 5 % of clean images:",
             "",
             *robust(found, "5 %"),
             "",
