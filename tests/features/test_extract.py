@@ -140,8 +140,8 @@ def test_two_networks_and_their_layers_side_by_side(files: list[Path]) -> None:
     first, second = backbone(0), backbone(1, width=5, size=32, layers=("conv", "penultimate"))
     both = Extractor([first, second], device="cpu").extract(files)
     alone = [Extractor([network], device="cpu").extract(files) for network in (first, second)]
-    np.testing.assert_array_equal(both.features, np.hstack([a.features for a in alone]))
-    np.testing.assert_array_equal(both.logits, alone[0].logits)
+    np.testing.assert_allclose(both.features, np.hstack([a.features for a in alone]), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(both.logits, alone[0].logits, rtol=0, atol=1e-6)
     assert both.features.shape == (11, 6 + 5 + 5)
 
 

@@ -99,7 +99,10 @@ class TestEveryPeer:
         again = PEERS[name]()
         again.fit(network, *seen)
         some = part(clean, slice(0, 20))
-        np.testing.assert_array_equal(again.score(network, some), fitted[name].score(network, some))
+        expected = fitted[name].score(network, some)
+        np.testing.assert_allclose(
+            again.score(network, some), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
+        )
 
     def test_attacked_images_look_less_clean(
         self, fitted: dict[str, Detector], network: Backbone, clean: Observation, odd: Observation, name: str
