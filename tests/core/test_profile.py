@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simdnn.core.equations import FloatArray
-from simdnn.core.profile import LEAST_GAIN, WEIGHTS, SimilarityProfile, compare_views
+from simdnn.core.profile import LEAST_GAIN, LEAST_MARGIN, WEIGHTS, SimilarityProfile, compare_views
 from simdnn.errors import InputError
 
 Images = tuple[FloatArray, FloatArray, FloatArray]
@@ -44,7 +44,7 @@ def naive_comparison(features: FloatArray, logits: FloatArray) -> list[float]:
     after = [sum(row[k] for row in logits[1:]) / len(views) for k in range(len(logits[0]))]
     lead = after[top] - max(value for k, value in enumerate(after) if k != top)
     ranked = sorted(logits[0])
-    margin = max(LEAST_GAIN, ranked[-1] - ranked[-2])
+    margin = max(LEAST_MARGIN, ranked[-1] - ranked[-2])
     return [log(gap), log(max(LEAST_GAIN, *gains)), lead, log(margin), log(spread), log(unlike)]
 
 

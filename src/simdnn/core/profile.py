@@ -24,7 +24,10 @@ WEIGHTS = (1.0, 1.0, 2.0, 0.5, 0.49, 16.0)
 """Weight of each source's squared shortfall in the score."""
 
 LEAST_GAIN = 0.05
-"""Smaller gains of another class on the top class, and smaller margins, count as this much, in log-odds."""
+"""Smaller gains of another class on the top class count as this much, in log-odds."""
+
+LEAST_MARGIN = 0.005
+"""Smaller margins of the top class count as this much, in log-odds: few clean images come so near to a boundary."""
 
 _TINY = 1e-9
 _FEWEST = 10
@@ -72,7 +75,7 @@ def compare_views(features: NDArray[np.floating], logits: NDArray[np.floating]) 
         np.log(apart + _TINY),
         np.log(np.maximum(gains.max(axis=1), LEAST_GAIN)),
         -behind_in_views.max(axis=1),
-        np.log(np.maximum(-own.max(axis=1), LEAST_GAIN)),
+        np.log(np.maximum(-own.max(axis=1), LEAST_MARGIN)),
         _log_spread(directions[:, 1:]),
         _log_spread(values[:, 1:]),
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from simdnn.core.profile import LEAST_GAIN, WEIGHTS
+from simdnn.core.profile import LEAST_GAIN, LEAST_MARGIN, WEIGHTS
 from simdnn.errors import InputError
 from simdnn.features.backbones import Backbone
 from simdnn.features.extract import witnessed
@@ -238,7 +238,7 @@ def _compared(features: Tensor, logits: Tensor, top: Tensor) -> Tensor:
         (apart + _TINY).log(),
         gain.clamp(min=LEAST_GAIN).log(),
         -lead,
-        (-margin).clamp(min=LEAST_GAIN).log(),
+        (-margin).clamp(min=LEAST_MARGIN).log(),
         _log_spread(directions[:, 1:]),
         _log_spread(logits[:, 1:]),
     )
