@@ -26,13 +26,13 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with scikit-learn's digits as pictures, a small network's weights, and its guard.
 
     ``network``, ``train`` and ``test`` are the parts of the digits, with 599 each; ``weights.safetensors`` is for
-    ``simdnn.lab.digits:digits_network``; ``guard.simdnn`` is fitted on ``train``. Tests leave all of it as it is.
+    ``simdnn.networks.digits:digits_network``; ``guard.simdnn`` is fitted on ``train``. Tests leave all of it as it is.
     """
     from tests.guard.networks import digits_backbone
 
-    from simdnn.features.extract import Extractor
-    from simdnn.guard.detector import Guard
-    from simdnn.lab.digits import train_network, write_digits
+    from simdnn.digits import train_network, write_digits
+    from simdnn.guard.guard import Guard
+    from simdnn.networks.extractor import Extractor
 
     folder = tmp_path_factory.mktemp("digits")
     write_digits(folder)

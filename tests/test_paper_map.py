@@ -20,7 +20,7 @@ NAMES = [(equation, name) for equation, _, names, _ in ROWS for name in re.finda
 
 def named(name: str) -> Any:
     module, _, attribute = name.rpartition(".")
-    return getattr(import_module(module or "simdnn.core.equations"), attribute)
+    return getattr(import_module(module or "simdnn.paper.equations"), attribute)
 
 
 def equations_in(docstring: str) -> set[str]:
@@ -49,7 +49,7 @@ def test_the_function_exists_and_names_its_equation(equation: str, name: str) ->
 
 
 def test_every_public_equation_is_on_the_page() -> None:
-    module = import_module("simdnn.core.equations")
+    module = import_module("simdnn.paper.equations")
     defined = {
         name
         for name, value in vars(module).items()

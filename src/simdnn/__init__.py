@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simdnn.audit.store import AuditStore
-    from simdnn.core.estimator import SimDNN
     from simdnn.errors import SimDNNError
-    from simdnn.features.backbones import Backbone, load_backbone
-    from simdnn.features.extract import Extractor
-    from simdnn.guard.detector import Guard
-    from simdnn.guard.explain import Explanation
+    from simdnn.guard.explanation import Explanation
+    from simdnn.guard.guard import Guard
     from simdnn.guard.verdict import Verdict
+    from simdnn.networks.backbone import Backbone, load_backbone
+    from simdnn.networks.extractor import Extractor
+    from simdnn.paper.estimator import SimDNN
 
 __version__ = "0.1.0"
 
 # Where each name lives: loaded on first use, so that `import simdnn` stays quick.
 _HOMES = {
     "AuditStore": "simdnn.audit.store",
-    "Backbone": "simdnn.features.backbones",
-    "Explanation": "simdnn.guard.explain",
-    "Extractor": "simdnn.features.extract",
-    "Guard": "simdnn.guard.detector",
-    "SimDNN": "simdnn.core.estimator",
+    "Backbone": "simdnn.networks.backbone",
+    "Explanation": "simdnn.guard.explanation",
+    "Extractor": "simdnn.networks.extractor",
+    "Guard": "simdnn.guard.guard",
+    "SimDNN": "simdnn.paper.estimator",
     "SimDNNError": "simdnn.errors",
     "Verdict": "simdnn.guard.verdict",
-    "load_backbone": "simdnn.features.backbones",
+    "load_backbone": "simdnn.networks.backbone",
 }
 
 __all__ = [

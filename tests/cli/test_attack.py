@@ -13,13 +13,13 @@ from safetensors.numpy import load_file
 from tests.conftest import Simdnn
 from tests.guard.networks import digits_backbone
 
+from simdnn.attacks import FGSM, RECIPES
 from simdnn.errors import InputError
-from simdnn.lab.attacks import FGSM, RECIPES
-from simdnn.lab.attacks.files import attack_files
+from simdnn.evaluation.attack_files import attack_files
 
 NETWORK = [
     "--backbone",
-    "simdnn.lab.digits:digits_network",
+    "simdnn.networks.digits:digits_network",
     "--mean",
     "0,0,0",
     "--std",

@@ -84,7 +84,7 @@ MISTAKES = [
     ),
     (
         ("check", "GUARD", "IMAGE", "--weights", "no.pth"),
-        "the guard needs the weights of simdnn.lab.digits:digits",
+        "the guard needs the weights of simdnn.digits:digits",
     ),
     (
         ("check", "GUARD", "IMAGE", "--weights", "a", "--weights", "b"),
@@ -208,7 +208,7 @@ def test_a_mistake_is_one_line_and_status_2(
     before = {path.name for path in tmp_path.iterdir()}
     network = [
         "--backbone",
-        "simdnn.lab.digits:digits_network",
+        "simdnn.networks.digits:digits_network",
         "--weights",
         str(digits / "weights.safetensors"),
     ]

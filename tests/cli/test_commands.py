@@ -15,8 +15,8 @@ from tests.conftest import Simdnn
 from tests.guard.alike import assert_learned_alike
 
 from simdnn.audit.store import AuditStore
-from simdnn.guard import modelfile
-from simdnn.guard.detector import Guard
+from simdnn.guard import file as guard_file
+from simdnn.guard.guard import Guard
 
 FIELDS = {
     "path",
@@ -67,7 +67,7 @@ def lines(out: str) -> list[dict[str, Any]]:
 def fit(simdnn: Simdnn, digits: Path, *options: object) -> tuple[int, str, str]:
     network = (
         "--backbone",
-        "simdnn.lab.digits:digits_network",
+        "simdnn.networks.digits:digits_network",
         "--size",
         32,
         "--mean",
@@ -104,7 +104,7 @@ def test_fit_of_several_networks_with_layers(simdnn: Simdnn, digits: Path, tmp_p
     for digit in "01":
         shutil.copytree(digits / "train" / digit, few / digit)
     weights = ("--weights", digits / "weights.safetensors") * 2
-    second = ("--backbone", "simdnn.lab.digits:digits_network")
+    second = ("--backbone", "simdnn.networks.digits:digits_network")
     layers = ("--layers", "features.2,penultimate", "--layers", "features.8")
     options = ("--alpha", 0.1, "--rule", "published", "--shuffle", "--seed", 5, "--no-cache")
     output = tmp_path / "g.simdnn"
@@ -304,7 +304,7 @@ def test_info(simdnn: Simdnn, guard: Path, digits: Path) -> None:
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         f"model id     {loaded.model_id}",
-        "network      simdnn.lab.digits:digits_network",
+        "network      simdnn.networks.digits:digits_network",
         "layers       penultimate",
         f"weights      {digits}/weights.safetensors",
         f"             SHA-256 {loaded.networks[0].weights_hash}",
@@ -319,9 +319,9 @@ def test_info(simdnn: Simdnn, guard: Path, digits: Path) -> None:
 
 
 def test_looking_needs_no_weights(simdnn: Simdnn, guard: Path, clean: Path, digits: Path) -> None:
-    header, tensors = modelfile.read(guard)
+    header, tensors = guard_file.read(guard)
     header["networks"][0]["spec"]["weights"] = "/gone.safetensors"
-    modelfile.write(guard, header, tensors)
+    guard_file.write(guard, header, tensors)
     assert simdnn("info", guard)[0] == 0
     assert simdnn("prototypes", guard, "list")[0] == 0
     assert simdnn("prototypes", guard, "remove", "0/0")[0] == 0
@@ -334,11 +334,11 @@ def test_looking_needs_no_weights(simdnn: Simdnn, guard: Path, clean: Path, digi
 def test_a_strangers_network_needs_trust(
     simdnn: Simdnn, guard: Path, clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "stranger_net.py").write_text("from simdnn.lab.digits import digits_network as made\n")
+    (tmp_path / "stranger_net.py").write_text("from simdnn.digits import digits_network as made\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    header, tensors = modelfile.read(guard)
+    header, tensors = guard_file.read(guard)
     header["networks"][0]["spec"]["name"] = "stranger_net:made"
-    modelfile.write(guard, header, tensors)
+    guard_file.write(guard, header, tensors)
     code, out, err = simdnn("check", guard, clean)
     assert (code, out) == (2, "")
     assert "whose code would run; if you trust it, say so: --trust stranger_net:made" in err

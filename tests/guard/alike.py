@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdnn.guard.detector import Guard
+from simdnn.guard.guard import Guard
 
 
 def assert_learned_alike(one: Guard, other: Guard) -> None:

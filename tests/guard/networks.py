@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simdnn.features.backbones import Backbone, load_backbone
-from simdnn.lab.digits import IN_UNITS, SIDE, DigitsNet
+from simdnn.digits import IN_UNITS
+from simdnn.networks.backbone import Backbone, load_backbone
+from simdnn.networks.digits import SIDE, DigitsNet
 
-NAME = "simdnn.lab.digits:digits_network"
+NAME = "simdnn.networks.digits:digits_network"
 
 
 def digits_backbone(digits: Path, layers: tuple[str, ...] = ()) -> Backbone:

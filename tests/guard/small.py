@@ -10,18 +10,18 @@ import numpy as np
 from PIL import Image
 from sklearn.preprocessing import MinMaxScaler
 
-from simdnn.core.estimator import SimDNN
-from simdnn.core.profile import SimilarityProfile
-from simdnn.features.backbones import BackboneSpec
-from simdnn.features.preprocess import Preprocess
-from simdnn.features.views import View
-from simdnn.guard import modelfile
-from simdnn.guard.detector import Guard
+from simdnn.guard import file as guard_file
 from simdnn.guard.exemplars import exemplar
-from simdnn.guard.networks import NetworkRecord
-from simdnn.guard.profile import GuardProfile
+from simdnn.guard.guard import Guard
 from simdnn.guard.training import Training
-from simdnn.guard.witness import Answers, Witness
+from simdnn.images.preprocess import Preprocess
+from simdnn.images.shifts import View
+from simdnn.networks.backbone import BackboneSpec
+from simdnn.networks.record import NetworkRecord
+from simdnn.paper.estimator import SimDNN
+from simdnn.rules.auxiliary import Answers, Witness
+from simdnn.rules.profile import GuardProfile
+from simdnn.rules.statistics import SimilarityProfile
 
 Content = tuple[dict[str, Any], dict[str, np.ndarray[Any, np.dtype[Any]]]]
 
@@ -53,7 +53,7 @@ def small_guard() -> Guard:
 def content(folder: Path) -> Content:
     """Header and tensors of the small guard's file, to be changed."""
     small_guard().save(folder / "small.simdnn")
-    header, tensors = modelfile.read(folder / "small.simdnn")
+    header, tensors = guard_file.read(folder / "small.simdnn")
     return copy.deepcopy(header), {name: array.copy() for name, array in tensors.items()}
 
 

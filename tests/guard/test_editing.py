@@ -11,9 +11,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from simdnn.errors import ImageReadError, InputError
-from simdnn.features.cache import FeatureCache
-from simdnn.guard.detector import Guard
+from simdnn.guard.guard import Guard
 from simdnn.guard.verdict import Verdict
+from simdnn.networks.cache import FeatureCache
 
 
 def load(path: Path) -> Guard:

@@ -10,10 +10,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image, ImageOps
 
+from simdnn.digits import IN_UNITS
 from simdnn.errors import ImageReadError, InputError
-from simdnn.guard.detector import Guard
+from simdnn.guard.guard import Guard
 from simdnn.guard.verdict import Neighbour
-from simdnn.lab.digits import IN_UNITS
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ from tests.guard.alike import assert_learned_alike
 from tests.guard.networks import digits_backbone, handed_over
 
 from simdnn.errors import InputError
-from simdnn.features.extract import Extractor, Progress
-from simdnn.guard.detector import Guard
-from simdnn.lab.digits import DigitsNet
+from simdnn.guard.guard import Guard
+from simdnn.networks.digits import DigitsNet
+from simdnn.networks.extractor import Extractor
+from simdnn.progress import Progress
 
 Fit = Callable[..., Guard]
 

@@ -12,18 +12,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy.stats import betabinom
-from tests.core import naive
+from tests import naive
 from tests.guard.networks import digits_backbone
 
-from simdnn.core.holdout import held_out
+from simdnn.digits import read_digits
 from simdnn.errors import InputError
-from simdnn.features.backbones import load_backbone
-from simdnn.features.cache import FeatureCache
-from simdnn.features.extract import Extractor
-from simdnn.features.images import labelled_images
-from simdnn.guard.detector import Guard
+from simdnn.guard.guard import Guard
 from simdnn.guard.verdict import Verdict
-from simdnn.lab.digits import read_digits
+from simdnn.images.files import labelled_images
+from simdnn.networks.backbone import load_backbone
+from simdnn.networks.cache import FeatureCache
+from simdnn.networks.extractor import Extractor
+from simdnn.paper.holdout import held_out
 
 CLASSES = [str(digit) for digit in range(10)]
 

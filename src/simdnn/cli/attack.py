@@ -79,15 +79,15 @@ def attack(
     Each is written under the name of its folder; attack.json tells what became of it. A stopped run goes on where
     it was. Exit status: 0 if every image was attacked, 1 if some could not be read.
     """
-    from simdnn.features.backbones import load_backbone
-    from simdnn.features.extract import chosen_device
-    from simdnn.features.images import find_images
+    from simdnn.images.files import find_images
+    from simdnn.networks.backbone import load_backbone
+    from simdnn.networks.device import chosen_device
 
     with lab_libraries():
-        from simdnn.lab.attacks import recipe
-        from simdnn.lab.attacks.files import LABELS, attack_files
-        from simdnn.lab.aware.module import GuardedNetwork
-        from simdnn.lab.aware.recipe import WAYS, aware
+        from simdnn.attacks import recipe
+        from simdnn.attacks.adaptive.attack import WAYS, aware
+        from simdnn.attacks.adaptive.module import GuardedNetwork
+        from simdnn.evaluation.attack_files import LABELS, attack_files
     if labels not in LABELS:
         raise InputError(f"--labels is one of {', '.join(LABELS)}; got {labels!r}")
     given = _given({"eps": eps, "steps": steps}, param or [])

@@ -14,11 +14,11 @@ from simdnn.cli.text import shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
-    from simdnn.lab.benchmark.run import Wanted
+    from simdnn.evaluation.run import Wanted
 
 app = typer.Typer(help="Measure detectors and defences on attacked images.", no_args_is_help=True)
 
-PlanFile = Annotated[Path, typer.Argument(help="What to measure, such as benchmark/table1.toml.")]
+PlanFile = Annotated[Path, typer.Argument(help="What to measure, such as experiments/plans/table1.toml.")]
 Cache = Annotated[
     Path | None,
     typer.Option(help="Folder for attacked images and features; default: the user's cache folder."),
@@ -50,10 +50,10 @@ def run(
     A stopped run goes on where it was. A cell that breaks is recorded with its reason, and tried again next time.
     """
     with lab_libraries():
-        from simdnn.lab.benchmark.plan import read_plan
-        from simdnn.lab.benchmark.records import Records
-        from simdnn.lab.benchmark.run import run as measure
-        from simdnn.lab.benchmark.subject import Places
+        from simdnn.evaluation.plan import read_plan
+        from simdnn.evaluation.records import Records
+        from simdnn.evaluation.run import run as measure
+        from simdnn.evaluation.subject import Places
 
     read = read_plan(plan)
     kept = Records((records or plan.parent / "records") / f"{read.name}.jsonl")
@@ -73,11 +73,11 @@ def report(
 ) -> None:
     """Make all tables (HTML, Markdown, LaTeX, CSV) and figures from the records."""
     with lab_libraries():
-        from simdnn.lab.benchmark.plan import read_plan
-        from simdnn.lab.benchmark.records import Records
-        from simdnn.lab.benchmark.report import write_report
+        from simdnn.evaluation.plan import read_plan
+        from simdnn.evaluation.records import Records
+        from simdnn.evaluation.report import write_report
 
-    chosen = plans or sorted(Path("benchmark").glob("*.toml"))
+    chosen = plans or sorted(Path("experiments/plans").glob("*.toml"))
     if not chosen:
         raise InputError("expected plans in the folder benchmark/, got none; name them")
     chapters = [
@@ -104,9 +104,9 @@ def gallery(
 ) -> None:
     """Show attacked photographs, what was changed in them, and each detector's verdict."""
     with lab_libraries():
-        from simdnn.lab.benchmark.gallery import write_gallery
-        from simdnn.lab.benchmark.plan import read_plan
-        from simdnn.lab.benchmark.subject import Places
+        from simdnn.evaluation.gallery import write_gallery
+        from simdnn.evaluation.plan import read_plan
+        from simdnn.evaluation.subject import Places
 
     places = Places(plan.parent, cache or _cache(), weights)
     write_gallery(read_plan(plan), network, places, output, images, progress_bar)
@@ -125,10 +125,10 @@ def select_nonrobust(
 ) -> None:
     """List the photographs that the smallest changes turn; no such list was ever published, so it is our own."""
     with lab_libraries():
-        from simdnn.features.images import find_images
-        from simdnn.lab.benchmark.nonrobust import listed, write_selection
-        from simdnn.lab.benchmark.nonrobust import select_nonrobust as select
-        from simdnn.lab.benchmark.plan import read_plan
+        from simdnn.evaluation.nonrobust import listed, write_selection
+        from simdnn.evaluation.nonrobust import select_nonrobust as select
+        from simdnn.evaluation.plan import read_plan
+        from simdnn.images.files import find_images
 
     paths = find_images([photos])
     if ids is not None:
@@ -161,7 +161,7 @@ def _wanted(only: list[str]) -> Wanted:
 
 
 def _cache() -> Path:
-    from simdnn.features.cache import default_cache
+    from simdnn.networks.cache import default_cache
 
     return default_cache().parent
 

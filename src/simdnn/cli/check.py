@@ -18,7 +18,7 @@ from simdnn.cli.text import shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
-    from simdnn.guard.detector import Guard
+    from simdnn.guard.guard import Guard
     from simdnn.guard.verdict import Verdict
 
 FLAGGED, UNREADABLE = 3, 1

@@ -11,8 +11,8 @@ from simdnn.cli.libraries import lab_libraries
 from simdnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from simdnn.lab.demo import Demo
-    from simdnn.lab.intervals import Estimate
+    from simdnn.demo.run import Demo
+    from simdnn.evaluation.intervals import Estimate
 
 
 def demo(
@@ -24,7 +24,7 @@ def demo(
 ) -> None:
     """Train a small network on scanned digits, guard it, attack it, and report what was detected."""
     with lab_libraries():
-        from simdnn.lab.demo import run_demo
+        from simdnn.demo.run import run_demo
     _print(run_demo(output, progress_bar, seed=seed))
 
 
@@ -33,7 +33,7 @@ def _print(made: Demo) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from simdnn.lab.report import per_cent, title
+    from simdnn.demo.report import per_cent, title
 
     table = Table(box=SIMPLE, show_edge=False, padding=0)
     for heading in ("", "images", "network\nfooled", "detected\n(eq. 14)", "flagged", "AUROC"):

@@ -82,10 +82,10 @@ def fit(
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features on disk.")] = False,
 ) -> None:
     """Learn what clean images look like to a network, in one pass, and write a guard."""
-    from simdnn.features.backbones import load_backbone
-    from simdnn.features.cache import FeatureCache, default_cache
-    from simdnn.features.extract import Extractor
-    from simdnn.guard.detector import Guard
+    from simdnn.guard.guard import Guard
+    from simdnn.networks.backbone import load_backbone
+    from simdnn.networks.cache import FeatureCache, default_cache
+    from simdnn.networks.extractor import Extractor
 
     if not output.absolute().parent.is_dir():
         raise InputError(f"there is no folder {output.absolute().parent} to write {output.name} into")

@@ -12,7 +12,7 @@ from simdnn.cli.options import AsJson, GuardFile, load_guard
 from simdnn.cli.text import shown
 
 if TYPE_CHECKING:
-    from simdnn.guard.detector import Guard
+    from simdnn.guard.guard import Guard
 
 
 def info(guard: GuardFile, as_json: AsJson = False) -> None:

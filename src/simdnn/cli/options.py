@@ -10,7 +10,7 @@ import typer
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
-    from simdnn.guard.detector import Guard
+    from simdnn.guard.guard import Guard
 
 GuardFile = Annotated[Path, typer.Argument(metavar="GUARD", help="The file that `simdnn fit` wrote.")]
 Rule = Annotated[
@@ -49,7 +49,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a li
 
 def load_guard(path: Path, weights: list[str] | None = None, trust: list[str] | None = None) -> Guard:
     """Read a guard with the given whereabouts of its weights."""
-    from simdnn.guard.detector import Guard
+    from simdnn.guard.guard import Guard
 
     return Guard.load(path, weights=weights or (), trust=trust or ())
 

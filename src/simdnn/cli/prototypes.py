@@ -16,8 +16,8 @@ from simdnn.cli.text import print_table, shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
-    from simdnn.core.prototypes import Prototype
-    from simdnn.guard.detector import Guard
+    from simdnn.guard.guard import Guard
+    from simdnn.paper.prototypes import Prototype
 
 app = typer.Typer(help="List, show, add, remove and relabel the prototypes of a guard.", no_args_is_help=True)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simdnn.errors import ImageReadError
-from simdnn.features.images import read_image
+from simdnn.images.reading import read_image
 
 SIDE = 96
 """Longer side of a thumbnail, in pixels."""

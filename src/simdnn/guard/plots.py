@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from simdnn.errors import InputError
-from simdnn.guard.explain import Explanation
+from simdnn.guard.explanation import Explanation
 
 CLEAN, ATTACK, INK = "#2b7a4b", "#b3261e", "#333333"
 SUFFIXES = (".png", ".svg", ".pdf")

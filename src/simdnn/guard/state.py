@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import MinMaxScaler
 
-from simdnn.core.estimator import LARGEST, SimDNN
-from simdnn.core.learning import ClassModel
-from simdnn.core.moments import Moments
+from simdnn.paper.estimator import LARGEST, SimDNN
+from simdnn.paper.learning import ClassModel
+from simdnn.paper.moments import Moments
 
 Tensors = dict[str, NDArray[Any]]
 

@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from simdnn.core.holdout import held_out
 from simdnn.errors import InputError
-from simdnn.features.extract import Extraction
+from simdnn.networks.extractor import Extraction
+from simdnn.paper.holdout import held_out
 
 
 @dataclass(frozen=True)

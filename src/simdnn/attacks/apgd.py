@@ -1,0 +1,55 @@
+"""AutoPGD: Croce and Hein, "Reliable evaluation of adversarial robustness", ICML 2020."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from simdnn.attacks.attack import classes_of, device_of
+from simdnn.attacks.libraries import pyautoattack, seeded
+from simdnn.attacks.native import run_autoattack
+from simdnn.errors import InputError
+
+LOSSES = ("ce", "dlr")
+DLR_CLASSES = 3
+"""The DLR loss divides by the gap between the first and the third logit."""
+
+
+@dataclass(frozen=True)
+class APGD:
+    """Projected gradient descent that halves its step where it stalls, L-inf; pyautoattack's.
+
+    An image that was not turned stays as it was.
+
+    Attributes
+    ----------
+    eps
+        Largest change of a pixel, in units of [0, 1] images.
+    steps
+        Number of steps.
+    loss
+        ``"ce"``, the cross-entropy, or ``"dlr"``, the difference of logits ratio, which needs three classes.
+    """
+
+    name: ClassVar[str] = "apgd"
+    eps: float
+    steps: int = 50
+    loss: str = "ce"
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise InputError(f"apgd: expected loss {' or '.join(LOSSES)}, got {self.loss!r}")
+
+    def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Attack one batch."""
+        device = device_of(model)
+        if self.loss == "dlr" and (classes := classes_of(model, images)) < DLR_CLASSES:
+            raise InputError(f"the DLR loss needs three classes, the network has {classes}; take loss 'ce'")
+        with seeded(generator) as seed:
+            native = pyautoattack.autopgd_base.APGDAttack(
+                model, n_iter=self.steps, eps=self.eps, loss=self.loss, seed=seed, device=device
+            )
+            return run_autoattack(native, model, images, labels)

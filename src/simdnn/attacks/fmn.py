@@ -1,0 +1,49 @@
+"""The fast minimum-norm attack, L2: Pintor, Roli, Brendel and Biggio, NeurIPS 2021."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from secmlt.adv.evasion.fmn import FMNNative
+from secmlt.adv.evasion.perturbation_models import LpPerturbationModels
+from torch import Tensor, nn
+
+from simdnn.attacks.attack import LEVELS
+from simdnn.attacks.secml import Rounded, run
+
+
+@dataclass(frozen=True)
+class FMN:
+    """The smallest Euclidean change that turns the label, on a ball whose size follows the boundary.
+
+    The steps are secml-torch's; foolbox's end twice as far away on a linear network. In every step the image is
+    rounded to the levels that an image file can hold, as in :class:`DDN`.
+
+    Attributes
+    ----------
+    steps
+        Number of steps.
+    step_size
+        Of the first step; it shrinks along a cosine.
+    gamma
+        Share by which the ball grows or shrinks in the first step.
+    levels
+        Levels of a channel to which the image is rounded; 256 for 8 bits.
+    """
+
+    name: ClassVar[str] = "fmn"
+    steps: int = 60
+    step_size: float = 1.0
+    gamma: float = 0.05
+    levels: int = LEVELS
+
+    def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Attack one batch; nothing is drawn."""
+        del generator
+        native = FMNNative(
+            LpPerturbationModels.L2, num_steps=self.steps, max_step_size=self.step_size, gamma=self.gamma
+        )
+        native.manipulation_function.domain_constraints.append(Rounded(self.levels))
+        return run(native, model, images, labels)

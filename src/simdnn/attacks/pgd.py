@@ -1,0 +1,60 @@
+"""Projected gradient descent: Madry and others, ICLR 2018."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from secmlt.adv.evasion.perturbation_models import LpPerturbationModels
+from secmlt.adv.evasion.pgd import PGDNative
+from secmlt.optimization.initializer import Initializer
+from torch import Tensor, nn
+
+from simdnn.attacks.secml import run
+
+
+@dataclass(frozen=True)
+class PGD:
+    """Steps along the sign of the loss's gradient within ``eps`` of the image, from a random start.
+
+    The steps are secml-torch's, which returns the point of highest loss that it met.
+
+    Attributes
+    ----------
+    eps
+        Largest change of a pixel, in units of [0, 1] images.
+    steps
+        Number of steps.
+    step_size
+        Change of a pixel in one step.
+    """
+
+    name: ClassVar[str] = "pgd"
+    eps: float
+    steps: int
+    step_size: float
+
+    def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Attack one batch."""
+        native = PGDNative(
+            perturbation_model=LpPerturbationModels.LINF,
+            epsilon=self.eps,
+            num_steps=self.steps
+            + 1,  # the library looks at a point before it steps on, so never at its last one
+            step_size=self.step_size,
+            random_start=False,
+        )
+        native.initializer = _UniformStart(self.eps, generator)
+        return run(native, model, images, labels)
+
+
+class _UniformStart(Initializer):
+    """A start drawn uniformly within ``eps``; the library's own adds the image to the draw before it is cut off."""
+
+    def __init__(self, eps: float, generator: torch.Generator) -> None:
+        self.eps = eps
+        self.generator = generator
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.eps * (2 * torch.rand(x.shape, generator=self.generator, dtype=x.dtype) - 1)

@@ -1,0 +1,37 @@
+"""Projected gradient descent in the Euclidean norm: Madry and others, ICLR 2018."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from simdnn.attacks.libraries import foolbox
+from simdnn.attacks.native import run_foolbox
+
+
+@dataclass(frozen=True)
+class PGDL2:
+    """Steps along the gradient within a Euclidean distance of the image, from a random start; foolbox's.
+
+    Attributes
+    ----------
+    eps
+        Largest Euclidean norm of the change, over all pixels and channels of an image in [0, 1].
+    steps
+        Number of steps.
+    rel_step_size
+        Length of a step, as a share of ``eps``.
+    """
+
+    name: ClassVar[str] = "pgd-l2"
+    eps: float
+    steps: int = 20
+    rel_step_size: float = 0.125
+
+    def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Attack one batch."""
+        native = foolbox.L2PGD(steps=self.steps, rel_stepsize=self.rel_step_size, random_start=True)
+        return run_foolbox(native, model, images, labels, generator, self.eps)

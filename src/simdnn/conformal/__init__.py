@@ -1,0 +1,1 @@
+"""Thresholds with a promised false-alarm rate, and a monitor for drift, in NumPy."""

@@ -1,0 +1,140 @@
+"""The columns of a table: clean images, harmless changes of them, and attacks on them, each made once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Generator, Tensor, nn
+
+from simdnn.attacks import attack, predict, round_to_levels
+from simdnn.attacks.registry import recipe
+from simdnn.evaluation.defences import reseed
+from simdnn.evaluation.plan import Column
+from simdnn.evaluation.records import cell_key
+from simdnn.images.corruptions import apply
+from simdnn.progress import Progress
+
+BATCH = 16
+"""Images that are attacked together."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The images of one column.
+
+    Attributes
+    ----------
+    pixels : (N, 3, H, W) in [0, 1]
+    rows : (N,) positions of the originals among the test images
+    accurate : (N,) whether the bare network labels the images rightly
+    fooled : (N,) whether it does not, but did label the originals rightly
+    """
+
+    pixels: Tensor
+    rows: NDArray[np.int64]
+    accurate: NDArray[np.bool_]
+    fooled: NDArray[np.bool_]
+
+    def spread(self, count: int) -> Group:
+        """Return so many of the images at most, evenly spread over them and so over the classes; 0 means all."""
+        if not 0 < count < len(self.rows):
+            return self
+        kept = np.linspace(0, len(self.rows) - 1, count).round().astype(np.int64)
+        return Group(self.pixels[kept], self.rows[kept], self.accurate[kept], self.fooled[kept])
+
+
+class Columns:
+    """Makes the columns of one network.
+
+    Parameters
+    ----------
+    network : the bare network, images in [0, 1] to logits (N, K)
+    defences : networks that attacks may be made through, by name
+    pixels, truth : the test images (N, 3, H, W), and (N,) the outputs where they belong
+    identity : what decides the images and the network, for the key of what is kept
+    store : folder for attacked images
+    limit : attack so many images at most; 0 means all
+    seed : of every draw
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        pixels: Tensor,
+        truth: Tensor,
+        *,
+        defences: Mapping[str, nn.Module],
+        identity: Mapping[str, Any],
+        store: Path,
+        limit: int,
+        seed: int,
+    ) -> None:
+        self.network = network
+        self.pixels = pixels
+        self.truth = truth
+        self.defences = defences
+        self.identity = identity
+        self.store = store
+        self.limit = limit
+        self.seed = seed
+        self.right = (predict(network, pixels) == truth).numpy()
+
+    def make(self, column: Column, progress: Progress | None = None) -> Group:
+        """Return the images of a column."""
+        rows = np.arange(len(self.pixels))
+        if column.kind == "clean":
+            pixels = self.pixels
+        elif column.kind == "control":
+            draw = Generator().manual_seed(self.seed)
+            pixels = torch.stack([apply(column.parameters["change"], image, draw) for image in self.pixels])
+        else:
+            rows, attacked = self._attacked(column, progress)
+            pixels = in_form(attacked, column.form)
+        accurate = (predict(self.network, pixels) == self.truth[rows]).numpy()
+        return Group(pixels, rows, accurate, self.right[rows] & ~accurate)
+
+    def _attacked(self, column: Column, progress: Progress | None) -> tuple[NDArray[np.int64], Tensor]:
+        """Attack, or fetch what was attacked before: positions of the originals, and images as floats."""
+        limit = min(filter(None, (self.limit, column.limit)), default=0)
+        key = {name: value for name, value in column.key.items() if name not in ("form", "label")} | {
+            "limit": limit
+        }
+        path = self.store / f"{cell_key({**self.identity, **key, 'seed': self.seed})}.safetensors"
+        if path.exists():
+            kept = load_file(path)
+            return kept["rows"].numpy(), kept["images"]
+        chosen = torch.randperm(len(self.pixels), generator=Generator().manual_seed(self.seed))
+        rows = chosen[: limit or None].sort().values
+        target = self.defences[column.through] if column.through else self.network
+        reseed(target, self.seed)
+        result = attack(
+            recipe(column.parameters),
+            target,
+            self.pixels[rows],
+            self.truth[rows],
+            seed=self.seed,
+            batch_size=BATCH,
+            progress=progress,
+        )
+        self.store.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        save_file({"images": result.images.contiguous(), "rows": rows}, part)
+        part.rename(path)
+        return rows.numpy(), result.images
+
+
+def in_form(attacked: Tensor, form: str) -> Tensor:
+    """Return attacked images (N, 3, H, W) as the detector gets them."""
+    if form == "float":
+        return attacked
+    if form == "8-bit":
+        return round_to_levels(attacked)
+    draw = Generator()  # this change draws nothing
+    return torch.stack([apply(form, image, draw) for image in round_to_levels(attacked)])

@@ -1,0 +1,190 @@
+"""Labelled images on the disk, in two parts: clean ones to learn from, and others to test on."""
+
+from __future__ import annotations
+
+import csv
+import tarfile
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simdnn.digits import train_network, write_digits
+from simdnn.errors import InputError
+from simdnn.evaluation.plan import DatasetPlan
+from simdnn.images.files import labelled_images
+
+TORCHVISION = ("CIFAR10", "Imagenette", "ImageNet")
+"""Datasets of torchvision that can be named, with its names for their two parts."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files and their labels, in one order."""
+
+    paths: list[Path]
+    labels: list[str]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over every label and every file's content."""
+        digest = sha256()
+        for path, label in zip(self.paths, self.labels, strict=True):
+            digest.update(label.encode() + b"\0" + sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def write(self, path: Path) -> Path:
+        """Write a CSV file of path and label, as ``simdnn fit`` takes it."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(
+                [
+                    ("path", "label"),
+                    *((p.absolute(), x) for p, x in zip(self.paths, self.labels, strict=True)),
+                ]
+            )
+        return path
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The two parts of a dataset.
+
+    Attributes
+    ----------
+    fit, test : the parts
+    classes : labels in sorted order
+    outputs : the network's output for each label
+    folder : where an archive was unpacked, or None
+    """
+
+    fit: Part
+    test: Part
+    classes: tuple[str, ...]
+    outputs: dict[str, int]
+    folder: Path | None = None
+
+
+def load_dataset(name: str, plan: DatasetPlan, base: Path, cache: Path, seed: int) -> Dataset:
+    """Find, or make, the images of a dataset.
+
+    Parameters
+    ----------
+    name, plan : of the dataset
+    base : folder that relative paths start at
+    cache : folder for what has to be unpacked, written or trained
+    seed : of the draw where a part of the images is taken
+
+    Raises
+    ------
+    InputError
+        If the images are not there.
+    """
+    fit, test, folder = _found(name, plan, base, cache)
+    classes = tuple(sorted(set(fit.labels)))
+    unknown = sorted(set(test.labels) - set(classes))
+    if unknown:
+        raise InputError(f"dataset {name}: {', '.join(unknown)} occurs among the test images only")
+    missing = sorted(set(classes) - set(plan.outputs)) if plan.outputs else []
+    if missing:
+        raise InputError(f"dataset {name}: 'outputs' lacks the classes {', '.join(missing)}")
+    return Dataset(
+        fit=_share(fit, plan.fit_images, seed),
+        test=_share(test, plan.test_images, seed),
+        classes=classes,
+        outputs=plan.outputs or {label: i for i, label in enumerate(classes)},
+        folder=folder,
+    )
+
+
+def _found(name: str, plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part, Path | None]:
+    if plan.builtin:
+        return _digits(plan.builtin, cache)
+    if plan.torchvision:
+        return _torchvision(plan, base, cache)
+    if not plan.fit or not plan.test:
+        raise InputError(f"dataset {name} needs the folders 'fit' and 'test', or another source")
+    if "$" in plan.archive + plan.fit + plan.test:
+        raise InputError(f"dataset {name} names a variable of the environment that is not set: {plan}")
+    folder = _unpacked(base / plan.archive, cache) if plan.archive else base
+    fit, test = (Part(*labelled_images(folder / part)) for part in (plan.fit, plan.test))
+    return fit, test, folder if plan.archive else None
+
+
+def _digits(builtin: str, cache: Path) -> tuple[Part, Part, Path]:
+    if builtin != "digits":
+        raise InputError(f"expected builtin = 'digits', got {builtin!r}")
+    folder = cache / "digits"
+    weights = folder / "weights.safetensors"
+    if not weights.exists():
+        write_digits(folder)
+        train_network(folder / "network", weights)
+    return Part(*labelled_images(folder / "train")), Part(*labelled_images(folder / "test")), folder
+
+
+def _unpacked(archive: Path, cache: Path) -> Path:
+    """Unpack an archive once; an unpacking that was stopped begins anew."""
+    if not archive.exists():
+        raise InputError(f"expected an archive, got {archive}, which does not exist")
+    folder = cache / archive.name.partition(".")[0]
+    done = folder / ".unpacked"
+    if not done.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+        done.touch()
+    return folder
+
+
+def _torchvision(plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part, Path | None]:
+    from torchvision import datasets
+
+    if plan.torchvision not in TORCHVISION:
+        raise InputError(f"expected torchvision = one of {', '.join(TORCHVISION)}; got {plan.torchvision!r}")
+    root = base / plan.root
+    try:
+        if plan.torchvision == "CIFAR10":
+            parts = [datasets.CIFAR10(root, train=train, download=True) for train in (True, False)]
+            train, test = parts
+            folder = cache / "CIFAR10"
+            return _written(train, folder / "train"), _written(test, folder / "test"), None
+        if plan.torchvision == "Imagenette":
+            parts = [datasets.Imagenette(root, split, "160px", download=True) for split in ("train", "val")]
+        else:
+            parts = [datasets.ImageNet(root, split) for split in ("train", "val")]
+    except (RuntimeError, OSError) as error:
+        raise InputError(f"torchvision's {plan.torchvision} is not to be had in {root}: {error}") from error
+    train, test = parts
+    return _listed(train), _listed(test), None
+
+
+def _listed(dataset: Any) -> Part:
+    """List the files of a dataset that torchvision reads from a folder of classes."""
+    samples = dataset._samples if hasattr(dataset, "_samples") else dataset.samples
+    names = getattr(dataset, "wnids", dataset.classes)
+    return Part([Path(path) for path, _ in samples], [str(names[label]) for _, label in samples])
+
+
+def _written(dataset: Any, folder: Path) -> Part:
+    """Write a dataset that torchvision keeps in memory as files."""
+    for i, (picture, label) in enumerate(dataset):
+        path = folder / dataset.classes[label] / f"{i:05}.png"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path)
+    return Part(*labelled_images(folder))
+
+
+def _share(part: Part, images: int, seed: int) -> Part:
+    """Draw about ``images`` of a part, the same number of each class; all if it is 0."""
+    if not images or images >= len(part.paths):
+        return part
+    labels = np.array(part.labels)
+    classes = np.unique(labels)
+    each = -(-images // len(classes))
+    draw = np.random.default_rng(seed)
+    chosen = np.sort(
+        np.concatenate([draw.permutation(np.flatnonzero(labels == label))[:each] for label in classes])
+    )[: images if each * len(classes) == images else None]
+    return Part([part.paths[i] for i in chosen], [part.labels[i] for i in chosen])

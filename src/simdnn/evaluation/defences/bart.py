@@ -1,0 +1,64 @@
+"""BaRT: Raff, Sylvester, Forsyth and McLean, "Barrage of random transforms", CVPR 2019."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from simdnn.errors import InputError
+from simdnn.evaluation.defences.transforms import GROUPS
+
+DRAWN = 5
+"""Groups of transforms that each image goes through, in random order."""
+
+
+def reseed(network: nn.Module, seed: int) -> None:
+    """Begin the draws of every BaRT within a network again."""
+    for part in network.modules():
+        if isinstance(part, BaRT):
+            part.reseed(seed)
+
+
+class BaRT(nn.Module):
+    """A network that sees every image through five random transforms, each of another group.
+
+    The network is not trained on transformed images, as it was in the paper: the tables that this is compared with do
+    not say that theirs were. One pass, no vote over several.
+
+    Gradients pass the transforms unchanged (BPDA with the identity): what reaches the images is the network's gradient
+    at the transformed ones. By itself that is a weak attack (Sitawarin and others, "Demystifying the adversarial
+    robustness of random transformation defenses", ICML 2022); attack through :func:`averaged` as well.
+
+    Parameters
+    ----------
+    network : images (N, 3, H, W) in [0, 1] to logits
+    seed : of the draws; every image has its own, and every call goes on drawing
+    """
+
+    def __init__(self, network: nn.Module, seed: int) -> None:
+        super().__init__()
+        self.network = network
+        self.reseed(seed)
+        self.eval()
+
+    def reseed(self, seed: int) -> None:
+        """Begin the draws again."""
+        self._draw = np.random.default_rng(seed)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of the transformed images; InputError if they are not (N, 3, H, W), N >= 1."""
+        if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0:
+            raise InputError(f"expected images of shape (N, 3, H, W), N >= 1, got {tuple(images.shape)}")
+        changed = torch.stack([self._transformed(image) for image in images.detach().cpu()])
+        passed_on = images - images.detach()  # zero, with the gradient of the identity
+        logits: Tensor = self.network(changed.to(images) + passed_on)
+        return logits
+
+    def _transformed(self, image: Tensor) -> Tensor:
+        pixels = image.permute(1, 2, 0).double().numpy()
+        for group in self._draw.permutation(len(GROUPS))[:DRAWN]:
+            transforms = list(GROUPS.values())[group]
+            transform = transforms[self._draw.integers(len(transforms))]
+            pixels = np.clip(transform(pixels, self._draw), 0, 1)
+        return torch.from_numpy(pixels).float().permute(2, 0, 1)

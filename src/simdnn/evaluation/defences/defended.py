@@ -1,0 +1,41 @@
+"""A defence by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from simdnn.attacks.attack import device_of
+from simdnn.errors import InputError
+from simdnn.evaluation.defences.bart import BaRT
+from simdnn.evaluation.defences.resupnet import ResUpNet, load_denoiser
+
+DEFENCES = ("bart", "resupnet")
+"""Names that plans use."""
+
+DENOISER = "resupnet.safetensors"
+
+
+def defended(name: str, network: nn.Module, *, seed: int, weights: Path) -> nn.Module:
+    """Put a defence before a network.
+
+    Parameters
+    ----------
+    name : one of `DEFENCES`
+    network : images (N, 3, H, W) in [0, 1] to logits
+    seed : of the defence's own draws
+    weights : folder with the weights of defences that have some
+
+    Raises
+    ------
+    InputError
+        If there is no such defence.
+    WeightsError
+        If its weights are missing or do not fit.
+    """
+    if name == "bart":
+        return BaRT(network, seed)
+    if name == "resupnet":
+        return ResUpNet(network, load_denoiser(weights / DENOISER)).to(device_of(network))
+    raise InputError(f"expected a defence among {', '.join(DEFENCES)}; got {name!r}")

@@ -1,0 +1,126 @@
+"""Choosing the images that are easiest to attack, as the paper's "non-robust" images are.
+
+No list of the paper's images, and no formula, was published; this selection is our own and is called so.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from simdnn.arrays import FloatArray
+from simdnn.attacks import DDN, attack, predict
+from simdnn.errors import ImageReadError, InputError
+from simdnn.images.reading import read_image
+from simdnn.networks.backbone import Backbone
+from simdnn.networks.classifier import Classifier
+from simdnn.progress import Progress
+
+STEPS = 40
+"""Of the attack that measures how small a change turns an image."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How easily each image is turned.
+
+    Attributes
+    ----------
+    paths : the N images that could be read
+    norms : (N, number of networks) smallest Euclidean change found, in units of [0, 1] pixels; infinite where no
+        change turned the network
+    ranks : (N,) mean over the networks of the image's place, 1 being the easiest to turn
+    unreadable : why the other files could not be read
+    """
+
+    paths: list[Path]
+    norms: FloatArray
+    ranks: FloatArray
+    unreadable: list[str]
+
+    def easiest(self, count: int) -> NDArray[np.int64]:
+        """Return the positions of the ``count`` images that are turned most easily, easiest first."""
+        return np.argsort(self.ranks, kind="stable")[:count]
+
+
+def select_nonrobust(
+    paths: Sequence[Path],
+    networks: Sequence[Backbone],
+    progress: Progress | None = None,
+    batch_size: int = 16,
+) -> Selection:
+    """Measure how small a change turns each network's answer, by DDN, and rank the images by it.
+
+    A network's own answer counts as right, so that no labels are needed.
+
+    Raises
+    ------
+    InputError
+        If no image can be read.
+    """
+    readable: list[Path] = []
+    unreadable: list[str] = []
+    pictures = []
+    for path in paths:
+        try:
+            picture = read_image(path)
+        except ImageReadError as error:
+            unreadable.append(str(error))
+            continue
+        readable.append(path)
+        pictures.append([network.spec.preprocess(picture) for network in networks])
+    if not readable:
+        raise InputError(f"none of the {len(paths)} images can be read; the first: {unreadable[0]}")
+    norms = np.empty((len(readable), len(networks)))
+    for column, network in enumerate(networks):
+        pixels, bare = torch.stack([own[column] for own in pictures]), Classifier(network)
+
+        def shifted(done: int, _: int, before: int = column * len(readable)) -> None:
+            if progress is not None:
+                progress(before + done, norms.size)
+
+        result = attack(
+            DDN(steps=STEPS), bare, pixels, predict(bare, pixels), batch_size=batch_size, progress=shifted
+        )
+        norms[:, column] = np.where(result.success.numpy(), result.l2.numpy(), np.inf)
+    return Selection(readable, norms, rankdata(norms, axis=0).mean(axis=1), unreadable)
+
+
+def write_selection(path: Path, selection: Selection, rows: Sequence[int], names: Sequence[str]) -> None:
+    """Write a CSV file of path, label (the image's folder), mean rank, and the change that turns each network."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "mean_rank", *(f"l2_{name}" for name in names)])
+        for i in rows:
+            image = selection.paths[i].absolute()
+            norms = (f"{norm:.5g}" for norm in selection.norms[i])
+            writer.writerow([image, image.parent.name, f"{selection.ranks[i]:.2f}", *norms])
+
+
+def listed(paths: Sequence[Path], ids: Path) -> list[Path]:
+    """Return the images that a published list names, by their file name with or without its suffix, in its order.
+
+    Raises
+    ------
+    InputError
+        If the list cannot be read, or names images that are not there.
+    """
+    try:
+        wanted = ids.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"expected a text file with one image id a line, got {ids}: {error}") from error
+    by_name = {name: path for path in paths for name in (path.stem, path.name)}
+    missing = [name for name in wanted if name not in by_name]
+    if missing or not wanted:
+        raise InputError(
+            f"{ids} names {len(wanted)} images, {len(missing)} of which are not there"
+            + (f", such as {missing[0]}" if missing else "")
+        )
+    return [by_name[name] for name in wanted]

@@ -1,0 +1,119 @@
+"""Tables as Markdown, LaTeX, CSV and HTML."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from io import StringIO
+
+from simdnn.evaluation.tables import AREAS, Cell, Table
+
+BROKEN = "\N{EN DASH}"
+"""Stands where there is no value; the reason is among the notes."""
+
+
+def shown(table: Table, head: str, cell: Cell) -> str:
+    """Write one cell: shares in per cent, areas with three digits, the paper's value in brackets.
+
+    >>> from simdnn.evaluation.tables import Table
+    >>> table = Table("t", "", "", "eq_14", ("clean",), ())
+    >>> shown(table, "clean", Cell(0.9444, 0.91, 0.97, 250, paper=0.899))
+    '94.4 [89.9]'
+    """
+    paper = "" if cell.paper is None else f" [{100 * cell.paper:.1f}]"
+    if cell.value is None:
+        return (BROKEN if cell.error else "") + paper
+    if head == "cost":
+        return f"{cell.value:.2f} x"
+    return (f"{cell.value:.3f}" if table.metric in AREAS else f"{100 * cell.value:.1f}") + paper
+
+
+def interval(table: Table, cell: Cell) -> str:
+    """Write a cell's interval and number of images, or why there is no value."""
+    if cell.error:
+        return cell.error
+    if cell.low is None or cell.high is None:
+        return ""
+    low, high = (f"{v:.3f}" if table.metric in AREAS else f"{100 * v:.1f}" for v in (cell.low, cell.high))
+    return f"{low} to {high}, n = {cell.n}"
+
+
+def broken(table: Table) -> list[str]:
+    """Say why cells have no value, each reason once."""
+    where: dict[str, list[str]] = {}
+    for label, cells in table.rows:
+        for head, cell in zip(table.columns, cells, strict=True):
+            if cell.error and cell.error != "incomplete":
+                where.setdefault(cell.error, []).append(f"{label}: {head}")
+    return [
+        f"{reason} ({len(cells)} cells, the first {cells[0]})" if len(cells) > 1 else f"{reason} ({cells[0]})"
+        for reason, cells in where.items()
+    ]
+
+
+def sizes(table: Table) -> str:
+    """Say on how many images the cells rest."""
+    n = sorted({cell.n for _, cells in table.rows for cell in cells if cell.n})
+    return (
+        f"n = {n[0]}" if len(n) == 1 else f"n = {n[0]} to {n[-1]} images a cell" if n else "nothing measured"
+    )
+
+
+def markdown(table: Table) -> str:
+    """Write a table in Markdown."""
+    lines = [f"### {table.title}", "", f"{_sentence(table)}", ""]
+    lines.append("| " + " | ".join(["", *table.columns]) + " |")
+    lines.append("|" + "---|" * (len(table.columns) + 1))
+    for label, cells in table.rows:
+        values = (shown(table, head, cell) for head, cell in zip(table.columns, cells, strict=True))
+        lines.append("| " + " | ".join([label, *values]) + " |")
+    notes = [*table.notes, *broken(table)]
+    return "\n".join(lines + ([""] + [f"- {note}" for note in notes] if notes else [])) + "\n"
+
+
+def latex(table: Table) -> str:
+    """Write a table in LaTeX, for the package booktabs."""
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{_escaped(table.title + '. ' + _sentence(table))}}}",
+        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+        r"\toprule",
+        " & ".join(["", *map(_escaped, table.columns)]) + r" \\",
+        r"\midrule",
+    ]
+    for label, cells in table.rows:
+        values = [_escaped(shown(table, head, cell)) for head, cell in zip(table.columns, cells, strict=True)]
+        lines.append(" & ".join([_escaped(label), *values]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def comma_separated(table: Table) -> str:
+    """Write a table as CSV, one line a cell, with everything that is known of it."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "column", "metric", "value", "low", "high", "n", "paper", "error"])
+    for label, cells in table.rows:
+        for head, c in zip(table.columns, cells, strict=True):
+            numbers = ["" if v is None else f"{v:.6g}" for v in (c.value, c.low, c.high)]
+            paper = "" if c.paper is None else f"{c.paper:.6g}"
+            writer.writerow([label, head, table.metric, *numbers, c.n or "", paper, c.error])
+    return text.getvalue()
+
+
+RENDERERS: Mapping[str, Callable[[Table], str]] = {"md": markdown, "tex": latex, "csv": comma_separated}
+"""By the suffix of the file."""
+
+
+def _sentence(table: Table) -> str:
+    unit = "" if table.metric in AREAS else ", in per cent"
+    return f"{table.caption[0].upper()}{table.caption[1:]}{unit}; {sizes(table)}." + (
+        " In brackets: the paper's own cell."
+        if any(c.paper is not None for _, r in table.rows for c in r)
+        else ""
+    )
+
+
+def _escaped(text: str) -> str:
+    for special in ("\\", "&", "%", "_", "#", "$", "{", "}"):
+        text = text.replace(special, r"\textbackslash{}" if special == "\\" else "\\" + special)
+    return text.replace(BROKEN, "--")

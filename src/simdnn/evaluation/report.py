@@ -1,0 +1,92 @@
+"""All tables and figures of one or several plans, from their records alone."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from simdnn.evaluation.figures import draw_figures
+from simdnn.evaluation.plan import Plan
+from simdnn.evaluation.records import Record, Records
+from simdnn.evaluation.render import RENDERERS, broken, interval, shown, sizes
+from simdnn.evaluation.tables import Table, tables
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What the page says of one plan; figures are (name, data URI)."""
+
+    plan: Plan
+    tables: list[Table]
+    figures: list[tuple[str, str]]
+    records: list[Record]
+
+    @property
+    def origin(self) -> str:
+        """Commits, hardware and time that the records come from."""
+        if not self.records:
+            return "no records yet"
+        commits = sorted({str(record["commit"])[:10] for record in self.records})
+        machines = sorted({_machine(record) for record in self.records})
+        days = sorted({record["time"][:10] for record in self.records})
+        seconds = sum(record.get("seconds", 0.0) for record in self.records)
+        shown = ", ".join(commits[:4]) + (f" and {len(commits) - 4} more" if len(commits) > 4 else "")
+        return (
+            f"{len(self.records)} records of {' to '.join(dict.fromkeys((days[0], days[-1])))}; "
+            f"commits {shown}; {'; '.join(machines)}; {seconds / 60:.0f} minutes; seed {self.plan.seed}"
+        )
+
+
+def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
+    """Write every table as Markdown, LaTeX and CSV, every figure as PNG, and one HTML page with all of it.
+
+    Parameters
+    ----------
+    plans : each with its records
+    folder : made where absent; files of the same names are replaced
+
+    Returns
+    -------
+    Path of the page.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    chapters = []
+    for plan, records in plans:
+        kept = list(records)
+        made = tables(plan, kept)
+        for suffix, renderer in RENDERERS.items():
+            for table in made:
+                (folder / f"{table.name}.{suffix}").write_text(renderer(table), encoding="utf-8")
+        drawn = [(path.stem, _uri(path)) for path in draw_figures(plan, kept, made, folder)]
+        chapters.append(Chapter(plan, made, drawn, kept))
+    environment = Environment(
+        loader=PackageLoader("simdnn.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.globals |= {
+        "tuple": tuple,
+        "shown": shown,
+        "interval": interval,
+        "broken": broken,
+        "sizes": sizes,
+    }
+    page = folder / "index.html"
+    page.write_text(environment.get_template("bench.html.j2").render(chapters=chapters), encoding="utf-8")
+    return page
+
+
+def _machine(record: Record) -> str:
+    hardware = record["hardware"]
+    return f"{hardware['cores']} cores {hardware['machine']}" + (
+        f", {hardware['gpu']}" if hardware["gpu"] else ""
+    )
+
+
+def _uri(path: Path) -> str:
+    return f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"

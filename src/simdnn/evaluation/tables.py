@@ -1,0 +1,169 @@
+"""Tables from records: what stands in each cell, whatever it is printed as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from simdnn.evaluation.metrics import METRICS
+from simdnn.evaluation.paper import paper_cell
+from simdnn.evaluation.plan import Column, Plan
+from simdnn.evaluation.records import Record
+
+AREAS = ("auroc", "auroc_all", "aupr")
+"""Metrics that are written as they are; the others are written in per cent."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value with its 95 % interval.
+
+    Attributes
+    ----------
+    value, low, high : in [0, 1]; None where there is none
+    n : images that it is a statement about
+    paper : the paper's own, in [0, 1], or None
+    error : why there is no value
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    paper: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One metric over rows and columns.
+
+    Attributes
+    ----------
+    name, title, caption : name is fit for a file
+    metric : what the cells are
+    columns : labels
+    rows : label and cells of each row
+    notes : printed beneath
+    """
+
+    name: str
+    title: str
+    caption: str
+    metric: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    notes: tuple[str, ...] = ()
+
+
+def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
+    """Return the tables of a plan: one for each metric, and for each measured network where the rows are methods."""
+    sound_last = sorted(records, key=lambda record: "error" not in record)  # what was measured later counts
+    found = {(r["network"], r["method"], r["column"], r["form"], r["through"]): r for r in sound_last}
+    made = []
+    for metric in plan.metrics:
+        if plan.layout == "networks":
+            made.append(_by_network(plan, metric, found))
+        else:
+            measured = {row for row, *_ in found}
+            made += [_by_method(plan, metric, n.row, found) for n in plan.networks if n.row in measured]
+    return made
+
+
+def file_name(text: str) -> str:
+    """Make a name for a file of a name for people.
+
+    >>> file_name("table4-ResNet (cifar10)-auroc")
+    'table4-ResNet_cifar10-auroc'
+    """
+    return re.sub(r"[^\w.-]+", "_", text.replace(")", "")).strip("_")
+
+
+Found = Mapping[tuple[str, str, str, str, str], Record]
+
+
+def _by_network(plan: Plan, metric: str, found: Found) -> Table:
+    rows = []
+    for method in plan.methods:
+        for network in plan.networks:
+            cells = tuple(
+                _cell(
+                    found.get((network.row, method, column.label, column.form, column.through)),
+                    metric,
+                    None if method.startswith("sim-dnn") else _printed(plan, network.row, column),
+                )
+                for column in plan.columns
+            )
+            name = (
+                network.row if f"({network.dataset})" in network.row else f"{network.row} ({network.dataset})"
+            )
+            rows.append((name if method == "none" else f"{name}, {method}", cells))
+    if plan.paper:
+        ours = [_printed(plan, "Ours", column) for column in plan.columns]
+        cells = tuple(Cell() if share is None else Cell(paper=share / 100) for share in ours)
+        rows.append(("the paper's Sim-DNN", cells))
+    return Table(plan.name, plan.title, METRICS[metric], metric, _heads(plan), tuple(rows), _notes(plan))
+
+
+def _printed(plan: Plan, row: str, column: Column) -> float | None:
+    """Return what the paper prints for a network, by its row up to a bracket; it has no attacks through defences."""
+    return None if column.through else paper_cell(plan.paper, row.partition(" (")[0], column.label)
+
+
+def _by_method(plan: Plan, metric: str, network: str, found: Found) -> Table:
+    rows = []
+    attacks = [i for i, column in enumerate(plan.columns) if column.kind == "attack"]
+    for method in plan.methods:
+        records = [found.get((network, method, c.label, c.form, c.through)) for c in plan.columns]
+        cells = [_cell(record, metric, None) for record in records]
+        cost = (records[0] or {}).get("cost", {}).get("ratio")
+        rows.append((method, (*_summary([cells[i] for i in attacks]), Cell(cost), *cells)))
+    return Table(
+        file_name(f"{plan.name}-{network}-{metric}"),
+        f"{plan.title}: {network}",
+        METRICS[metric],
+        metric,
+        ("mean of attacks", "worst attack", "cost", *_heads(plan)),
+        tuple(rows),
+        _notes(plan),
+    )
+
+
+def _summary(attacks: list[Cell]) -> tuple[Cell, Cell]:
+    """Return mean and worst over the attack columns; nothing where one of them is missing."""
+    if any(cell.error for cell in attacks):
+        return Cell(error="incomplete"), Cell(error="incomplete")
+    values = [cell.value for cell in attacks if cell.value is not None]
+    return (Cell(fmean(values)), Cell(min(values))) if values else (Cell(), Cell())
+
+
+def _cell(record: Record | None, metric: str, paper: float | None) -> Cell:
+    share = None if paper is None else paper / 100
+    if record is None:
+        return Cell(paper=share, error="not measured")
+    if "error" in record:
+        return Cell(paper=share, error=record["error"])
+    found = record["metrics"].get(metric)
+    if found is None:
+        return Cell(paper=share)
+    return Cell(found["value"], found["low"], found["high"], found["n"], share)
+
+
+def _heads(plan: Plan) -> tuple[str, ...]:
+    several = len({column.form for column in plan.columns if column.kind == "attack"}) > 1
+    return tuple(
+        column.label
+        + (f", {column.form}" if several and column.kind == "attack" else "")
+        + (f", through {column.through}" if column.through else "")
+        for column in plan.columns
+    )
+
+
+def _notes(plan: Plan) -> tuple[str, ...]:
+    own: dict[str, list[str]] = {}
+    for network in plan.networks:
+        own.setdefault(network.note, []).append(network.row)
+    told = [f"{', '.join(rows)}: {note}" for note, rows in own.items() if note]
+    return tuple(filter(None, [plan.note, *told]))

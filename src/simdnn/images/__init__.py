@@ -1,0 +1,1 @@
+"""Image files to pixels: reading, limits, preprocessing, shifts and harmless corruptions."""

@@ -1,0 +1,141 @@
+"""From a picture to the pixels that a network takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor, float32, from_numpy
+
+from simdnn.errors import ImageReadError, InputError
+
+_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}  # both antialias
+
+MAX_ASPECT = 100
+"""A picture more elongated than this is refused: resized by its shorter side it would fill the memory."""
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Resize by the shorter side, crop the centre, scale to [0, 1]: torchvision's preset, less the normalisation.
+
+    A picture that already has exactly ``size`` keeps every pixel, so that an attacked picture is never resampled.
+
+    Attributes
+    ----------
+    size
+        Height and width that the network takes.
+    resize
+        Length of the shorter side before the centre is cut out; None squashes the whole picture to ``size``.
+    mean, std
+        Per channel, for pixels in [0, 1]. They belong to the weights and are applied inside the wrapped network.
+    interpolation
+        ``"bilinear"`` or ``"bicubic"``, both with antialiasing.
+
+    Raises
+    ------
+    InputError
+        If a value does not fit.
+
+    Examples
+    --------
+    >>> preprocess = Preprocess(size=(224, 224), resize=256)
+    >>> preprocess(Image.new("RGB", (640, 480), "white")).shape
+    torch.Size([3, 224, 224])
+    >>> Preprocess.from_dict(preprocess.as_dict()) == preprocess
+    True
+    """
+
+    size: tuple[int, int]
+    resize: int | None
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if not (_is_tuple(self.size, 2) and all(_is_length(side) for side in self.size)):
+            raise InputError(f"expected size as height and width, two positive integers, got {self.size!r}")
+        if self.resize is not None and not (_is_length(self.resize) and self.resize >= max(self.size)):
+            raise InputError(
+                f"expected resize as an integer of at least {max(self.size)}, the longer side of size, or None to "
+                f"squash the picture, got {self.resize!r}"
+            )
+        if not (_is_tuple(self.mean, 3) and all(_is_finite(value) for value in self.mean)):
+            raise InputError(f"expected mean as three finite numbers, one per channel, got {self.mean!r}")
+        if not (_is_tuple(self.std, 3) and all(_is_finite(value) and value > 0 for value in self.std)):
+            raise InputError(
+                f"expected std as three finite numbers above 0, one per channel, got {self.std!r}"
+            )
+        if self.interpolation not in tuple(_RESAMPLING):
+            raise InputError(f"expected interpolation 'bilinear' or 'bicubic', got {self.interpolation!r}")
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Turn one picture into a tensor.
+
+        Parameters
+        ----------
+        image
+            Mode ``RGB``, as `simdnn.images.files.read_image` gives it.
+
+        Returns
+        -------
+        Tensor
+            Shape (3, height, width), float32, in [0, 1].
+
+        Raises
+        ------
+        ImageReadError
+            If the longer side is more than `MAX_ASPECT` times the shorter.
+        InputError
+            If the picture is not RGB.
+        """
+        if image.mode != "RGB":
+            raise InputError(f"expected a picture in mode RGB, got {image.mode}; read it with read_image")
+        if (image.height, image.width) != self.size:
+            image = self._fit(image)
+        return from_numpy(np.array(image)).permute(2, 0, 1).to(float32).contiguous() / 255
+
+    def _fit(self, image: Image.Image) -> Image.Image:
+        if max(image.size) > MAX_ASPECT * min(image.size):
+            raise ImageReadError(
+                f"expected sides in a ratio of at most {MAX_ASPECT} to 1, got {image.width:,} x {image.height:,}"
+            )
+        resampling = _RESAMPLING[self.interpolation]
+        height, width = self.size
+        if self.resize is None:
+            return image.resize((width, height), resampling)
+        short = min(image.size)
+        full_width, full_height = (int(self.resize * side / short) for side in image.size)
+        left, top = round((full_width - width) / 2), round((full_height - height) / 2)
+        return image.resize((full_width, full_height), resampling).crop(
+            (left, top, left + width, top + height)
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values, ready for JSON."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, plain: object) -> Preprocess:
+        """Make it again from what `as_dict` gave, also after a journey through JSON; InputError if it does not fit."""
+        expected = {field.name for field in fields(cls)}
+        if not isinstance(plain, dict) or set(plain) != expected:
+            got = sorted(plain) if isinstance(plain, dict) else plain
+            raise InputError(f"expected the settings {sorted(expected)}, got {got!r}")
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
+        return cls(**values)
+
+
+def _is_tuple(value: object, length: int) -> bool:
+    return isinstance(value, tuple) and len(value) == length
+
+
+def _is_length(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

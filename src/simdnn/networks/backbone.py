@@ -1,0 +1,235 @@
+"""A network as a source of features: images in, logits and the output of chosen layers out."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from simdnn.errors import InputError, SimDNNError
+from simdnn.images.preprocess import Preprocess
+from simdnn.networks.layers import PENULTIMATE, watch, watching
+from simdnn.networks.loading import (
+    OWN_PREPROCESS,
+    default_preprocess,
+    imagenet_categories,
+    imported_network,
+    is_import_path,
+    torchvision_network,
+)
+from simdnn.networks.weights import fit_weights, hash_weights, read_weights
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """Everything needed to make a backbone again.
+
+    Attributes
+    ----------
+    name
+        A torchvision classification network, or ``"package.module:factory"``; only a label for a network given
+        as an object.
+    weights
+        A ``.safetensors``, ``.pth`` or ``.pt`` file; None for torchvision's own, or a network's as it comes.
+    layers
+        Names of modules, whose outputs are the features; `PENULTIMATE` may be one of them, and is meant by none.
+    preprocess
+        From a picture to the pixels that the network takes.
+    """
+
+    name: str
+    weights: str | None
+    layers: tuple[str, ...]
+    preprocess: Preprocess
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the specification as plain values, ready for JSON."""
+        return {
+            "name": self.name,
+            "weights": self.weights,
+            "layers": list(self.layers),
+            "preprocess": self.preprocess.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> BackboneSpec:
+        """Make it again from what `as_dict` gave; InputError if it does not fit."""
+        expected = {field.name for field in fields(cls)}
+        if not isinstance(plain, dict) or set(plain) != expected:
+            got = sorted(plain) if isinstance(plain, dict) else plain
+            raise InputError(f"expected the settings {sorted(expected)}, got {got!r}")
+        preprocess = Preprocess.from_dict(plain["preprocess"])
+        return cls(plain["name"], plain["weights"], tuple(plain["layers"]), preprocess)
+
+
+class BackboneOutput(NamedTuple):
+    """What one pass gives: ``logits`` (N, K), and ``features`` {layer: (N, d)} in the order of the layers."""
+
+    logits: Tensor
+    features: dict[str, Tensor]
+
+
+class Backbone(nn.Module):
+    """A frozen network that takes images in [0, 1] and also tells what its layers said.
+
+    Made by `load_backbone`. Gradients flow to the images; the parameters take none. It stays in evaluation mode.
+
+    Attributes
+    ----------
+    spec
+        How to make it again.
+    weights_hash
+        SHA-256 of the network's tensors.
+    categories
+        Names of the outputs, or None where they are not known.
+    layers
+        The keys of the features, in order.
+    n_features
+        Number of features of all layers together.
+    n_classes
+        Number of outputs, K.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, network: nn.Module, spec: BackboneSpec, categories: tuple[str, ...] | None = None
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.network = network.eval().requires_grad_(False)
+        self.layers = spec.layers or (PENULTIMATE,)
+        self.weights_hash = hash_weights(network)
+        self.register_buffer("mean", torch.tensor(spec.preprocess.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.preprocess.std).view(3, 1, 1), persistent=False)
+        watch(network, self.layers)
+        tried = self._try_out()
+        self.n_features = sum(feature.shape[1] for feature in tried.features.values())
+        self.n_classes = tried.logits.shape[1]
+        self.categories = categories if categories and len(categories) == self.n_classes else None
+
+    def forward(self, images: Tensor) -> BackboneOutput:
+        """Run the network once.
+
+        Parameters
+        ----------
+        images
+            Shape (N, 3, H, W), in [0, 1], not normalised.
+
+        Returns
+        -------
+        BackboneOutput
+
+        Raises
+        ------
+        InputError
+            If the images or a layer's output have another shape, or a layer did not run.
+        """
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise InputError(f"expected images of shape (N, 3, H, W), got {tuple(images.shape)}")
+        with watching() as features:
+            logits = self.network((images - self.mean) / self.std)
+        if not isinstance(logits, Tensor) or logits.ndim != 2:
+            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise InputError(f"expected logits of shape (N, classes) from {self.spec.name}, got {got}")
+        for layer in self.layers:
+            if layer not in features:
+                raise InputError(
+                    f"expected layer {layer!r} of {self.spec.name} to run, but it did not; name another"
+                )
+        return BackboneOutput(logits, {layer: features[layer] for layer in self.layers})
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode, whatever ``mode`` says: what was learned from the features relies on it."""
+        del mode
+        return super().train(mode=False)
+
+    def _try_out(self) -> BackboneOutput:
+        height, width = self.spec.preprocess.size
+        try:
+            with torch.no_grad():
+                output: BackboneOutput = self(torch.zeros(1, 3, height, width))
+        except SimDNNError:
+            raise
+        except Exception as error:  # a network that cannot take such images fails in its own way
+            raise InputError(
+                f"expected {self.spec.name} to take images of shape (N, 3, {height}, {width}), got "
+                f"{type(error).__name__}: {error}; give the size it takes"
+            ) from error
+        return output
+
+
+def load_backbone(
+    name: str,
+    weights: str | Path | None = None,
+    layers: Iterable[str] = (),
+    *,
+    network: nn.Module | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    resize: int | None = None,
+    size: int | tuple[int, int] | None = None,
+) -> Backbone:
+    """Make a backbone of a torchvision network, of one's own by its import path, or of one at hand.
+
+    Parameters
+    ----------
+    name
+        A torchvision classification network such as ``"vgg16"``, or ``"package.module:factory"``, a function
+        without arguments that returns a network. With ``network`` given, any label.
+    weights
+        A ``.safetensors``, ``.pth`` or ``.pt`` file. None takes torchvision's own weights, fetched at first use; a
+        network of one's own is then taken as it comes.
+    layers
+        Names of modules whose outputs are the features; none means `PENULTIMATE`.
+    network
+        A network to copy; the one given is left as it is.
+    mean, std
+        What the pixels are normalised with, per channel. Default: what torchvision's weights of that name take; for
+        a network of one's own, ImageNet's.
+    resize
+        Shorter side before the centre is cut out. Default: torchvision's, in proportion to ``size``; for a network
+        of one's own the whole picture is squashed to ``size``.
+    size
+        Side, or height and width, that the network takes. Default: torchvision's; 224 for one's own.
+
+    Raises
+    ------
+    InputError
+        If there is no such network or layer, or the network does not run on images of that size.
+    WeightsError
+        If the weights cannot be fetched or read, or do not fit.
+    """
+    usual = OWN_PREPROCESS if network is not None else default_preprocess(name)
+    sides = usual.size if size is None else (size, size) if isinstance(size, int) else size
+    if resize is None and usual.resize is not None:
+        resize = math.ceil(usual.resize * max(sides) / max(usual.size))
+    preprocess = replace(
+        usual,
+        size=sides,
+        resize=resize,
+        mean=usual.mean if mean is None else mean,
+        std=usual.std if std is None else std,
+    )
+    file = None if weights is None else str(weights)
+    return restore_backbone(BackboneSpec(name, file, tuple(layers), preprocess), network=network)
+
+
+def restore_backbone(spec: BackboneSpec, *, network: nn.Module | None = None) -> Backbone:
+    """Make a backbone from its specification; ``network`` as in `load_backbone`, which also lists the errors."""
+    weights = None if spec.weights is None else Path(spec.weights)
+    if network is not None:
+        own = copy.deepcopy(network).cpu().float()
+        if weights is not None:
+            fit_weights(own, read_weights(weights), str(weights))
+        return Backbone(own, spec)
+    if is_import_path(spec.name):
+        return Backbone(imported_network(spec.name, weights).float(), spec)
+    return Backbone(torchvision_network(spec.name, weights), spec, imagenet_categories(spec.name))

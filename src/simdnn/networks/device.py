@@ -1,0 +1,26 @@
+"""Where networks run."""
+
+from __future__ import annotations
+
+import torch
+
+from simdnn.errors import InputError
+
+
+def chosen_device(name: torch.device | str | None) -> torch.device:
+    """Return the device of that name, `default_device` for None; InputError if it is not here."""
+    if name is None:
+        return default_device()
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # PyTorch built without it, or a machine without it
+        raise InputError(f"expected a device that is here, such as cpu or cuda, got {str(name)!r}") from error
+    return device
+
+
+def default_device() -> torch.device:
+    """Return CUDA if there is one, else MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -1,0 +1,1 @@
+"""What decides whether an image is flagged: one rule a file."""

@@ -1,0 +1,37 @@
+"""Harmless changes are small, stay 8-bit images, and are the same for the same seed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn.datasets import load_sample_images
+from torch import Generator, Tensor
+
+from simdnn.images.corruptions import CHANGES, apply
+
+
+def photograph() -> Tensor:
+    image = load_sample_images().images[1][100:324, 200:424]
+    return torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255
+
+
+@pytest.mark.parametrize("name", list(CHANGES))
+def test_change_is_harmless(name: str) -> None:
+    image = photograph()
+    changed = apply(name, image, Generator().manual_seed(0))
+    assert changed.shape == image.shape
+    assert changed.dtype == torch.float32
+    assert not torch.equal(changed, image)
+    assert torch.equal((changed * 255).round() / 255, changed)
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+    assert torch.equal(changed, apply(name, image, Generator().manual_seed(0)))
+    if name != "cropped":
+        assert (changed - image).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize("eps", [0.01, 0.02])
+def test_noise_is_as_large_as_it_says(eps: float) -> None:
+    image = torch.full((3, 32, 32), 0.5)
+    change = (apply(f"noise {eps}", image, Generator().manual_seed(0)) - image).abs()
+    assert eps / 2 < change.max() <= eps + 0.5 / 255

@@ -1,0 +1,132 @@
+"""The rule ``"profile"`` in a guard: fitted, saved, explained, and better than similarity on attacked digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from simdnn.attacks import DDN, attack, predict
+from simdnn.digits import IN_UNITS, read_digits, train_network, write_digits
+from simdnn.errors import InputError
+from simdnn.evaluation.intervals import auroc
+from simdnn.guard.guard import Guard
+from simdnn.networks.backbone import load_backbone
+from simdnn.networks.digits import SIDE
+from simdnn.networks.extractor import Extractor
+from simdnn.rules.statistics import SOURCES, compare_views
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    write_digits(folder, seed=0)
+    train_network(folder / "network", folder / "digits.safetensors", seed=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def extractor(digits: Path) -> Extractor:
+    backbone = load_backbone(
+        "simdnn.networks.digits:digits_network",
+        digits / "digits.safetensors",
+        size=SIDE,
+        mean=IN_UNITS.mean,
+        std=IN_UNITS.std,
+    )
+    return Extractor([backbone])
+
+
+@pytest.fixture(scope="module")
+def guard(digits: Path, extractor: Extractor) -> Guard:
+    return Guard.fit(digits / "train", extractor, secret=3)
+
+
+@pytest.fixture(scope="module")
+def held_out(digits: Path) -> tuple[Tensor, Tensor]:
+    _, images, labels = read_digits(digits / "test")
+    return images[::3], labels[::3]
+
+
+def scores(guard: Guard, images: Tensor, rule: str) -> list[float]:
+    return [verdict.score or 0.0 for verdict in guard.check_tensors(images, rule=rule)]
+
+
+def test_scores_are_those_of_the_profile(guard: Guard, held_out: tuple[Tensor, Tensor]) -> None:
+    images = held_out[0][:20]
+    profile, backbone = guard.profile, guard.extractor.backbones[0]
+    assert profile
+    with torch.no_grad():
+        seen = [backbone(batch) for batch in (images, *(view(images) for view in profile.views))]
+    features = np.stack([output.features["penultimate"].numpy() for output in seen], axis=1)
+    logits = np.stack([output.logits.numpy() for output in seen], axis=1)
+    similarity = guard.model.similarities(guard.scaler.transform(features[:, 0])).max(axis=1)
+    expected = profile.clean.score(compare_views(features, logits), similarity)
+    np.testing.assert_allclose(scores(guard, images, "profile"), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_small_attacks_are_told_from_clean_digits(guard: Guard, held_out: tuple[Tensor, Tensor]) -> None:
+    images, labels = held_out
+    right = predict(guard.classifier, images) == labels
+    attacked = attack(DDN(steps=40), guard.classifier, images[right][:60], labels[right][:60]).images_8bit
+    area = {
+        rule: auroc(scores(guard, images, rule), scores(guard, attacked, rule), resamples=2).value
+        for rule in ("profile", "similarity")
+    }
+    assert area["profile"] > 0.95
+    assert area["profile"] > area["similarity"] + 0.05
+
+
+def test_a_saved_guard_judges_alike(guard: Guard, held_out: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    guard.save(tmp_path / "guard.simdnn")
+    again = Guard.load(tmp_path / "guard.simdnn")
+    assert again.rule == "profile"
+    assert again.model_id == guard.model_id
+    assert again.check_tensors(held_out[0][:20]) == guard.check_tensors(held_out[0][:20])
+
+
+def test_calibration_holds_clean_and_harmlessly_changed_digits(guard: Guard) -> None:
+    assert guard.profile
+    n = guard.training.calibrated
+    assert len(guard.profile.calibration) == n
+    assert len(guard.profile.hardening) == (n + 1) // 2
+    assert len(guard.profile.calibration_scores(guard.model)) == n + (n + 1) // 2
+
+
+def test_views_are_a_secret_of_each_guard(digits: Path, extractor: Extractor, guard: Guard) -> None:
+    assert guard.profile
+    views = {guard.profile.views}
+    for secret in range(3):
+        other = Guard.fit(digits / "train", extractor, secret=secret, calibration=0.1)
+        assert other.profile
+        views.add(other.profile.views)
+    assert len(views) > 1
+
+
+def test_explanation_shows_the_profile(guard: Guard, held_out: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    explanation = guard.explain(held_out[0][0])
+    assert tuple(explanation.shortfalls) == SOURCES[:-1]  # no witness
+    explanation.plot(tmp_path / "why.png")
+    assert (tmp_path / "why.png").stat().st_size > 10_000
+    assert guard.explain(held_out[0][0], rule="similarity").shortfalls == {}
+
+
+def test_a_guard_without_a_profile_says_so(digits: Path, extractor: Extractor) -> None:
+    plain = Guard.fit(digits / "train", extractor, rule="similarity")
+    with pytest.raises(InputError, match="this guard has no profile; fit it with the rule 'profile'"):
+        list(plain.check(digits / "test", rule="profile"))
+
+
+def test_unknown_level(digits: Path, extractor: Extractor) -> None:
+    with pytest.raises(InputError, match="no level 'best'; the levels are light, standard, full"):
+        Guard.fit(digits / "train", extractor, level="best")

@@ -1,0 +1,96 @@
+"""The digits network, and the folder it is trained from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from simdnn.attacks import predict
+from simdnn.digits import read_digits, train_network, write_digits
+from simdnn.images.reading import read_image
+from simdnn.networks.backbone import load_backbone
+from simdnn.networks.digits import DigitsNet, digits_network
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    write_digits(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(folder: Path) -> Path:
+    weights = folder / "digits.safetensors"
+    train_network(folder / "network", weights)
+    return weights
+
+
+def test_every_digit_is_written_once_under_its_own_class(folder: Path) -> None:
+    digits = load_digits()
+    paths = [path for part in ("network", "train", "test") for path in (folder / part).rglob("*.png")]
+    assert sorted(int(path.stem) for path in paths) == list(range(1797))
+    assert all(int(path.parent.name) == digits.target[int(path.stem)] for path in paths)
+
+
+@pytest.mark.parametrize("part", ["network", "train", "test"])
+def test_parts_are_stratified(folder: Path, part: str) -> None:
+    counts = [len(list((folder / part / str(digit)).iterdir())) for digit in range(10)]
+    assert sum(counts) == 599
+    assert all(abs(counts[digit] - (load_digits().target == digit).sum() / 3) <= 1 for digit in range(10))
+
+
+def test_pictures_are_the_scans_enlarged(folder: Path) -> None:
+    (path,) = folder.rglob("0000.png")
+    picture = read_image(path)
+    assert picture.size == (32, 32)
+    small = torch.tensor(load_digits().images[0]) / 16
+    pixels = torch.tensor(list(picture.convert("L").tobytes())).view(32, 32) / 255
+    blocks = pixels.view(8, 4, 8, 4).mean(dim=(1, 3)).double()
+    assert torch.corrcoef(torch.stack([blocks.flatten(), small.flatten()]))[0, 1] > 0.95
+
+
+def test_another_seed_gives_another_split(folder: Path, tmp_path: Path) -> None:
+    write_digits(tmp_path, seed=1)
+    first, second = ({path.stem for path in (f / "test").rglob("*.png")} for f in (folder, tmp_path))
+    assert len(first & second) < 300
+
+
+def test_network_reads_digits_it_has_not_seen(folder: Path, weights: Path) -> None:
+    backbone = load_backbone(
+        "simdnn.networks.digits:digits_network", weights, size=32, mean=(0, 0, 0), std=(1, 1, 1)
+    )
+    _, images, digits = read_digits(folder / "test")
+    with torch.no_grad():
+        output = backbone(images)
+    assert (output.logits.argmax(dim=1) == digits).float().mean() >= 0.96
+    assert output.features["penultimate"].shape == (599, 96)
+
+
+def test_training_repeats_and_leaves_the_global_random_numbers_alone(folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    seen: list[tuple[int, int]] = []
+    first, second = (
+        train_network(
+            folder / "network",
+            tmp_path / f"{run}.safetensors",
+            epochs=1,
+            progress=lambda done, total: seen.append((done, total)),
+        ).state_dict()
+        for run in range(2)
+    )
+    assert torch.rand(1) == expected
+    assert seen == [(599, 599), (599, 599)]
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-3)
+
+
+def test_factory_needs_no_arguments() -> None:
+    network = digits_network().eval()
+    assert isinstance(network, DigitsNet)
+    assert predict(network, torch.zeros(2, 3, 32, 32)).shape == (2,)
