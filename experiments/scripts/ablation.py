@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
+from simdnn.rules.statistics import SOURCES, WEIGHTS, SimilarityProfile
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -26,17 +27,16 @@ from simdnn.attacks import attack, recipe
 from simdnn.attacks.attack import predict
 from simdnn.cli.progress import progress_bar
 from simdnn.conformal.split import ConformalThreshold
-from simdnn.images.corruptions import CHANGES, apply
+from simdnn.images.corruptions import CORRUPTIONS, corrupt
 from simdnn.images.files import labelled_images
 from simdnn.images.reading import read_image
-from simdnn.images.shifts import View
+from simdnn.images.shifts import Shift
 from simdnn.networks.backbone import load_backbone
 from simdnn.networks.classifier import Classifier
 from simdnn.networks.extractor import Extraction, Extractor
 from simdnn.networks.layers import PENULTIMATE
 from simdnn.paper.estimator import SimDNN
 from simdnn.rules.profile import compared, draw_views
-from simdnn.rules.statistics import SOURCES, WEIGHTS, SimilarityProfile
 
 ATTACKS = (
     {"attack": "fgsm", "eps": 0.015},
@@ -49,9 +49,9 @@ ATTACKS = (
 EARLIER = {"mobilenet_v2": "features.17", "resnet18": "layer3"}
 """A layer before the penultimate one."""
 OTHER_VIEWS = {
-    "mirrored": (View(mirror=True),),
-    "turned by 5 degrees": (View(angle=5.0), View(angle=-5.0)),
-    "moved by 8 pixels": (View(right=8, down=-8), View(right=-8, down=8)),
+    "mirrored": (Shift(mirror=True),),
+    "turned by 5 degrees": (Shift(angle=5.0), Shift(angle=-5.0)),
+    "moved by 8 pixels": (Shift(right=8, down=-8), Shift(right=-8, down=8)),
 }
 
 
@@ -150,14 +150,14 @@ def main() -> None:
     truth = torch.tensor([outputs[names[i]] for i in rows["test"]])
     classifier = Classifier(backbone)
     right = torch.nonzero(predict(classifier, test) == truth)[: options.images, 0]
-    draw, changes = torch.Generator().manual_seed(0), cycle(CHANGES)
+    draw, changes = torch.Generator().manual_seed(0), cycle(CORRUPTIONS)
     images: dict[str, Tensor] = {
         "learned": pixels(rows["learned"]),
         "calibration": pixels(rows["calibration"]),
         "clean": test,
     }
     images["changed"] = torch.stack(
-        [apply(next(changes), image, draw) for image in images["calibration"][::2]]
+        [corrupt(next(changes), image, draw) for image in images["calibration"][::2]]
     )
     for settings in ATTACKS:
         with progress_bar(str(settings)) as progress:
@@ -168,7 +168,7 @@ def main() -> None:
         images[name] = made.images_8bit[made.success_8bit]
         say(f"{name}: {len(images[name])} of {len(right)} fool the network")
 
-    usual = draw_views("full", secret=3)
+    usual = draw_views("full", view_seed=3)
     views = [*usual, *(view for pair in OTHER_VIEWS.values() for view in pair)]
     extractor = Extractor([both])
     seen = {}

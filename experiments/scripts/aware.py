@@ -33,14 +33,13 @@ from simdnn.evaluation.datasets import Dataset, Part, load_dataset
 from simdnn.evaluation.plan import NetworkPlan, read_plan
 from simdnn.evaluation.provenance import provenance
 from simdnn.evaluation.records import Records, cell_key
+from simdnn.guard.fitting import calibration_mask
 from simdnn.guard.guard import Guard
-from simdnn.guard.training import calibrating
 from simdnn.images.reading import read_image
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.cache import FeatureCache, default_cache
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.weights import read_weights
-from simdnn.rules.profile import draw_views
 
 BENCHMARK = Path(__file__).parents[1] / "plans"
 SUBJECTS = {"imagenette": ("MobileNet", 128, "ResNet"), "cifar10": ("ResNet (cifar10)", 64, "ShuffleNet")}
@@ -132,7 +131,7 @@ class Subject:
         with FeatureCache(default_cache()) as cache, tempfile.TemporaryDirectory() as folder:
             extractor = Extractor([self.backbone], cache=cache, witness=witness)
             guard = Guard.fit(
-                self.dataset.fit.write(Path(folder) / "fit.csv"), extractor, rule=rule, secret=0
+                self.dataset.fit.write(Path(folder) / "fit.csv"), extractor, rule=rule, view_seed=0
             )
         module = GuardedNetwork(guard)
         if rule == "published":  # m deviations, whatever alpha is
@@ -142,7 +141,7 @@ class Subject:
     def _peer(self, method: str) -> tuple[Guarded, dict[str, float]]:
         part = self.dataset.fit
         images, labels = self.pixels(part, np.arange(len(part.paths)))
-        out = torch.from_numpy(calibrating(np.array(part.labels), 0.2, 0))
+        out = torch.from_numpy(calibration_mask(np.array(part.labels), 0.2, 0))
         score = SCORES[method](observe(self.backbone, images[~out]), labels[~out].numpy())
         module = PeerNetwork(self.backbone, score, 0.0)
         with torch.no_grad():
@@ -201,7 +200,7 @@ def main() -> None:
                 if job == UNKNOWN_VIEWS:
                     assert isinstance(guarded, GuardedNetwork)
                     others = copy(guarded)
-                    others.views = draw_views("standard", secret=1)
+                    others.views = ProfileRule.draw_views("standard", 1)
                 found = robust_accuracy(
                     guarded,
                     examined,

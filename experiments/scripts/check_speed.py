@@ -74,7 +74,9 @@ def main() -> None:
     options = parser.parse_args()
     photographs = options.data / "imagenette224"
     extractor = Extractor([network(options.network, options.data)], cache=FeatureCache(default_cache()))
-    guards = {level: Guard.fit(photographs / "train", extractor, level=level, secret=0) for level in LEVELS}
+    guards = {
+        level: Guard.fit(photographs / "train", extractor, level=level, view_seed=0) for level in LEVELS
+    }
     extractor.cache = None  # checking does not look results up
     backbone = extractor.backbones[0]
     paths = find_images([photographs / "val"])

@@ -89,7 +89,7 @@ def test_fit(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
         *(data, "-o", tmp_path / "g.simdnn", "--rule", "similarity"),
     )
     made, usual = Guard.load(tmp_path / "g.simdnn"), Guard.load(digits / "guard.simdnn")
-    n = len(usual.model.prototypes_)
+    n = len(usual.model.prototypes)
     assert (code, err) == (0, f"skipped, not readable: {data}/4/zz.png\n")
     assert out.splitlines() == [
         f"learned {n} prototypes of 10 classes from 480 images; 119 more calibrate the threshold",
@@ -116,7 +116,7 @@ def test_fit_of_several_networks_with_layers(simdnn: Simdnn, digits: Path, tmp_p
         ("features.8",),
     ]
     assert guard.model.n_features_in_ == 16 + 96 + 64
-    assert (guard.rule, guard.model.alpha, guard.training.seed) == ("published", 0.1, 5)
+    assert (guard.rule, guard.settings.alpha, guard.training.seed) == ("published", 0.1, 5)
     assert simdnn("check", output, min((few / "0").iterdir()), *weights)[0] == 0
 
 
@@ -311,7 +311,7 @@ def test_info(simdnn: Simdnn, guard: Path, digits: Path) -> None:
         "images       whole image 32 x 32, bilinear",
         "             mean [0.0, 0.0, 0.0], std [1.0, 1.0, 1.0]",
         "classes      10: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
-        f"prototypes   {len(loaded.model.prototypes_)}, sigma shared",
+        f"prototypes   {len(loaded.model.prototypes)}, sigma shared",
         f"rule         similarity, alpha 0.05, threshold {loaded.threshold():.4g}",
         f"fitted on    {digits}/train, {loaded.training.created}, seed 0",
         "             480 learned, 119 calibrate, 0 not readable",
@@ -353,12 +353,12 @@ def test_prototypes_list_and_show(simdnn: Simdnn, guard: Path, tmp_path: Path) -
     assert rows[0] == ["prototype", "support", "sigma", "exemplar"]
     assert rows[1:] == [
         [p.id, str(p.support), f"{p.sigma:.4g}", loaded.exemplar(p.exemplar).name]
-        for p in loaded.model.prototypes_
+        for p in loaded.model.prototypes
     ]
     some = lines(simdnn("prototypes", guard, "list", "--label", "3", "--json")[1])
-    assert [row["id"] for row in some] == [p.id for p in loaded.model.prototypes_ if p.label == "3"]
+    assert [row["id"] for row in some] == [p.id for p in loaded.model.prototypes if p.label == "3"]
 
-    first = loaded.model.prototypes_["3/0"]
+    first = loaded.model.prototypes["3/0"]
     name = loaded.exemplar(first.exemplar).name
     picture = tmp_path / "exemplar.png"
     code, out, _ = simdnn("prototypes", guard, "show", "3/0", "-o", picture)
@@ -385,7 +385,7 @@ def test_a_table_keeps_names_that_look_like_markup(simdnn: Simdnn, guard: Path) 
 
 
 def test_prototypes_are_edited(simdnn: Simdnn, guard: Path, clean: Path) -> None:
-    n = len(Guard.load(guard).model.prototypes_)
+    n = len(Guard.load(guard).model.prototypes)
     assert simdnn("prototypes", guard, "add", clean, "--label", "mine") == (
         0,
         f"added mine/0; {guard} now has {n + 1} prototypes\n",

@@ -9,7 +9,7 @@ from simdnn.guard.guard import Guard
 
 def assert_learned_alike(one: Guard, other: Guard) -> None:
     """Compare prototypes and threshold."""
-    ours, theirs = list(one.model.prototypes_), list(other.model.prototypes_)
+    ours, theirs = list(one.model.prototypes), list(other.model.prototypes)
     assert [(p.id, p.support, p.exemplar) for p in ours] == [(p.id, p.support, p.exemplar) for p in theirs]
     np.testing.assert_allclose([p.sigma for p in ours], [p.sigma for p in theirs], rtol=1e-5)
     for p, q in zip(ours, theirs, strict=True):

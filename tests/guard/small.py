@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from simdnn.rules.statistics import SimilarityProfile
 from sklearn.preprocessing import MinMaxScaler
 
 from simdnn.guard import file as guard_file
@@ -15,13 +16,12 @@ from simdnn.guard.exemplars import exemplar
 from simdnn.guard.guard import Guard
 from simdnn.guard.training import Training
 from simdnn.images.preprocess import Preprocess
-from simdnn.images.shifts import View
+from simdnn.images.shifts import Shift
 from simdnn.networks.backbone import BackboneSpec
 from simdnn.networks.record import NetworkRecord
 from simdnn.paper.estimator import SimDNN
 from simdnn.rules.auxiliary import Answers, Witness
 from simdnn.rules.profile import GuardProfile
-from simdnn.rules.statistics import SimilarityProfile
 
 Content = tuple[dict[str, Any], dict[str, np.ndarray[Any, np.dtype[Any]]]]
 
@@ -44,7 +44,7 @@ def small_guard() -> Guard:
     clean = SimilarityProfile.learn(rng.random((20, 6)), rng.random(20), rng.random(20))
     hardening = scaler.transform(features[:5])
     profile = GuardProfile(
-        (View(right=1),), clean, rng.random((10, 6)), rng.random((5, 6)), hardening, witness
+        (Shift(right=1),), clean, rng.random((10, 6)), rng.random((5, 6)), hardening, witness
     )
     record = NetworkRecord(spec, "ab" * 32, ("x", "y"))
     return Guard([record, record], scaler, model, shown, training, profile)
@@ -67,7 +67,7 @@ def use(guard: Guard) -> None:
     detection = guard.model.detect(np.zeros((1, guard.model.n_features_in_)))
     assert np.isfinite(detection.scores).all()
     assert detection.labels[0] in guard.classes
-    for prototype in guard.model.prototypes_:
-        assert guard.model.prototypes_[prototype.id] == prototype
+    for prototype in guard.model.prototypes:
+        assert guard.model.prototypes[prototype.id] == prototype
         assert isinstance(guard.exemplar(prototype.exemplar).name, str)
-    guard.model.prototypes_.add("new", np.zeros(guard.model.n_features_in_))
+    guard.model.prototypes.add("new", np.zeros(guard.model.n_features_in_))

@@ -41,7 +41,7 @@ def saved(guard: Guard, path: Path) -> Guard:
 def facts(guard: Guard, *but: str) -> dict[str, tuple[object, ...]]:
     return {
         p.id: (p.label, p.support, p.sigma, guard.exemplar(p.exemplar), p.vector.tobytes())
-        for p in guard.model.prototypes_
+        for p in guard.model.prototypes
         if p.id not in but
     }
 
@@ -77,9 +77,9 @@ def test_the_id_is_that_of_the_file_and_tells_of_every_edit(
     assert sha256((tmp_path / "g.simdnn").read_bytes()).hexdigest().startswith(ids[0])
     added = guard.add_prototype("3", images[0])
     ids.append(guard.model_id)
-    moved = guard.model.prototypes_.relabel(added, "4")
+    moved = guard.model.prototypes.relabel(added, "4")
     ids.append(guard.model_id)
-    guard.model.prototypes_.remove(moved)
+    guard.model.prototypes.remove(moved)
     ids.append(guard.model_id)  # not the first again: a number is never given twice
     assert len(set(ids)) == 4
 
@@ -89,7 +89,7 @@ def test_removing_one_changes_no_other(guard: Guard, images: list[Path], tmp_pat
     gone = before[0].prototype
     assert gone is not None
     kept = facts(guard, gone)
-    guard.model.prototypes_.remove(gone)
+    guard.model.prototypes.remove(gone)
     assert facts(guard) == kept
     after = judged(guard, images)
     assert after[0].prototype != gone
@@ -115,7 +115,7 @@ def test_an_image_of_a_new_class(guard: Guard, images: list[Path], tmp_path: Pat
     assert verdict.evidence[0].exemplar == images[7].name
     again = saved(guard, tmp_path / "g.simdnn")
     assert list(again.check(images[7])) == [verdict]
-    added = again.model.prototypes_["a new one/0"]
+    added = again.model.prototypes["a new one/0"]
     assert (added.support, added.sigma) == (1, 0.0)
     assert again.exemplar(added.exemplar).picture.size == (96, 96)
 
@@ -124,7 +124,7 @@ def test_relabelling_changes_the_label_alone(guard: Guard, images: list[Path]) -
     before = judged(guard, images)
     chosen = before[0].prototype
     assert chosen is not None
-    moved = guard.model.prototypes_.relabel(chosen, "other")
+    moved = guard.model.prototypes.relabel(chosen, "other")
     after = judged(guard, images)
     assert moved == "other/0"
     assert (after[0].label, after[0].prototype) == ("other", moved)
@@ -133,8 +133,8 @@ def test_relabelling_changes_the_label_alone(guard: Guard, images: list[Path]) -
 
 
 def test_a_class_can_lose_all_its_prototypes(guard: Guard, images: list[Path], tmp_path: Path) -> None:
-    for prototype in [p.id for p in guard.model.prototypes_ if p.label == "8"]:
-        guard.model.prototypes_.remove(prototype)
+    for prototype in [p.id for p in guard.model.prototypes if p.label == "8"]:
+        guard.model.prototypes.remove(prototype)
     after = judged(guard, images)
     assert "8" not in {v.label for v in after}
     assert judged(saved(guard, tmp_path / "g.simdnn"), images) == after
@@ -142,10 +142,10 @@ def test_a_class_can_lose_all_its_prototypes(guard: Guard, images: list[Path], t
 
 
 def test_thumbnails_of_removed_prototypes_leave_the_file(guard: Guard, tmp_path: Path) -> None:
-    first = next(iter(guard.model.prototypes_))
+    first = next(iter(guard.model.prototypes))
     name = guard.exemplar(first.exemplar).name.encode()
     assert name in saved_bytes(guard, tmp_path)
-    guard.model.prototypes_.remove(first.id)
+    guard.model.prototypes.remove(first.id)
     assert name not in saved_bytes(guard, tmp_path)
 
 
@@ -158,8 +158,8 @@ def test_what_cannot_be_done(guard: Guard, tmp_path: Path) -> None:
     with pytest.raises(ImageReadError, match=r"nowhere.png: the file does not exist"):
         guard.add_prototype("new", tmp_path / "nowhere.png")
     with pytest.raises(InputError, match="no prototype '3/999'; the class '3' has 3/0, "):
-        guard.model.prototypes_.remove("3/999")
+        guard.model.prototypes.remove("3/999")
     assert facts(guard) == before
     assert "new" not in guard.classes
-    exemplars = [p.exemplar for p in guard.model.prototypes_]
+    exemplars = [p.exemplar for p in guard.model.prototypes]
     assert_array_equal(np.sort(exemplars), np.unique(exemplars))

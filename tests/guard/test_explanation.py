@@ -59,7 +59,7 @@ def test_the_picture(guard: Guard, image: Path, tmp_path: Path, negative: bool) 
         ImageOps.invert(Image.open(image)).save(file)
     explanation = guard.explain(file)
     assert explanation.verdict.verdict == ("attack" if negative else "clean")
-    explanation.plot(tmp_path / "why.PNG")
+    draw_explanation(explanation, tmp_path / "why.PNG")
     with Image.open(tmp_path / "why.PNG") as picture:
         assert picture.format == "PNG"
         assert picture.size == (1200, 648)
@@ -74,7 +74,7 @@ def test_the_picture_says_what_the_verdict_says(guard: Guard, image: Path, tmp_p
 
     explanation = guard.explain(image)
     with matplotlib.rc_context({"svg.fonttype": "none"}):
-        explanation.plot(tmp_path / "why.svg")
+        draw_explanation(explanation, tmp_path / "why.svg")
     drawn = (tmp_path / "why.svg").read_text()
     verdict = explanation.verdict
     for text in (
@@ -104,9 +104,9 @@ def test_where_it_cannot_be_drawn(guard: Guard, image: Path, tmp_path: Path) -> 
             InputError,
             match=rf"^expected a file that ends in \.png, \.svg, \.pdf; got {name.replace('.', '.')}$",
         ):
-            explanation.plot(tmp_path / name)
+            draw_explanation(explanation, tmp_path / name)
     with pytest.raises(InputError, match=r"^cannot draw to .*/nowhere/why\.png: No such file or directory$"):
-        explanation.plot(tmp_path / "nowhere" / "why.png")
+        draw_explanation(explanation, tmp_path / "nowhere" / "why.png")
     assert list(tmp_path.iterdir()) == []
 
 

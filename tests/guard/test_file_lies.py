@@ -163,7 +163,7 @@ def test_a_thumbnail_that_is_no_picture(tmp_path: Path) -> None:
     tensors["thumbnails"][:] = 0
     guard_file.write(tmp_path / "g.simdnn", header, tensors)
     guard = Guard.load(tmp_path / "g.simdnn")
-    shown = guard.exemplar(next(iter(guard.model.prototypes_)).exemplar)
+    shown = guard.exemplar(next(iter(guard.model.prototypes)).exemplar)
     with pytest.raises(ImageReadError, match="expected an image"):
         _ = shown.picture
 

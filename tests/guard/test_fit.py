@@ -46,13 +46,13 @@ def test_what_it_was_fitted_on_is_kept(few: Path, extractor: Extractor) -> None:
     assert facts.pop("created").endswith("+00:00")
     assert facts == {"data": str(few), "learned": 48, "calibrated": 12, "unreadable": (), "seed": 0}
     assert guard.classes == ("0", "1", "2")
-    assert sum(p.support for p in guard.model.prototypes_) == 48
+    assert sum(p.support for p in guard.model.prototypes) == 48
     assert seen == [(32, 60), (60, 60)]
 
 
 def test_each_prototype_shows_a_training_image_of_its_class(few: Path, extractor: Extractor) -> None:
     guard = Guard.fit(few, extractor, alpha=0.1, rule="similarity")
-    for prototype in guard.model.prototypes_:
+    for prototype in guard.model.prototypes:
         assert (few / prototype.label / guard.exemplar(prototype.exemplar).name).is_file()
 
 

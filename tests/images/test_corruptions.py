@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import Generator, Tensor
 
-from simdnn.images.corruptions import CHANGES, apply
+from simdnn.images.corruptions import CORRUPTIONS, corrupt
 
 
 def photograph() -> Tensor:
@@ -15,17 +15,17 @@ def photograph() -> Tensor:
     return torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255
 
 
-@pytest.mark.parametrize("name", list(CHANGES))
+@pytest.mark.parametrize("name", list(CORRUPTIONS))
 def test_change_is_harmless(name: str) -> None:
     image = photograph()
-    changed = apply(name, image, Generator().manual_seed(0))
+    changed = corrupt(name, image, Generator().manual_seed(0))
     assert changed.shape == image.shape
     assert changed.dtype == torch.float32
     assert not torch.equal(changed, image)
     assert torch.equal((changed * 255).round() / 255, changed)
     assert changed.min() >= 0
     assert changed.max() <= 1
-    assert torch.equal(changed, apply(name, image, Generator().manual_seed(0)))
+    assert torch.equal(changed, corrupt(name, image, Generator().manual_seed(0)))
     if name != "cropped":
         assert (changed - image).abs().mean() < 0.1
 
@@ -33,5 +33,5 @@ def test_change_is_harmless(name: str) -> None:
 @pytest.mark.parametrize("eps", [0.01, 0.02])
 def test_noise_is_as_large_as_it_says(eps: float) -> None:
     image = torch.full((3, 32, 32), 0.5)
-    change = (apply(f"noise {eps}", image, Generator().manual_seed(0)) - image).abs()
+    change = (corrupt(f"noise {eps}", image, Generator().manual_seed(0)) - image).abs()
     assert eps / 2 < change.max() <= eps + 0.5 / 255

@@ -8,8 +8,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from simdnn.errors import InputError
-from simdnn.images.shifts import View
-from simdnn.rules.profile import LEVELS, draw_views
+from simdnn.images.shifts import Shift
+from simdnn.rules.profile import LEVELS
 
 
 def ramp() -> Tensor:
@@ -19,7 +19,7 @@ def ramp() -> Tensor:
 @pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 2), (-3, 1), (2, -2)])
 def test_shift_moves_every_inner_pixel(right: int, down: int) -> None:
     images = ramp()
-    moved = View(right=right, down=down)(images)
+    moved = Shift(right=right, down=down)(images)
     for y in range(8):
         for x in range(10):
             if 0 <= y - down < 8 and 0 <= x - right < 10:
@@ -28,39 +28,39 @@ def test_shift_moves_every_inner_pixel(right: int, down: int) -> None:
 
 def test_edges_are_reflected() -> None:
     images = ramp()
-    assert torch.equal(View(right=2)(images)[..., 0], images[..., 2])
-    assert torch.equal(View(down=-1)(images)[..., -1, :], images[..., -2, :])
+    assert torch.equal(Shift(right=2)(images)[..., 0], images[..., 2])
+    assert torch.equal(Shift(down=-1)(images)[..., -1, :], images[..., -2, :])
 
 
 def test_mirror_is_its_own_inverse() -> None:
     images = ramp()
-    assert torch.equal(View(mirror=True)(images), images.flip(-1))
-    assert torch.equal(View(mirror=True)(View(mirror=True)(images)), images)
+    assert torch.equal(Shift(mirror=True)(images), images.flip(-1))
+    assert torch.equal(Shift(mirror=True)(Shift(mirror=True)(images)), images)
 
 
 def test_turning_agrees_with_torchvision_inside() -> None:
     images = torch.nn.functional.avg_pool2d(
         torch.rand(1, 3, 132, 132, generator=torch.Generator().manual_seed(1)), 5, stride=1
     )
-    ours = View(angle=7.0)(images)
+    ours = Shift(angle=7.0)(images)
     theirs = functional.rotate(images, 7.0, interpolation=functional.InterpolationMode.BILINEAR)
     assert (ours - theirs)[..., 24:-24, 24:-24].abs().max() < 1e-4
 
 
 def test_gradients_pass_through() -> None:
     images = ramp().requires_grad_()
-    seen = View(mirror=True, right=1, down=-1, angle=3.0)(images)
+    seen = Shift(mirror=True, right=1, down=-1, angle=3.0)(images)
     (gradient,) = torch.autograd.grad(seen.sum(), images)
     assert (gradient[..., 3:-3, 3:-3] > 0).all()
 
 
 def test_shift_larger_than_the_image() -> None:
     with pytest.raises(InputError, match=r"expected images larger than the shift by \(10, 0\), got 10 x 8"):
-        View(right=10)(ramp())
+        Shift(right=10)(ramp())
 
 
 def test_plain_values_bring_a_view_back() -> None:
-    view = View(mirror=True, right=-3, down=1, angle=2.5)
+    view = Shift(mirror=True, right=-3, down=1, angle=2.5)
     assert View.from_dict(view.as_dict()) == view
 
 

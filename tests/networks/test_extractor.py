@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from simdnn.errors import InputError
-from simdnn.images.shifts import View
+from simdnn.images.shifts import Shift
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.cache import FeatureCache
 from simdnn.networks.extractor import Extractor
@@ -130,7 +130,7 @@ def test_bad_images_are_reported_by_position_and_stop_nothing(files: list[Path],
     assert found.errors[5] == "expected pixels in [0, 1], got 2 to 2"
     assert found.errors[6] == "expected pixels in [0, 1], got nan to nan"
     np.testing.assert_allclose(found.features, extractor.extract(files[:2]).features, rtol=0, atol=1e-6)
-    nothing = extractor.extract(images[1:3], views=[View(mirror=True)])
+    nothing = extractor.extract(images[1:3], views=[Shift(mirror=True)])
     assert (nothing.features.shape, nothing.logits.shape) == ((0, 6), (0, 4))
     assert (nothing.view_features.shape, nothing.view_logits.shape) == ((0, 1, 6), (0, 1, 4))
     assert extractor.extract([]).features.shape == (0, 6)
@@ -146,7 +146,7 @@ def test_two_networks_and_their_layers_side_by_side(files: list[Path]) -> None:
 
 
 def test_views_go_through_with_the_image_and_are_cached(files: list[Path], tmp_path: Path) -> None:
-    network, views = backbone(), [View(mirror=True), View(right=3, down=1)]
+    network, views = backbone(), [Shift(mirror=True), Shift(right=3, down=1)]
     images = pixels_of(files)
     with FeatureCache(tmp_path / "c.sqlite") as cache:
         extractor = Extractor([network], batch_size=4, device="cpu", cache=cache)

@@ -59,11 +59,11 @@ def test_all_but_judging_works_without_the_weights(moved: Path, digits: Path, tm
     guard = Guard.load(moved)
     assert len(guard.model_id) == 16
     assert guard.threshold() == Guard.load(digits / "guard.simdnn").threshold()
-    first = next(iter(guard.model.prototypes_))
+    first = next(iter(guard.model.prototypes))
     assert guard.exemplar(first.exemplar).picture.size == (96, 96)
-    guard.model.prototypes_.remove(first.id)
+    guard.model.prototypes.remove(first.id)
     guard.save(tmp_path / "edited.simdnn")
-    assert len(Guard.load(tmp_path / "edited.simdnn").model.prototypes_) == len(guard.model.prototypes_)
+    assert len(Guard.load(tmp_path / "edited.simdnn").model.prototypes) == len(guard.model.prototypes)
 
 
 def test_weights_that_have_moved_are_given_anew(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from simdnn.rules.statistics import SOURCES, compare_views
 from torch import Tensor
 
 from simdnn.attacks import DDN, attack, predict
@@ -17,7 +18,6 @@ from simdnn.guard.guard import Guard
 from simdnn.networks.backbone import load_backbone
 from simdnn.networks.digits import SIDE
 from simdnn.networks.extractor import Extractor
-from simdnn.rules.statistics import SOURCES, compare_views
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -49,7 +49,7 @@ def extractor(digits: Path) -> Extractor:
 
 @pytest.fixture(scope="module")
 def guard(digits: Path, extractor: Extractor) -> Guard:
-    return Guard.fit(digits / "train", extractor, secret=3)
+    return Guard.fit(digits / "train", extractor, view_seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_views_are_a_secret_of_each_guard(digits: Path, extractor: Extractor, gu
     assert guard.profile
     views = {guard.profile.views}
     for secret in range(3):
-        other = Guard.fit(digits / "train", extractor, secret=secret, calibration=0.1)
+        other = Guard.fit(digits / "train", extractor, view_seed=secret, calibration=0.1)
         assert other.profile
         views.add(other.profile.views)
     assert len(views) > 1
@@ -116,7 +116,7 @@ def test_views_are_a_secret_of_each_guard(digits: Path, extractor: Extractor, gu
 def test_explanation_shows_the_profile(guard: Guard, held_out: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     explanation = guard.explain(held_out[0][0])
     assert tuple(explanation.shortfalls) == SOURCES[:-1]  # no witness
-    explanation.plot(tmp_path / "why.png")
+    draw_explanation(explanation, tmp_path / "why.png")
     assert (tmp_path / "why.png").stat().st_size > 10_000
     assert guard.explain(held_out[0][0], rule="similarity").shortfalls == {}
 

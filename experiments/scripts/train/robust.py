@@ -23,7 +23,7 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample, mse_los
 from record import write_record
 from simdnn.cli.progress import progress_bar
 from simdnn.evaluation.intervals import rate
-from simdnn.guard.training import calibrating
+from simdnn.guard.fitting import calibrating
 from simdnn.images.files import labelled_images
 from simdnn.images.preprocess import Preprocess
 from simdnn.images.reading import read_image

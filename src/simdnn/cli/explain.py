@@ -25,8 +25,10 @@ def explain(
     trust: Trust = None,
 ) -> None:
     """Draw an image, its nearest prototypes, and its score among those of clean images."""
+    from simdnn.guard.plots import draw_explanation
+
     explanation = load_guard(guard, weights, trust).explain(image, rule=rule, alpha=alpha)
-    explanation.plot(output)
+    draw_explanation(explanation, output)
     verdict = explanation.verdict
     if as_json:
         typer.echo(json.dumps(verdict.as_dict()))

@@ -42,14 +42,14 @@ def fit(
     mean: Mean = None,
     std: Std = None,
     size: Size = None,
-    witness: Annotated[
+    auxiliary: Annotated[
         str | None,
-        typer.Option(help="Harden the guard: a second network, adversarially trained, that must agree."),
+        typer.Option(help="An auxiliary network, adversarially trained, that must agree with the first."),
     ] = None,
-    witness_weights: Annotated[
+    auxiliary_weights: Annotated[
         Path | None, typer.Option(help="Its weights, .safetensors or .pth.", show_default="torchvision's own")
     ] = None,
-    witness_size: Annotated[
+    auxiliary_size: Annotated[
         int | None, typer.Option(help="Side of the images it takes.", show_default="its own")
     ] = None,
     rule: Annotated[
@@ -103,17 +103,17 @@ def fit(
         )
         for i, name in enumerate(names)
     ]
-    if witness is None and (witness_weights or witness_size):
+    if auxiliary is None and (auxiliary_weights or auxiliary_size):
         raise InputError(
-            "--witness-weights and --witness-size need --witness, the network that they belong to"
+            "--auxiliary-weights and --auxiliary-size need --auxiliary, the network that they belong to"
         )
-    second = None if witness is None else load_backbone(witness, witness_weights, size=witness_size)
+    second = None if auxiliary is None else load_backbone(auxiliary, auxiliary_weights, size=auxiliary_size)
     with (
         nullcontext() if no_cache else FeatureCache(cache or default_cache()) as kept,
         progress_bar("learning") as progress,
     ):
         extractor = Extractor(
-            backbones, batch_size=batch_size, workers=workers, device=device, cache=kept, witness=second
+            backbones, batch_size=batch_size, workers=workers, device=device, cache=kept, auxiliary=second
         )
         guard = Guard.fit(
             data,
@@ -131,7 +131,7 @@ def fit(
 
     learned = guard.training
     typer.echo(
-        f"learned {len(guard.model.prototypes_)} prototypes of {len(guard.classes)} classes from "
+        f"learned {len(guard.model.prototypes)} prototypes of {len(guard.classes)} classes from "
         f"{learned.learned} images; {learned.calibrated} more calibrate the threshold"
     )
     for path in learned.unreadable:

@@ -26,19 +26,19 @@ def info(guard: GuardFile, as_json: AsJson = False) -> None:
 
 
 def _facts(guard: Guard) -> dict[str, Any]:
-    model, training = guard.model, asdict(guard.training)
+    settings, training = guard.settings, asdict(guard.training)
     return {
         "model_id": guard.model_id,
         "networks": [
-            {"spec": record.spec.as_dict(), "weights_hash": record.weights_hash} for record in guard.networks
+            {"spec": asdict(record.spec), "weights_hash": record.weights_hash} for record in guard.networks
         ],
         "classes": list(guard.classes),
-        "prototypes": len(model.prototypes_),
-        "rule": guard.rule,
-        "alpha": model.alpha,
+        "prototypes": len(guard.model.prototypes),
+        "rule": settings.rule,
+        "alpha": settings.alpha,
         "threshold": guard.threshold(),
-        "m": model.m,
-        "sigma": model.sigma,
+        "m": settings.m,
+        "sigma": settings.sigma,
     } | training
 
 

@@ -50,7 +50,7 @@ def list_prototypes(
 ) -> None:
     """List the prototypes."""
     guard: Guard = context.obj.guard
-    rows = [_plain(guard, p) for p in guard.model.prototypes_ if label in (None, p.label)]
+    rows = [_plain(guard, p) for p in guard.model.prototypes if label in (None, p.label)]
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row))
@@ -71,7 +71,7 @@ def show(
 ) -> None:
     """Show one prototype, and write the training image that stands for it."""
     guard: Guard = context.obj.guard
-    found = guard.model.prototypes_[prototype]
+    found = guard.model.prototypes[prototype]
     if output is not None:
         try:
             guard.exemplar(found.exemplar).picture.save(output)
@@ -101,7 +101,7 @@ def add(
 @app.command()
 def remove(context: typer.Context, prototype: PrototypeId) -> None:
     """Remove a prototype; no other changes."""
-    context.obj.guard.model.prototypes_.remove(prototype)
+    context.obj.guard.model.prototypes.remove(prototype)
     _save(context.obj, f"removed {prototype}")
 
 
@@ -112,7 +112,7 @@ def relabel(
     label: Annotated[str, typer.Argument(help="Its new class, known or new.")],
 ) -> None:
     """Move a prototype to another class."""
-    moved = context.obj.guard.model.prototypes_.relabel(prototype, label)
+    moved = context.obj.guard.model.prototypes.relabel(prototype, label)
     _save(context.obj, f"{prototype} is now {moved}")
 
 
@@ -128,4 +128,4 @@ def _plain(guard: Guard, prototype: Prototype) -> dict[str, Any]:
 
 def _save(target: _Target, done: str) -> None:
     target.guard.save(target.path)
-    typer.echo(shown(f"{done}; {target.path} now has {len(target.guard.model.prototypes_)} prototypes"))
+    typer.echo(shown(f"{done}; {target.path} now has {len(target.guard.model.prototypes)} prototypes"))

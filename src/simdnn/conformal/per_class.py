@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simdnn.arrays import FloatArray
 from simdnn.conformal.split import ConformalThreshold
-from simdnn.conformal.threshold import Judgement
+from simdnn.conformal.threshold import Decision
 from simdnn.errors import InputError
 
 
@@ -51,7 +51,7 @@ class MondrianThreshold:
         """The highest of the classes' offsets: no score above it is flagged."""
         return max(threshold.offset for threshold in self.of_class.values())
 
-    def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Judgement:
+    def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Decision:
         """Judge each score among those of its label; InputError without labels."""
         if labels is None:
             raise InputError("a threshold for each class needs the labels of the samples")
@@ -59,4 +59,4 @@ class MondrianThreshold:
         for label, threshold in self.of_class.items():
             own = labels == label
             offsets[own], p_values[own] = threshold.offset, threshold.p_values(scores[own])
-        return Judgement(scores < offsets, offsets, p_values)
+        return Decision(scores < offsets, offsets, p_values)

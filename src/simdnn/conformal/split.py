@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simdnn.arrays import FloatArray
-from simdnn.conformal.threshold import Judgement
+from simdnn.conformal.threshold import Decision
 from simdnn.errors import InputError
 
 
@@ -54,7 +54,7 @@ class ConformalThreshold:
         rank = np.searchsorted(self.scores, np.asarray(scores, dtype=np.float64), side="right")
         return np.asarray((1 + rank) / (len(self.scores) + 1), dtype=np.float64)
 
-    def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Judgement:
+    def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Decision:
         """Flag the scores whose p-value is at most alpha, which are those below the offset."""
         del labels
-        return Judgement(scores < self.offset, np.full(len(scores), self.offset), self.p_values(scores))
+        return Decision(scores < self.offset, np.full(len(scores), self.offset), self.p_values(scores))

@@ -12,7 +12,7 @@ from simdnn.arrays import FloatArray
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Decision:
     """What a threshold says of N scores.
 
     Attributes
@@ -35,6 +35,6 @@ class Threshold(Protocol):
         """The score below which it sees an attack now."""
         ...
 
-    def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Judgement:
+    def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Decision:
         """Judge (N,) scores in their order; ``labels`` (N,) of the samples, where the threshold asks for them."""
         ...

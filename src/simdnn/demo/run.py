@@ -72,15 +72,15 @@ def run_demo(folder: Path, stage: Stage, *, seed: int = 0) -> Demo:
         parameters = _attack(places, guard, stage, seed)
         groups = _check(places, guard, parameters, stage)
 
-    clean, training, alpha = groups[0], guard.training, guard.model.alpha
+    clean, training, alpha = groups[0], guard.training, guard.settings.alpha
     outcomes = tuple(summarise(group, clean, seed=seed) for group in groups)
     record: dict[str, Any] = {
         "title": "Sim-DNN on scikit-learn's digits",
-        "rule": guard.rule,
+        "rule": guard.rule.name,
         "alpha": alpha,
         "learned": training.learned,
         "calibrated": training.calibrated,
-        "prototypes": len(guard.model.prototypes_),
+        "prototypes": len(guard.model.prototypes),
         "expected_false_alarms": expected_false_alarms(alpha, training.calibrated, len(clean.verdicts)),
         "rows": [outcome.as_dict() for outcome in outcomes],
         "seed": seed,
@@ -117,7 +117,7 @@ def _fit(places: Places, stage: Stage, seed: int) -> Guard:
     )
     with stage("learning clean digits") as progress:
         guard = Guard.fit(
-            places.digits / "train", Extractor([backbone]), seed=seed, secret=seed, progress=progress
+            places.digits / "train", Extractor([backbone]), seed=seed, view_seed=seed, progress=progress
         )
     guard.save(places.guard)
     return Guard.load(places.guard)

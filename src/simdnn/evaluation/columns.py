@@ -18,7 +18,7 @@ from simdnn.attacks.registry import recipe
 from simdnn.evaluation.defences import reseed
 from simdnn.evaluation.plan import Column
 from simdnn.evaluation.records import cell_key
-from simdnn.images.corruptions import apply
+from simdnn.images.corruptions import corrupt
 from simdnn.progress import Progress
 
 BATCH = 16
@@ -93,7 +93,7 @@ class Columns:
             pixels = self.pixels
         elif column.kind == "control":
             draw = Generator().manual_seed(self.seed)
-            pixels = torch.stack([apply(column.parameters["change"], image, draw) for image in self.pixels])
+            pixels = torch.stack([corrupt(column.parameters["change"], image, draw) for image in self.pixels])
         else:
             rows, attacked = self._attacked(column, progress)
             pixels = in_form(attacked, column.form)
@@ -137,4 +137,4 @@ def in_form(attacked: Tensor, form: str) -> Tensor:
     if form == "8-bit":
         return round_to_levels(attacked)
     draw = Generator()  # this change draws nothing
-    return torch.stack([apply(form, image, draw) for image in round_to_levels(attacked)])
+    return torch.stack([corrupt(form, image, draw) for image in round_to_levels(attacked)])

@@ -21,8 +21,8 @@ from simdnn.errors import InputError
 from simdnn.evaluation.baselines import PEERS, Detector, Observation, observe
 from simdnn.evaluation.defences import DEFENCES, defended, reseed
 from simdnn.evaluation.metrics import Answer
+from simdnn.guard.fitting import calibration_mask
 from simdnn.guard.guard import Guard
-from simdnn.guard.training import calibrating
 from simdnn.networks.backbone import Backbone
 from simdnn.networks.classifier import Classifier
 from simdnn.networks.extractor import Extractor
@@ -76,7 +76,7 @@ class Setting:
     @cached_property
     def held_out(self) -> NDArray[np.bool_]:
         """(N,) the clean images that set thresholds."""
-        return calibrating(self.labels, CALIBRATION, self.seed)
+        return calibration_mask(self.labels, CALIBRATION, self.seed)
 
     @cached_property
     def guards(self) -> dict[str, Guard]:
@@ -94,7 +94,7 @@ class Setting:
                 alpha=self.alpha,
                 calibration=CALIBRATION,
                 seed=self.seed,
-                secret=self.seed,
+                view_seed=self.seed,
             )
         return self.guards[level]
 

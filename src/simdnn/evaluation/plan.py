@@ -14,7 +14,7 @@ from simdnn.attacks.registry import recipe, title
 from simdnn.errors import InputError, WeightsError
 from simdnn.evaluation.methods import find_method
 from simdnn.evaluation.metrics import METRICS
-from simdnn.images.corruptions import CHANGES
+from simdnn.images.corruptions import CORRUPTIONS
 from simdnn.networks.backbone import Backbone, load_backbone
 
 FORMS = ("8-bit", "float", "JPEG 75")
@@ -227,7 +227,7 @@ def _plan(path: Path, plain: dict[str, Any]) -> Plan:
 
 def _columns(plain: dict[str, Any]) -> list[Column]:
     """Clean images first, then the controls, then each attack in each form."""
-    controls = [_one_of(name, CHANGES, "controls") for name in plain.get("controls", [])]
+    controls = [_one_of(name, CORRUPTIONS, "controls") for name in plain.get("controls", [])]
     columns = [
         Column("clean", "clean", {}),
         *(Column("control", name, {"change": name}) for name in controls),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +24,15 @@ class Explanation:
     image : (H, W, 3) the pixels that the network saw, in [0, 1]
     exemplars : the training image behind each prototype of the evidence, in the same order
     calibration_scores : (n,) the rule's scores of clean images, sorted
-    shortfalls : how much less similar than clean images this one is, in their standard deviations, for each of
-        :data:`simdnn.rules.statistics.SOURCES`; empty unless the rule is ``"profile"``
+    deviations : by how many standard deviations of clean images each source speaks for an attack, for each of
+        :data:`simdnn.rules.sources.SOURCES`; empty unless the rule is ``"profile"``
     """
 
     verdict: Verdict
     image: NDArray[np.float32]
     exemplars: tuple[Exemplar, ...]
     calibration_scores: FloatArray
-    shortfalls: Mapping[str, float]
+    deviations: Mapping[str, float]
 
     @property
     def score_and_threshold(self) -> tuple[float, float]:
@@ -42,9 +41,3 @@ class Explanation:
         if verdict.score is None or verdict.threshold is None:
             raise InputError(f"{verdict.path} has no score to show: {verdict.error}")
         return verdict.score, verdict.threshold
-
-    def plot(self, path: Path | str) -> None:
-        """Draw the explanation into a file; the suffix (.png, .svg, .pdf) says what kind."""
-        from simdnn.guard.plots import draw_explanation
-
-        draw_explanation(self, Path(path))

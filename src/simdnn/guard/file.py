@@ -20,7 +20,7 @@ from safetensors.numpy import load, save
 
 from simdnn.errors import ModelFileError
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised by one when a file changes so that an older version could misread it."""
 
 _KEY = "simdnn"
@@ -47,9 +47,13 @@ def decode(raw: bytes, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any
     """
     content = _content(raw, name)
     protocol, digest = content["protocol"], content["digest"]
+    if protocol < PROTOCOL:
+        raise ModelFileError(
+            f"{name} was written by an older version: protocol {protocol}, this version reads {PROTOCOL}; fit it again"
+        )
     if protocol > PROTOCOL:
         raise ModelFileError(
-            f"{name} was written by a newer version: protocol {protocol}, this version reads up to {PROTOCOL}; "
+            f"{name} was written by a newer version: protocol {protocol}, this version reads {PROTOCOL}; "
             "update simdnn"
         )
     if sha256(raw.replace(_in_header(digest), _in_header(_BLANK), 1)).hexdigest() != digest:

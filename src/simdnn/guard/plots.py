@@ -39,10 +39,10 @@ def draw_explanation(explanation: Explanation, path: Path) -> None:
         title = f"{neighbour.prototype}\nsimilarity {neighbour.similarity:.3f}"
         axes.set_title(title, fontsize=9, color=INK, parse_math=False)
         axes.set_axis_off()
-    beside = -1 if explanation.shortfalls else columns
+    beside = -1 if explanation.deviations else columns
     _draw_scores(figure.add_subplot(grid[1, :beside]), explanation)
-    if explanation.shortfalls:
-        _draw_shortfalls(figure.add_subplot(grid[1, -1]), explanation)
+    if explanation.deviations:
+        _draw_deviations(figure.add_subplot(grid[1, -1]), explanation)
     try:
         figure.savefig(path, dpi=120)
     except OSError as error:
@@ -79,12 +79,12 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
     axes.legend(frameon=False, fontsize=9, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
-def _draw_shortfalls(axes: Axes, explanation: Explanation) -> None:
+def _draw_deviations(axes: Axes, explanation: Explanation) -> None:
     """Draw where the image disagreed with its views and the prototypes, against the range of clean images."""
-    names, values = zip(*explanation.shortfalls.items(), strict=True)
+    names, values = zip(*explanation.deviations.items(), strict=True)
     axes.axvspan(-2, 2, color="#dfe7ea", label="95 % of clean images")
     axes.barh(names, values, color=[ATTACK if value > 2 else CLEAN for value in values])
     axes.invert_yaxis()
-    axes.set_xlabel("shortfall of similarity,\nin deviations of clean images", color=INK, fontsize=8)
+    axes.set_xlabel("standard deviations of clean images,\nto the right for an attack", color=INK, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=7, loc="lower right")

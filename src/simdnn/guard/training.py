@@ -1,18 +1,15 @@
-"""The images a guard is fitted on: which could be read, which calibrate, and what is kept of it."""
+"""What a guard was fitted on, and the images that it cannot be fitted on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simdnn.errors import InputError
-from simdnn.networks.extractor import Extraction
-from simdnn.paper.holdout import held_out
+from simdnn.networks.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -35,29 +32,8 @@ class Training:
     seed: int
     created: str
 
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """Make it again from its fields after a journey through JSON; ValueError if one is of another type."""
-        made = cls(**{**plain, "unreadable": tuple(plain["unreadable"])})
-        texts, numbers = (
-            (made.data, made.created, *made.unreadable),
-            (made.learned, made.calibrated, made.seed),
-        )
-        if not all(isinstance(text, str) for text in texts) or not all(type(n) is int for n in numbers):
-            raise ValueError("expected texts and whole numbers about the training")
-        return made
 
-
-def calibrating(labels: NDArray[np.str_], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Mark the images held out of learning, a stratified share."""
-    mask = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        (rows,) = np.nonzero(labels == label)
-        mask[rows] = held_out(str(label), 0, len(rows), fraction, seed)
-    return mask
-
-
-def check_readable(paths: Sequence[Path], labels: Sequence[str], found: Extraction, limit: float) -> None:
+def check_readable(paths: Sequence[Path], labels: Sequence[str], found: Batch, limit: float) -> None:
     """Raise InputError if too many images could not be read, or all of a class, or the network fails on one.
 
     Parameters
@@ -67,17 +43,17 @@ def check_readable(paths: Sequence[Path], labels: Sequence[str], found: Extracti
     limit : share that may be unreadable
     """
     if len(found.errors) > limit * len(paths):
-        first = [f"{paths[i]}: {reason}" for i, reason in list(found.errors.items())[:5]]
+        first = [f"{paths[i]}: {reason}" for i, reason in sorted(found.errors.items())[:5]]
         raise InputError(
             f"{len(found.errors)} of {len(paths)} files cannot be read, more than the {limit:.0%} allowed; "
             f"remove them or allow more. The first: {'; '.join(first)}"
         )
-    lost = sorted(set(labels) - {labels[i] for i in found.index})
+    lost = sorted(set(labels) - {labels[i] for i in found.positions})
     if lost:
         raise InputError(
             f"no file can be read of the class {', '.join(lost)}; replace its files or remove it"
         )
-    broken = found.index[~np.isfinite(found.features).all(axis=1)]
+    broken = np.unique(found.positions[~np.isfinite(found.features).all(axis=1)])
     if len(broken):
         raise InputError(
             f"the network gives missing or infinite features for {len(broken)} images, such as {paths[broken[0]]}; "

@@ -1,8 +1,9 @@
-"""Changes that images meet on their way without anybody's ill will; a detector of attacks leaves them alone."""
+"""Harmless corruptions, which images meet on their way; a detector of attacks leaves them alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from io import BytesIO
 
 import numpy as np
@@ -11,10 +12,10 @@ from PIL import Image
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional
 
-Change = Callable[[Tensor, Generator], Tensor]
+Corruption = Callable[[Tensor, Generator], Tensor]
 
 
-def noise(eps: float) -> Change:
+def noise(eps: float) -> Corruption:
     """Add uniform noise of at most ``eps`` to every value."""
 
     def change(image: Tensor, draw: Generator) -> Tensor:
@@ -66,7 +67,7 @@ def blurred(image: Tensor, draw: Generator) -> Tensor:
     return Tensor(functional.gaussian_blur(image, [3, 3], [0.5, 0.5]))
 
 
-CHANGES: Mapping[str, Change] = {
+CORRUPTIONS: Mapping[str, Corruption] = {
     "noise 0.01": noise(0.01),
     "noise 0.02": noise(0.02),
     "resized": resized,
@@ -78,6 +79,12 @@ CHANGES: Mapping[str, Change] = {
 }
 
 
-def apply(name: str, image: Tensor, draw: Generator) -> Tensor:
-    """Return a (3, H, W) image in [0, 1] changed, and rounded to 8 bits as an image file would be."""
-    return (CHANGES[name](image, draw).clamp(0, 1) * 255).round() / 255
+def corrupt(name: str, image: Tensor, draw: Generator) -> Tensor:
+    """Return a (3, H, W) image in [0, 1] corrupted, and rounded to 8 bits as an image file would be."""
+    return (CORRUPTIONS[name](image, draw).clamp(0, 1) * 255).round() / 255
+
+
+def generator_for(image_sha256: str, seed: int) -> Generator:
+    """Return the random numbers of one image's corruption, which depend on no other image."""
+    digest = sha256(f"{seed} {image_sha256}".encode()).digest()
+    return Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from torch import Tensor, float32, from_numpy
 
 from simdnn.errors import ImageReadError, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}  # both antialias
 
@@ -92,6 +94,8 @@ class Preprocess:
         InputError
             If the picture is not RGB.
         """
+        from torch import float32, from_numpy  # so that a guard file is read without it
+
         if image.mode != "RGB":
             raise InputError(f"expected a picture in mode RGB, got {image.mode}; read it with read_image")
         if (image.height, image.width) != self.size:

@@ -1,20 +1,19 @@
-"""Harmless changes of an image: the same picture, mirrored, moved or turned by a little."""
+"""Harmless shifts of an image: the same picture, moved by a little, mirrored or turned."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import cos, radians, sin
-from typing import Any, Self
-
-import torch
-from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample, pad
+from typing import TYPE_CHECKING, Any
 
 from simdnn.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 @dataclass(frozen=True)
-class View:
+class Shift:
     """A small geometric change, the same for every image; what moves in at an edge is reflected.
 
     Differentiable with respect to the image.
@@ -25,8 +24,9 @@ class View:
     right, down : pixels by which the image is moved, may be negative
     angle : degrees by which it is turned about its centre, counter-clockwise
 
+    >>> import torch
     >>> image = torch.arange(4.0).reshape(1, 1, 1, 4)
-    >>> View(mirror=True)(image).flatten().tolist(), View(right=1)(image).flatten().tolist()
+    >>> Shift(mirror=True)(image).flatten().tolist(), Shift(right=1)(image).flatten().tolist()
     ([3.0, 2.0, 1.0, 0.0], [1.0, 0.0, 1.0, 2.0])
     """
 
@@ -43,6 +43,8 @@ class View:
         InputError
             If the images are no larger than the shift.
         """
+        from torch.nn.functional import pad  # so that a guard file is read without it
+
         height, width = images.shape[-2:]
         if abs(self.right) >= width or abs(self.down) >= height:
             raise InputError(
@@ -60,6 +62,9 @@ class View:
 
     def _turned(self, images: Tensor) -> Tensor:
         """Turn and move at once, so that the pixels are interpolated only once."""
+        import torch
+        from torch.nn.functional import affine_grid, grid_sample
+
         height, width = images.shape[-2:]
         c, s = cos(radians(self.angle)), sin(radians(self.angle))
         back = torch.tensor(
@@ -76,8 +81,3 @@ class View:
     def as_dict(self) -> dict[str, Any]:
         """Return the view as plain values, ready for JSON."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Self:
-        """Undo :meth:`as_dict`."""
-        return cls(**plain)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from simdnn.errors import InputError, SimDNNError
-from simdnn.images.preprocess import Preprocess
-from simdnn.networks.layers import PENULTIMATE, watch, watching
+from simdnn.networks.layers import watch, watching
 from simdnn.networks.loading import (
     OWN_PREPROCESS,
     default_preprocess,
@@ -23,49 +22,8 @@ from simdnn.networks.loading import (
     is_import_path,
     torchvision_network,
 )
+from simdnn.networks.spec import PENULTIMATE, BackboneSpec
 from simdnn.networks.weights import fit_weights, hash_weights, read_weights
-
-
-@dataclass(frozen=True)
-class BackboneSpec:
-    """Everything needed to make a backbone again.
-
-    Attributes
-    ----------
-    name
-        A torchvision classification network, or ``"package.module:factory"``; only a label for a network given
-        as an object.
-    weights
-        A ``.safetensors``, ``.pth`` or ``.pt`` file; None for torchvision's own, or a network's as it comes.
-    layers
-        Names of modules, whose outputs are the features; `PENULTIMATE` may be one of them, and is meant by none.
-    preprocess
-        From a picture to the pixels that the network takes.
-    """
-
-    name: str
-    weights: str | None
-    layers: tuple[str, ...]
-    preprocess: Preprocess
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the specification as plain values, ready for JSON."""
-        return {
-            "name": self.name,
-            "weights": self.weights,
-            "layers": list(self.layers),
-            "preprocess": self.preprocess.as_dict(),
-        }
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> BackboneSpec:
-        """Make it again from what `as_dict` gave; InputError if it does not fit."""
-        expected = {field.name for field in fields(cls)}
-        if not isinstance(plain, dict) or set(plain) != expected:
-            got = sorted(plain) if isinstance(plain, dict) else plain
-            raise InputError(f"expected the settings {sorted(expected)}, got {got!r}")
-        preprocess = Preprocess.from_dict(plain["preprocess"])
-        return cls(plain["name"], plain["weights"], tuple(plain["layers"]), preprocess)
 
 
 class BackboneOutput(NamedTuple):

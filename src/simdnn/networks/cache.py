@@ -53,6 +53,7 @@ class FeatureCache:
             with self._told(), self._db:
                 self._db.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
                 self._db.execute("PRAGMA synchronous = NORMAL")
+                self._db.execute("CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, state TEXT NOT NULL)")
                 self._db.execute(
                     "CREATE TABLE IF NOT EXISTS row (key TEXT PRIMARY KEY, arrays BLOB NOT NULL)"
                 )
@@ -71,6 +72,22 @@ class FeatureCache:
         values = [(key, _packed(row)) for key, row in rows.items()]
         with self._told(), self._lock, self._db:
             self._db.executemany("INSERT OR REPLACE INTO row VALUES (?, ?)", values)
+
+    def run_state(self, key: str) -> str | None:
+        """Return what an interrupted run kept under ``key``, or None."""
+        with self._told(), self._lock:
+            found = self._db.execute("SELECT state FROM run WHERE key = ?", (key,)).fetchone()
+            return None if found is None else str(found[0])
+
+    def keep_run_state(self, key: str, state: str) -> None:
+        """Keep what a run needs to go on after an interruption."""
+        with self._told(), self._lock, self._db:
+            self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, state))
+
+    def forget_run_state(self, key: str) -> None:
+        """Forget a run that came to its end."""
+        with self._told(), self._lock, self._db:
+            self._db.execute("DELETE FROM run WHERE key = ?", (key,))
 
     def __len__(self) -> int:
         with self._told(), self._lock:

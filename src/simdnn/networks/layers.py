@@ -17,9 +17,7 @@ from torch import Tensor, nn
 
 from simdnn.errors import InputError
 from simdnn.networks.loading import close_names, last_layer
-
-PENULTIMATE = "penultimate"
-"""Stands for the input of the last linear layer, or of the last convolution where there is none."""
+from simdnn.networks.spec import PENULTIMATE
 
 _features: ContextVar[dict[str, Tensor] | None] = ContextVar("_features", default=None)
 

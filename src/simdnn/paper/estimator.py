@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
-from zlib import crc32
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
@@ -22,13 +20,13 @@ from simdnn.errors import InputError
 from simdnn.paper.equations import class_posterior, relative_similarity
 from simdnn.paper.equations import label as most_similar_label
 from simdnn.paper.holdout import held_out
-from simdnn.paper.learning import ClassModel, learn
+from simdnn.paper.learning import learning_order
 from simdnn.paper.m_sigma import RecursiveThreshold
+from simdnn.paper.parameters import LARGEST, check_parameters
 from simdnn.paper.prototypes import PrototypeSet, SigmaKind
 from simdnn.paper.scores import score
 
 FLOATS = (np.float64, np.float32)
-LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
                 f"expected features up to {LARGEST:g}, so that their squares stay finite; scale them"
             )
         if new:
-            self.check_parameters()
+            self._check_parameters()
             self.prototypes_ = PrototypeSet(samples.shape[1], self.sigma)
             self._labels: dict[str, Any] = {}
             self._seen: dict[str, int] = {}
@@ -142,23 +140,18 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         if classes is not None:
             self._announce(np.unique(np.asarray(classes)))
 
-        jobs, held = [], []
+        order, held = {}, []
         base = sum(self._seen.values())
         for value in np.unique(targets):
             name, rows = str(value), np.flatnonzero(targets == value)
             seen = self._seen.get(name, 0)
             if self.shuffle:
-                rows = np.random.default_rng([self.random_state, crc32(name.encode()), seen]).permutation(
-                    rows
-                )
+                rows = learning_order(name, rows, seen, self.random_state)
             out = held_out(name, seen, len(rows), self.calibration, self.random_state)
             self._seen[name] = seen + len(rows)
             held.append(rows[out])
-            jobs.append((name, rows[~out]))
-        learned = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(learn)(self.prototypes_.model(name), samples, base + rows, rows) for name, rows in jobs
-        )
-        self.prototypes_.classes.update(zip([name for name, _ in jobs], learned, strict=True))
+            order[name] = rows[~out]
+        self.prototypes_.learn(samples, order, first=base, n_jobs=self.n_jobs)
         kept = np.sort(np.concatenate(held))
         self.calibration_samples_ = np.concatenate([self.calibration_samples_, samples[kept]])
         self.calibration_labels_ = np.concatenate([self.calibration_labels_, targets[kept]])
@@ -173,18 +166,6 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         self.calibration_samples_, self.calibration_labels_ = samples, labels
         return self
 
-    def restore(
-        self, classes: dict[str, ClassModel], samples: NDArray[np.floating], labels: NDArray[Any]
-    ) -> Self:
-        """Become the estimator that learned these classes, by text label, and calibrated on these samples."""
-        self.prototypes_ = PrototypeSet(samples.shape[1], self.sigma)
-        self.prototypes_.classes = classes
-        self.n_features_in_ = samples.shape[1]
-        self._labels = {name: name for name in classes}
-        self._seen = {name: model.moments.count for name, model in classes.items()}
-        self.calibration_samples_, self.calibration_labels_ = samples, labels
-        return self
-
     @property
     def classes_(self) -> NDArray[Any]:
         """(C,) labels in sorted order, those of prototypes added by hand included."""
@@ -194,7 +175,8 @@ class SimDNN(ClassifierMixin, BaseEstimator):
     def similarities(self, X: ArrayLike) -> FloatArray:
         """Eq. (10): (N, M) similarity of (N, n) samples to the M prototypes, in the order of ``prototypes_``."""
         check_is_fitted(self, "prototypes_")
-        return self.prototypes_.similarity(self._validated(X))
+        similarities: FloatArray = self.prototypes_.similarity(self._validated(X))
+        return similarities
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Eq. (13): (N,) label of the most similar prototype."""
@@ -217,7 +199,8 @@ class SimDNN(ClassifierMixin, BaseEstimator):
 
     def score_samples(self, X: ArrayLike, *, rule: str | None = None) -> FloatArray:
         """Score of each sample by the rule: (N,), high is clean."""
-        return score(rule or self.rule, self.similarities(X))
+        scores: FloatArray = score(rule or self.rule, self.similarities(X))
+        return scores
 
     def detect(
         self,
@@ -239,13 +222,13 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         rule = rule or self.rule
         similarities = self.similarities(X)
         scores, labels = score(rule, similarities), self.label(similarities)
-        judgement = (threshold or self.threshold(rule=rule, alpha=alpha)).judge(scores, labels)
+        decision = (threshold or self.threshold(rule=rule, alpha=alpha)).judge(scores, labels)
         return Detection(
-            judgement.attack,
+            decision.attack,
             labels,
             scores,
-            judgement.offsets,
-            judgement.p_values,
+            decision.offsets,
+            decision.p_values,
             similarities,
         )
 
@@ -264,23 +247,11 @@ class SimDNN(ClassifierMixin, BaseEstimator):
                 raise InputError(
                     "the published rule has one threshold, not one for each class; give another rule"
                 )
-            if len(scores) <= self.m**2:
-                raise InputError(
-                    f"{len(scores)} calibration samples are too few for the published rule: each score is part of the "
-                    f"mean it is held against, so that with {self.m**2:g} or fewer none can lie m = {self.m:g} "
-                    "deviations below; give more"
-                )
-            return RecursiveThreshold(self.m).start(scores)
-        return self.conformal(scores, self.calibration_samples_, alpha, per_class)
-
-    def conformal(
-        self, scores: FloatArray, samples: NDArray[np.floating], alpha: float | None, per_class: bool
-    ) -> Threshold:
-        """Return a conformal threshold on (n,) scores of clean samples (n, d), each class on its own if asked."""
+            return RecursiveThreshold.of(scores, self.m)
         alpha = self.alpha if alpha is None else alpha
         if not per_class:
             return ConformalThreshold(scores, alpha)
-        labels = self.label(self.prototypes_.similarity(samples))
+        labels = self.label(self.prototypes_.similarity(self.calibration_samples_))
         return MondrianThreshold(scores, labels, self.classes_.tolist(), alpha)
 
     def calibration_scores(self, rule: str) -> FloatArray:
@@ -290,7 +261,8 @@ class SimDNN(ClassifierMixin, BaseEstimator):
                 "no samples were held out to calibrate on; fit with calibration > 0 and more samples, "
                 "or call calibrate(X) with clean samples that were not learned"
             )
-        return score(rule, self.prototypes_.similarity(self.calibration_samples_))
+        scores: FloatArray = score(rule, self.prototypes_.similarity(self.calibration_samples_))
+        return scores
 
     def label(self, similarities: FloatArray) -> NDArray[Any]:
         """Eq. (13) for (N, M) similarities to the prototypes: (N,) labels."""
@@ -316,17 +288,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         samples: NDArray[np.floating] = validate_data(self, X, reset=False, dtype=FLOATS)
         return samples
 
-    def check_parameters(self) -> None:
-        """Raise InputError if a parameter cannot be used; :meth:`fit` does so too."""
+    def _check_parameters(self) -> None:
         score(self.rule, np.ones((1, 1)))
         held_out("", 0, 0, self.calibration, 0)
-        if self.sigma not in ("shared", "class", "prototype"):
-            raise InputError(f"sigma is 'shared', 'class' or 'prototype'; got {self.sigma!r}")
-        if not 0 < self.alpha < 1:
-            raise InputError(f"alpha is a false-alarm rate, expected between 0 and 1; got {self.alpha}")
-        if not 0 <= self.m <= LARGEST:
-            raise InputError(f"m is a number of deviations, expected 0 or more; got {self.m}")
-        if np.asarray(self.random_state).dtype.kind not in "iu" or self.random_state < 0:
-            raise InputError(
-                f"random_state is a seed, expected a whole number from 0; got {self.random_state!r}"
-            )
+        check_parameters(alpha=self.alpha, m=self.m, sigma=self.sigma, random_state=self.random_state)

@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 from simdnn.arrays import FloatArray, IntArray
+from simdnn.paper import equations
 
 State = tuple[int, int, float]  # prototypes, samples seen, scatter about the mean
 
@@ -21,6 +22,11 @@ TIE = 1e-9
 """Relative difference of squared distances below which the choice of an exemplar would be left to rounding."""
 
 compiled = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+
+update_mean = compiled(equations.update_mean)
+nearest_prototype = compiled(equations.nearest_prototype)
+founds_prototype = compiled(equations.founds_prototype)
+update_prototype = compiled(equations.update_prototype)
 
 
 def _learn_samples(
@@ -43,7 +49,7 @@ def _learn_samples(
         count += 1
         own = 0.0
         for k in range(n):
-            mean[k] += (x[k] - mean[k]) / count
+            mean[k] = update_mean(mean[k], x[k], count)
             own += (x[k] - mean[k]) ** 2
         if count > 1:
             spread += own * count / (count - 1)
@@ -56,12 +62,12 @@ def _learn_samples(
                 sample_distance += (p - x[k]) ** 2
                 mean_distance += (p - mean[k]) ** 2
             to_sample[j], to_mean[j] = sample_distance, mean_distance
-        nearest = to_sample[:known].argmin() if known else 0
+        nearest = nearest_prototype(to_sample[:known]) if known else 0
         founds = (
             known == 0
             or (
                 to_sample[nearest] > 0.0  # a sample that coincides with a prototype joins it
-                and (own <= to_mean[:known].min() or own >= to_mean[:known].max())
+                and founds_prototype(own, to_mean[:known].min(), to_mean[:known].max())
             )
         )
 
@@ -75,7 +81,7 @@ def _learn_samples(
         members = support[nearest] + 1
         after, stale = 0.0, 0.0
         for k in range(n):
-            vectors[nearest, k] += (x[k] - vectors[nearest, k]) / members
+            vectors[nearest, k] = update_prototype(vectors[nearest, k], support[nearest], x[k])
             after += (x[k] - vectors[nearest, k]) ** 2
             stale += (exemplar_vectors[nearest, k] - vectors[nearest, k]) ** 2
         support[nearest] = members

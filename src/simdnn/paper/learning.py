@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,11 @@ class ClassModel:
         self.serials = np.append(self.serials, serials)
         self.next_serial += len(other)
         return [int(serial) for serial in serials]
+
+
+def learning_order(label: str, rows: IntArray, start: int, seed: int) -> IntArray:
+    """Shuffle the rows of a class of which ``start`` samples came before; the same for the same seed."""
+    return np.random.default_rng([seed, crc32(label.encode()), start]).permutation(rows)
 
 
 def learn(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simdnn.arrays import FloatArray, IntArray
+from simdnn.arrays import Array, FloatArray, IntArray
 from simdnn.errors import InputError
 from simdnn.paper.equations import similarity
-from simdnn.paper.learning import ClassModel
+from simdnn.paper.learning import ClassModel, learn
 from simdnn.paper.moments import Moments
 
 SigmaKind = Literal["shared", "class", "prototype"]
@@ -82,6 +82,31 @@ class PrototypeSet:
             self.classes = dict(sorted(self.classes.items()))  # in whatever order classes arrive
         return self.classes[label]
 
+    def learn(
+        self,
+        samples: NDArray[np.floating],
+        rows: Mapping[str, IntArray],
+        *,
+        first: int = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        """Let classes learn samples; how they are spread over calls and jobs changes nothing.
+
+        Parameters
+        ----------
+        samples : (N, n) scaled features
+        rows : of each class, in the order in which it learns them
+        first : index of the first of the samples, which exemplars are known by
+        n_jobs : classes that learn at the same time, as joblib counts them
+        """
+        from joblib import Parallel, delayed
+
+        jobs = [(self.model(label), order) for label, order in rows.items()]
+        learned = Parallel(n_jobs=n_jobs, prefer="threads")(
+            delayed(learn)(model, samples, first + order, order) for model, order in jobs
+        )
+        self.classes.update(zip(rows, learned, strict=True))
+
     def add(self, label: str, vector: ArrayLike, exemplar: int = -1) -> str:
         """Add a prototype, (n,), to a class, known or new; return its id."""
         x = np.asarray(vector, dtype=np.float64)
@@ -119,15 +144,6 @@ class PrototypeSet:
         self.classes[old] = model.take(np.arange(len(model)) != j)
         return f"{label}/{self.model(label).append(moved)[0]}"
 
-    def merge(self, other: PrototypeSet) -> None:
-        """Take over the prototypes of another shard; the moments of classes that both know are added up."""
-        if other.n_features != self.n_features:
-            raise InputError(f"cannot merge prototypes of {other.n_features} features into {self.n_features}")
-        for label, theirs in other.classes.items():
-            ours = self.model(label)
-            ours.append(theirs)
-            ours.moments = ours.moments + theirs.moments
-
     @property
     def labels(self) -> NDArray[np.str_]:
         """(M,) class of each prototype."""
@@ -159,7 +175,7 @@ class PrototypeSet:
                 variances.append(np.where(model.support > 1, own, of_class))
         return np.concatenate(variances)
 
-    def similarity(self, x: ArrayLike) -> FloatArray:
+    def similarity(self, x: Array) -> Array:
         """Eq. (10): (N, M) similarity of (N, n) samples to every prototype."""
         return similarity(x, self.vectors, self.variances)
 

@@ -1,33 +1,36 @@
-"""What a rule looks at: one score for each image, high for clean."""
+"""The two scores that prototypes alone give, high for clean."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from simdnn.arrays import FloatArray
+from simdnn.arrays import Array, namespace
 from simdnn.errors import InputError
 from simdnn.paper.equations import relative_similarity
 
 
-def published(similarities: FloatArray) -> FloatArray:
+def published_score(similarities: Array) -> Array:
     """Score of the paper: the winning lambda, eq. (9); (N, M) similarities to (N,) scores in [1 / M, 1].
 
     It measures how *unambiguous* an image is, and a strong attack is not ambiguous.
     """
-    return winner(relative_similarity(similarities))
+    return similarity_score(relative_similarity(similarities))
 
 
-def winner(similarities: FloatArray) -> FloatArray:
+def similarity_score(similarities: Array) -> Array:
     """Similarity to the most similar prototype, eq. (10); (N, M) similarities to (N,) scores in [0, 1]."""
-    best: FloatArray = similarities.max(axis=1)
-    return best
+    return namespace(similarities).max(similarities, axis=1)
 
 
-RULES: Mapping[str, Callable[[FloatArray], FloatArray]] = {"published": published, "similarity": winner}
+SCORES: Mapping[str, Callable[[Array], Array]] = {
+    "published": published_score,
+    "similarity": similarity_score,
+}
+"""By the name of the rule that decides by them."""
 
 
-def score(rule: str, similarities: FloatArray) -> FloatArray:
-    """Score (N, M) similarities by the rule of that name."""
-    if rule not in RULES:
-        raise InputError(f"no rule {rule!r}; the rules are {', '.join(RULES)}")
-    return RULES[rule](similarities)
+def score(rule: str, similarities: Array) -> Array:
+    """Score (N, M) similarities as the rule of that name does; InputError if there is none."""
+    if rule not in SCORES:
+        raise InputError(f"no rule {rule!r}; the rules are {', '.join(SCORES)}")
+    return SCORES[rule](similarities)

@@ -1,133 +1,149 @@
-"""The witness of a hardened guard: what is known of a second network, one that is hard to move."""
+"""An auxiliary network that must agree: what its outputs stand for, and how far it disagrees with a prediction.
+
+The predictions of an adversarially trained network cannot be moved far by a small change of the image. Where it gives
+another class more than the one that is predicted, the prediction is in doubt.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from simdnn.arrays import FloatArray
+from simdnn.arrays import Array, at, best_other, double, index_like, namespace
 from simdnn.errors import InputError
-from simdnn.guard.state import check_array
-from simdnn.rules.disagreement import class_logits, disagreement, usual_classes
-
-PREFIX = "witness_"
-SHAPES = {"calibration": "kw", "hardening": "hw", "outputs": "k", "hardening_outputs": "h"}
-"""Sides of each array in the guard file: k and h images, w outputs of the witness."""
-
-LARGEST = 1e12
-"""No logit comes near it."""
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What the protected network and the witness say of N images.
+class OutputClasses:
+    """What class of images each output of the protected and of the auxiliary network stands for.
 
     Attributes
     ----------
-    outputs : (N,) the protected network's answers
-    logits : (N, w) the witness's
+    protected, auxiliary : class of each output; empty where it was never predicted on a clean image
     """
 
-    outputs: NDArray[np.int64]
-    logits: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Witness:
-    """What the outputs of both networks stand for, and what they say of the images that calibrate.
-
-    Attributes
-    ----------
-    usual : class that each output of the protected network stands for; empty where it never came on a clean image
-    own : the same of the witness's outputs
-    calibration, hardening : of the images that calibrate, and of those changed harmlessly
-    """
-
-    usual: tuple[str, ...]
-    own: tuple[str, ...]
-    calibration: Answers
-    hardening: Answers
+    protected: tuple[str, ...]
+    auxiliary: tuple[str, ...]
 
     @classmethod
     def learn(
         cls,
-        learned: Answers,
         labels: NDArray[np.str_],
-        n_outputs: int,
-        calibration: Answers,
-        hardening: Answers,
-    ) -> Self:
-        """Learn from N clean images with their ``labels`` (N,) what outputs stand for.
+        predictions: NDArray[np.int64],
+        outputs: int,
+        auxiliary_logits: NDArray[np.float32],
+    ) -> OutputClasses:
+        """Learn from N clean images.
+
+        Parameters
+        ----------
+        labels, predictions : (N,) their classes, and the protected network's outputs
+        outputs : number of the protected network's outputs
+        auxiliary_logits : (N, w)
 
         Raises
         ------
         InputError
-            If the witness does not tell two of the classes apart.
+            If the auxiliary network does not tell two of the classes apart.
         """
-        own = usual_classes(learned.logits.argmax(axis=1), labels, learned.logits.shape[1])
-        witness = cls(usual_classes(learned.outputs, labels, n_outputs), own, calibration, hardening)
-        if len(witness.classes) < 2:
+        own = output_classes(auxiliary_logits.argmax(axis=1), labels, auxiliary_logits.shape[1])
+        learned = cls(output_classes(predictions, labels, outputs), own)
+        if len(learned.classes) < 2:
             raise InputError(
-                f"expected a witness that tells the classes apart; it gives all images the class {own}; "
+                f"expected an auxiliary network that tells the classes apart; it predicts {own} for all images; "
                 "train it on them first"
             )
-        return witness
+        return learned
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes that the witness knows, sorted."""
-        return tuple(sorted(set(self.own) - {""}))
+        """The classes that the auxiliary network knows, sorted."""
+        return tuple(sorted(set(self.auxiliary) - {""}))
 
-    def disagreement(self, said: Answers, labels: NDArray[np.str_]) -> FloatArray:
-        """Return how far the witness is from Sim-DNN's labels (N,) and from the network's answers: (N,).
+    def columns(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Return the place of each name among `classes`; -1 for one that is not there."""
+        places = {name: place for place, name in enumerate(self.classes)}
+        return np.array([places.get(str(name), -1) for name in names], dtype=np.int64)
 
-        See :func:`simdnn.rules.disagreement.disagreement`.
-        """
-        places = {label: place for place, label in enumerate(self.classes)}
-        told = [*labels.tolist(), *(self.usual[output] for output in said.outputs)]
-        answers = np.array([places.get(label, -1) for label in told], dtype=np.int64).reshape(2, -1).T
-        return disagreement(class_logits(said.logits, self.own, self.classes), answers)
-
-    def pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return a header and arrays for the guard file."""
-        tensors: dict[str, NDArray[Any]] = {
-            "calibration": self.calibration.logits,
-            "outputs": self.calibration.outputs,
-            "hardening": self.hardening.logits,
-            "hardening_outputs": self.hardening.outputs,
-        }
-        header = {"usual": list(self.usual), "own": list(self.own)}
-        return header, {PREFIX + name: array for name, array in tensors.items()}
-
-    @classmethod
-    def unpack(
-        cls, header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], images: tuple[int, int]
-    ) -> Self:
-        """Undo :meth:`pack`; ValueError if the parts do not fit together.
+    def disagreement(
+        self, auxiliary_logits: Array, predictions: Array, nearest: Array, prototype_labels: Sequence[str]
+    ) -> Array:
+        """Return how far the auxiliary network is from the prediction and from Sim-DNN's label: (N,), -1 to 1.
 
         Parameters
         ----------
-        header, tensors : of the file
-        images : how many images calibrate, and how many were changed harmlessly
+        auxiliary_logits : (N, w)
+        predictions : (N,) outputs of the protected network
+        nearest : (N,) index of the nearest prototype
+        prototype_labels : (M,) class of each prototype
         """
-        array: dict[str, NDArray[Any]] = {name: tensors[PREFIX + name] for name in SHAPES}
-        usual, own = tuple(header["usual"]), tuple(header["own"])
-        if not all(isinstance(label, str) for label in (*usual, *own)):
-            raise ValueError("expected texts for the classes that outputs stand for")
-        sides = {"k": images[0], "h": images[1], "w": len(own)}
-        for name, letters in SHAPES.items():
-            kind, limits = ("f", (-LARGEST, LARGEST)) if "w" in letters else ("i", (0, len(usual) - 1))
-            check_array(name, array, letters, sides, kind, limits)
-        witness = cls(
-            usual,
-            own,
-            Answers(array["outputs"], array["calibration"]),
-            Answers(array["hardening_outputs"], array["hardening"]),
-        )
-        if len(witness.classes) < 2:
-            raise ValueError("the witness tells no classes apart")
-        return witness
+        logits = self.of_classes(double(auxiliary_logits))
+        known = index_like(self.columns(self.protected), logits)[predictions]
+        label = index_like(self.columns(prototype_labels), logits)[nearest]
+        return disagreement(logits, (known, label))
+
+    def of_classes(self, auxiliary_logits: Array) -> Array:
+        """Return the largest logit among the outputs that stand for each class: (N, w) to (N, C)."""
+        xp, own = namespace(auxiliary_logits), np.array(self.auxiliary)
+        best = []
+        for name in self.classes:
+            columns = index_like(np.flatnonzero(own == name), auxiliary_logits)
+            best.append(xp.max(auxiliary_logits[:, columns], axis=1))
+        return xp.stack(best, axis=1)
+
+
+def disagreement(logits: Array, predictions: Sequence[Array]) -> Array:
+    """Return how much more probable an auxiliary network finds another class than the one predicted.
+
+    In probabilities rather than log-odds: a clean image that the auxiliary network knows little about then weighs
+    little.
+
+    Parameters
+    ----------
+    logits : (N, C) of each class, C >= 2
+    predictions : (N,) each, columns of ``logits``; -1 for a class that it does not know
+
+    Returns
+    -------
+    (N,): differences of probabilities, -1 to 1, the largest over the predictions. Positive where it would predict
+    otherwise; 0 where it knows none of them.
+
+    >>> disagreement(np.log([[0.75, 0.25], [0.75, 0.25]]), [np.array([0, 1])]).round(6).tolist()
+    [-0.5, 0.5]
+    """
+    xp = namespace(logits)
+    odds = xp.exp(logits - xp.max(logits, axis=1)[:, None])
+    shares = odds / xp.sum(odds, axis=1)[:, None]
+    found = []
+    for prediction in predictions:
+        column = xp.clip(prediction, 0)
+        ahead = best_other(shares, column) - at(shares, column)
+        found.append(xp.where(prediction >= 0, ahead, -xp.inf))
+    worst = xp.max(xp.stack(found), axis=0)
+    return xp.where(xp.isfinite(worst), worst, 0.0)
+
+
+def output_classes(predictions: ArrayLike, labels: NDArray[Any], outputs: int) -> tuple[str, ...]:
+    """Return what class of images each of a network's outputs stands for.
+
+    Parameters
+    ----------
+    predictions : (N,) the network's outputs for clean images
+    labels : (N,) their classes
+    outputs : how many outputs it has
+
+    Returns
+    -------
+    The class on which each output was predicted most often; empty where it never was.
+
+    >>> output_classes([2, 2, 0], np.array(["cat", "cat", "dog"]), 3)
+    ('dog', '', 'cat')
+    """
+    classes, columns = np.unique(labels, return_inverse=True)
+    counts = np.zeros((outputs, len(classes)), dtype=np.int64)
+    np.add.at(counts, (np.asarray(predictions), columns), 1)
+    return tuple(str(classes[row.argmax()]) if row.any() else "" for row in counts)

@@ -37,14 +37,14 @@ def backbone(place: Path, seed: int) -> Backbone:
 
 @pytest.fixture(scope="session")
 def guard(place: Path) -> Guard:
-    return Guard.fit(place / "train", Extractor([backbone(place, 0)]), secret=3)
+    return Guard.fit(place / "train", Extractor([backbone(place, 0)]), view_seed=3)
 
 
 @pytest.fixture(scope="session")
 def hardened(place: Path) -> Guard:
     """The witness is no robust network here, only another one."""
     extractor = Extractor([backbone(place, 0)], witness=backbone(place, 1))
-    return Guard.fit(place / "train", extractor, secret=3)
+    return Guard.fit(place / "train", extractor, view_seed=3)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,4 @@
-"""A network and its detector as one differentiable module.
-
-What :mod:`simdnn.core` computes with NumPy stands here once more in PyTorch, since only so the score has a slope; the
-tests hold the one against the other to 1e-5.
-"""
+"""A network and its detector as one differentiable module."""
 
 from __future__ import annotations
 
@@ -12,20 +8,18 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
+from simdnn.arrays import index_like
 from simdnn.errors import InputError
 from simdnn.guard.guard import Guard
-from simdnn.images.shifts import View
+from simdnn.images.shifts import Shift
 from simdnn.networks.backbone import Backbone
-from simdnn.networks.extractor import witnessed
-from simdnn.rules.auxiliary import Witness
-from simdnn.rules.profile import GuardProfile
-from simdnn.rules.statistics import LEAST_GAIN, LEAST_MARGIN, WEIGHTS
+from simdnn.networks.extractor import auxiliary_logits
+from simdnn.rules.auxiliary import OutputClasses
+from simdnn.rules.inputs import RuleInput
+from simdnn.rules.view_statistics import compare_views
 
 _TINY = 1e-9
-_BLUNT = 1e-12
-"""Added under a square root, whose slope at 0 is infinite."""
 
 
 class Answered(NamedTuple):
@@ -69,78 +63,37 @@ class Guarded(Protocol):
         ...
 
 
-class Prototypes(nn.Module):
-    """Eq. (10) to all prototypes: raw features (N, d) to similarities (N, M)."""
-
-    scale: Tensor
-    shift: Tensor
-    vectors: Tensor
-    variances: Tensor
-
-    def __init__(self, part: Guard) -> None:
-        super().__init__()
-        prototypes = part.model.prototypes_
-        constants = {
-            "scale": part.scaler.scale_,
-            "shift": part.scaler.min_,
-            "vectors": prototypes.vectors,
-            "variances": prototypes.variances,
-        }
-        for name, values in constants.items():
-            self.register_buffer(name, torch.from_numpy(np.array(values, dtype=np.float64)))
-        self.labels = prototypes.labels
-        self.classes = [str(label) for label in part.model.classes_]
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the similarities."""
-        scaled = features.double() * self.scale + self.shift
-        squared = ((scaled[:, None] - self.vectors) ** 2).sum(dim=2)
-        return 1 / (1 + squared / self.variances)
-
-    def of_classes(self, similarities: Tensor) -> Tensor:
-        """Return the similarity to the most similar prototype of each class: (N, C)."""
-        columns = [similarities[:, torch.from_numpy(self.labels == name)] for name in self.classes]
-        return torch.stack([own.amax(dim=1) for own in columns], dim=1)
-
-
 class GuardedNetwork(nn.Module):
-    """A guard, with its network, its views and its witness, as one module.
+    """A guard, with its network, its views and its auxiliary network, as one module.
+
+    The score is the rule's own, on tensors instead of arrays.
 
     Parameters
     ----------
     guard : fitted
-    rule : ``"profile"``, ``"similarity"`` or ``"published"``; the guard's own if not given
+    rule : name of one of its rules; the guard's own if not given
     views : in place of the guard's own, for an attacker who does not know them
 
     Raises
     ------
     InputError
-        If the guard has no such rule, or has several networks besides a witness.
+        If the guard has no such rule, or has several networks besides an auxiliary one.
     """
 
-    def __init__(self, guard: Guard, rule: str | None = None, views: Sequence[View] | None = None) -> None:
+    def __init__(self, guard: Guard, rule: str | None = None, views: Sequence[Shift] | None = None) -> None:
         super().__init__()
-        self.rule = rule or guard.rule
-        if self.rule not in ("profile", "similarity", "published"):
-            raise InputError(f"no rule {self.rule!r}; the rules are profile, similarity, published")
-        if self.rule == "profile" and guard.profile is None:
+        extractor = guard.extractor
+        if len(extractor.backbones) > 1:
             raise InputError(
-                "this guard has no profile; fit it with the rule 'profile', or attack another rule"
+                f"expected a guard of one network, besides an auxiliary one; got {len(extractor.backbones)}"
             )
-        if len(guard.extractor.backbones) > 1:
-            raise InputError(
-                f"expected a guard of one network, besides a witness; got {len(guard.extractor.backbones)}"
-            )
-        self.backbone: Backbone = guard.extractor.backbones[0]
-        self.prototypes = Prototypes(guard)
-        self.threshold = guard.threshold(self.rule)
+        self.rule = guard.rule_named(rule)
+        self.backbone: Backbone = extractor.backbones[0]
+        self.threshold = guard.threshold(rule)
         self.model_id = guard.model_id
-        self.profile = guard.profile if self.rule == "profile" else None
-        self.views = tuple(views) if views is not None else self.profile.views if self.profile else ()
-        self.witness = None
-        if self.profile and self.profile.witness:
-            assert guard.extractor.witness is not None
-            self.witness = _Witness(self.profile.witness, guard.extractor.witness, self.prototypes)
+        self.views = self.rule.views if views is None else tuple(views)
+        self.auxiliary = extractor.auxiliary if self.rule.uses_auxiliary else None
+        self.outputs: OutputClasses | None = getattr(self.rule, "outputs", None)
         self.eval()
 
     def forward(self, images: Tensor, answer: Tensor | None = None) -> Answered:
@@ -148,129 +101,54 @@ class GuardedNetwork(nn.Module):
         seen = self.backbone(torch.cat([images, *(view(images) for view in self.views)]))
         features = _by_view(torch.cat(list(seen.features.values()), dim=1), len(images))
         logits = _by_view(seen.logits, len(images))
-        similarities = self.prototypes(features[0])
-        nearest, own = similarities.amax(dim=1), features[0]
-        lag = torch.full_like(nearest, -torch.inf)
-        if self.profile:
-            top = logits[0].argmax(dim=1) if answer is None else answer
-            columns = _compared(features.transpose(0, 1).double(), logits.transpose(0, 1).double(), top)
-            doubt = None
-            if self.witness:
-                told = self.witness.seen(images)
-                doubt = self.witness(told, top, similarities.argmax(dim=1))
-                lag, own = self.witness.lag(self.prototypes, similarities, top), torch.cat([own, told], dim=1)
-            score = _profile_score(self.profile, columns, nearest, doubt)
-        else:
-            score = nearest if self.rule == "similarity" else nearest / similarities.sum(dim=1)
-        return Answered(logits[0], score, own, lag)
+        predictions = logits[:, 0].argmax(dim=1) if answer is None else answer
+        auxiliary = images.new_zeros(len(images), 0)
+        if self.auxiliary is not None:
+            auxiliary = auxiliary_logits(self.auxiliary, images)
+        views = None
+        if self.views:
+            views = compare_views(features[:, 0], features[:, 1:], logits[:, 0], logits[:, 1:], predictions)
+        similarities = self.rule.model.similarities(features[:, 0])
+        inputs = RuleInput(features[:, 0], logits[:, 0], predictions, similarities, auxiliary, views)
+        score: Tensor = self.rule.score(inputs)
+        lag = torch.full_like(score, -torch.inf)
+        if self.outputs is not None:
+            lag = self._label_lag(similarities, predictions)
+        return Answered(logits[:, 0], score, torch.cat([features[:, 0], auxiliary], dim=1), lag)
 
     def nearness(self, images: Tensor) -> Tensor:
-        """Return how near each output is: by the witness where there is one, else by the logits."""
-        if self.witness:
-            return self.witness.nearness(images)
-        logits: Tensor = self.backbone(images).logits
-        return logits
+        """Return how near each output is: by the auxiliary network where there is one, else by the logits.
 
+        Outputs whose class the auxiliary network does not know are farthest.
+        """
+        if self.auxiliary is None or self.outputs is None:
+            logits: Tensor = self.backbone(images).logits
+            return logits
+        classes = self.outputs.of_classes(auxiliary_logits(self.auxiliary, images))
+        known = index_like(self.outputs.columns(self.outputs.protected), classes)
+        return torch.where(known >= 0, classes[:, known.clamp(min=0)], -torch.inf)
 
-class _Witness(nn.Module):
-    """What the witness has against the answers, :func:`simdnn.rules.disagreement.disagreement`."""
-
-    def __init__(self, learned: Witness, network: Backbone, answering: Prototypes) -> None:
-        super().__init__()
-        self.network = network
-        self.usual, classes = learned.usual, learned.classes
-        own = np.array(learned.own)
-        self.outputs = [torch.from_numpy(own == name) for name in classes]
-        places = {name: place for place, name in enumerate(classes)}
-        self.of_labels = torch.tensor([places.get(str(name), -1) for name in answering.labels])
-        self.of_outputs = torch.tensor([places.get(name, -1) for name in learned.usual])
-
-    def seen(self, images: Tensor) -> Tensor:
-        """Return its logits (N, w)."""
-        return witnessed(self.network, images)
-
-    def of_classes(self, logits: Tensor) -> Tensor:
-        """Return the largest logit among the outputs that stand for each class: (N, C)."""
-        return torch.stack([logits[:, own].amax(dim=1) for own in self.outputs], dim=1)
-
-    def nearness(self, images: Tensor) -> Tensor:
-        """Return its logit of the class that each output stands for; outputs without a class are farthest."""
-        logits = self.of_classes(self.seen(images))
-        return torch.where(self.of_outputs >= 0, logits[:, self.of_outputs.clamp(min=0)], -torch.inf)
-
-    def lag(self, prototypes: Prototypes, similarities: Tensor, output: Tensor) -> Tensor:
-        """Return how far the class of an output is behind another, by the prototypes of the protected network."""
-        classes = prototypes.of_classes(similarities).clamp(_TINY, 1 - _TINY).logit()
-        places = [prototypes.classes.index(name) if name in prototypes.classes else -1 for name in self.usual]
-        place = torch.tensor(places)[output]
+    def _label_lag(self, similarities: Tensor, predictions: Tensor) -> Tensor:
+        """Return how far the class of each prediction is behind another, by the prototypes."""
+        assert self.outputs is not None
+        model = self.rule.model
+        labels = model.prototypes.labels
+        columns = [
+            similarities[:, index_like(np.flatnonzero(labels == name), similarities)]
+            for name in model.classes
+        ]
+        best = torch.stack([own.amax(dim=1) for own in columns], dim=1).clamp(_TINY, 1 - _TINY).logit()
+        names = list(model.classes)
+        places = [names.index(name) if name in names else -1 for name in self.outputs.protected]
+        place = index_like(places, similarities)[predictions]
         given = place.clamp(min=0)[:, None]
-        others = classes.scatter(1, given, -torch.inf).amax(dim=1)
-        return torch.where(place >= 0, others - classes.gather(1, given)[:, 0], -torch.inf)
-
-    def forward(self, logits: Tensor, output: Tensor, nearest: Tensor) -> Tensor:
-        """Return the disagreement with outputs (N,) and with the labels of the ``nearest`` prototypes (N,)."""
-        classes = self.of_classes(logits.double()).softmax(dim=1)
-        found = []
-        for answer in (self.of_outputs[output], self.of_labels[nearest]):
-            given = answer.clamp(min=0)[:, None]
-            others = classes.scatter(1, given, -torch.inf).amax(dim=1)
-            found.append(torch.where(answer >= 0, others - classes.gather(1, given)[:, 0], -torch.inf))
-        worst = torch.maximum(*found)
-        return torch.where(worst.isfinite(), worst, 0.0)
+        others = best.scatter(1, given, -torch.inf).amax(dim=1)
+        return torch.where(place >= 0, others - best.gather(1, given)[:, 0], -torch.inf)
 
 
 def _by_view(values: Tensor, n: int) -> Tensor:
-    """((1 + V) * n, d) to (1 + V, n, d)."""
-    return values.reshape(-1, n, values.shape[1])
-
-
-def _compared(features: Tensor, logits: Tensor, top: Tensor) -> Tensor:
-    """:func:`simdnn.rules.statistics.compare_views`: (N, 1 + V, d) and (N, 1 + V, K) to (N, 6), for answers ``top``."""
-    directions = features / (features.norm(dim=-1, keepdim=True) + _TINY)
-    apart = ((directions[:, 0] - directions[:, 1:].mean(dim=1)) ** 2).sum(dim=1)
-    top = top[:, None]
-    behind = logits - logits.gather(2, top[:, None].expand(-1, logits.shape[1], 1))
-    in_views, own = behind[:, 1:].mean(dim=1), behind[:, 0]
-    gain, lead, margin = (
-        values.scatter(1, top, -torch.inf).amax(dim=1) for values in (in_views - own, in_views, own)
-    )
-    columns = (
-        (apart + _TINY).log(),
-        gain.clamp(min=LEAST_GAIN).log(),
-        -lead,
-        (-margin).clamp(min=LEAST_MARGIN).log(),
-        _log_spread(directions[:, 1:]),
-        _log_spread(logits[:, 1:]),
-    )
-    return torch.stack(columns, dim=1)
-
-
-def _log_spread(views: Tensor) -> Tensor:
-    count = views.shape[1]
-    if count == 1:
-        return torch.zeros(len(views), dtype=views.dtype)
-    about_mean = ((views - views.mean(dim=1, keepdim=True)) ** 2).sum(dim=(1, 2))
-    return (2 * about_mean / (count - 1) + _TINY).log()
-
-
-def _profile_score(profile: GuardProfile, views: Tensor, similarity: Tensor, doubt: Tensor | None) -> Tensor:
-    """:meth:`simdnn.rules.statistics.SimilarityProfile.score`."""
-    clean = profile.clean
-    scale = torch.from_numpy(np.asarray(clean.scale, dtype=np.float64))
-    gap, spread = softplus(views[:, [0, 4]] - scale).T
-    nearest = similarity.clamp(_TINY, 1 - _TINY)
-    none = torch.zeros_like(gap)
-    values = [gap, views[:, 1], -views[:, 2], -views[:, 3], (1 / nearest - 1).log()]
-    spreads = [spread, views[:, 5], views[:, 5], none, none]
-    if doubt is not None:
-        values, spreads = [*values, doubt], [*spreads, none]
-    slope, intercept, deviation = (
-        torch.from_numpy(np.asarray(a, dtype=np.float64))
-        for a in (clean.slope, clean.intercept, clean.deviation)
-    )
-    short = (torch.stack(values, dim=1) - slope * torch.stack(spreads, dim=1) - intercept) / deviation
-    weights = torch.tensor(WEIGHTS[: len(values)], dtype=torch.float64)
-    return -((short.clamp(min=0) ** 2 @ weights) + _BLUNT).sqrt()
+    """((1 + V) * n, d) to (n, 1 + V, d)."""
+    return values.reshape(-1, n, values.shape[1]).transpose(0, 1)
 
 
 class PeerNetwork(nn.Module):

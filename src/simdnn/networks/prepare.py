@@ -1,0 +1,120 @@
+"""Images before the networks: their pixels for each network, and those of a corrupted copy; this runs in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeAlias
+
+from PIL import Image as Pillow
+from torch import Tensor
+
+from simdnn.errors import ImageReadError
+from simdnn.images.corruptions import corrupt, generator_for
+from simdnn.images.preprocess import Preprocess
+from simdnn.images.reading import read_bytes, read_image
+from simdnn.networks.cache import FeatureCache, Row
+
+Image: TypeAlias = Path | str | bytes | Tensor
+"""A file, a file's bytes, or pixels (3, H, W) in [0, 1] of the size that the network takes."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A harmlessly corrupted copy that goes through the networks beside an image.
+
+    Attributes
+    ----------
+    corruption : its name
+    seed : of its random numbers
+    """
+
+    corruption: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One image, or its corrupted copy: its pixels for each network, what the cache has of it, or what is wrong.
+
+    Attributes
+    ----------
+    position : of the image in the given list
+    pixels : (3, H, W) for each network
+    corruption, image_sha256 : see :class:`simdnn.networks.batch.Batch`
+    key, row : where the cache keeps it, and what is there
+    error : why the image was not read
+    """
+
+    position: int
+    pixels: tuple[Tensor, ...] = ()
+    corruption: str = ""
+    image_sha256: str = ""
+    key: str | None = None
+    row: Row | None = None
+    error: str | None = None
+
+
+def prepare(
+    image: Image,
+    position: int,
+    preprocesses: Sequence[Preprocess],
+    *,
+    copy: Copy | None,
+    cache: FeatureCache | None,
+    fingerprint: str,
+    pixels: bool,
+) -> list[Prepared]:
+    """Read one image, and corrupt it; what the cache has of it is not made again.
+
+    Parameters
+    ----------
+    image, position : the image, and its place in the given list
+    preprocesses : of each network
+    copy : the corrupted copy to make of it
+    cache, fingerprint : where rows are kept, and what the keys are made of besides the image
+    pixels : whether pixels are needed even of what the cache has
+    """
+    try:
+        if isinstance(image, Tensor):
+            return [Prepared(position, tuple(_checked(image, p.size) for p in preprocesses))]
+        data = image if isinstance(image, bytes) else read_bytes(Path(image))
+        digest = sha256(data).hexdigest()
+        wanted = [""] if copy is None else ["", copy.corruption]
+        keys = [_key(digest, copy if name else None, fingerprint) for name in wanted]
+        rows = [None if cache is None or pixels else cache.get(key) for key in keys]
+        picture = read_image(data) if None in rows else None
+    except ImageReadError as error:
+        return [Prepared(position, error=str(error))]
+    made = []
+    for name, key, row in zip(wanted, keys, rows, strict=True):
+        own: tuple[Tensor, ...] = ()
+        if picture is not None and row is None:
+            shown = _corrupted(picture, preprocesses[0], digest, copy) if name and copy else picture
+            own = tuple(p(shown) for p in preprocesses)
+        made.append(Prepared(position, own, name, digest, key, row))
+    return made
+
+
+def _key(digest: str, copy: Copy | None, fingerprint: str) -> str:
+    return f"{digest}{'' if copy is None else f':{copy.corruption}:{copy.seed}'}:{fingerprint}"
+
+
+def _corrupted(picture: Pillow.Image, preprocess: Preprocess, digest: str, copy: Copy) -> Pillow.Image:
+    """Corrupt a picture at the size of the first network, as a file would hold it."""
+    changed = corrupt(copy.corruption, preprocess(picture), generator_for(digest, copy.seed))
+    return Pillow.fromarray((changed * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+def _checked(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return pixels (3, height, width) as float32 on the CPU; ImageReadError if they are anything else."""
+    if pixels.shape != (3, *size) or not pixels.is_floating_point():
+        raise ImageReadError(
+            f"expected floating-point pixels of shape {(3, *size)}, got {pixels.dtype} {tuple(pixels.shape)}"
+        )
+    pixels = pixels.detach().float().cpu()
+    if not (pixels.min() >= 0 and pixels.max() <= 1):  # written so that NaN fails too
+        raise ImageReadError(f"expected pixels in [0, 1], got {pixels.min():.3g} to {pixels.max():.3g}")
+    return pixels
