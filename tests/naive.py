@@ -106,9 +106,7 @@ def winning_lambda(row: Sequence[float]) -> float:
     return max(row) / sum(row)
 
 
-def stream(
-    calibration: Sequence[float], scores: Sequence[float], m: float, *, learn_flagged: bool = False
-) -> list[bool]:
+def stream(calibration: Sequence[float], scores: Sequence[float], m: float) -> list[bool]:
     """Eqs. 11 and 12 with all past scores kept: mean and deviation are computed anew for each."""
     past, flags = list(calibration), []
     for score in scores:
@@ -116,7 +114,7 @@ def stream(
         mean = sum(every) / len(every)
         deviation = (sum((value - mean) ** 2 for value in every) / len(every)) ** 0.5
         flags.append(score < mean - m * deviation)
-        if learn_flagged or not flags[-1]:
+        if not flags[-1]:
             past = every
     return flags
 

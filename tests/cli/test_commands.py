@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,8 @@ def test_fit_of_several_networks_with_layers(simdnn: Simdnn, digits: Path, tmp_p
         ("features.2", "penultimate"),
         ("features.8",),
     ]
-    assert guard.model.n_features_in_ == 16 + 96 + 64
-    assert (guard.rule, guard.settings.alpha, guard.training.seed) == ("published", 0.1, 5)
+    assert guard.model.prototypes.n_features == 16 + 96 + 64
+    assert (guard.settings.rule, guard.settings.alpha, guard.training.seed) == ("published", 0.1, 5)
     assert simdnn("check", output, min((few / "0").iterdir()), *weights)[0] == 0
 
 
@@ -295,7 +296,7 @@ def test_info(simdnn: Simdnn, guard: Path, digits: Path) -> None:
     assert (code, err) == (0, "")
     assert facts["model_id"] == loaded.model_id
     assert facts["classes"] == list("0123456789")
-    assert facts["networks"][0]["spec"] == loaded.networks[0].spec.as_dict()
+    assert facts["networks"][0]["spec"] == json.loads(json.dumps(asdict(loaded.networks[0].spec)))
     assert facts["networks"][0]["weights_hash"] == loaded.networks[0].weights_hash
     assert (facts["learned"], facts["calibrated"], facts["unreadable"]) == (480, 119, [])
     assert facts["threshold"] == loaded.threshold()

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from simdnn.digits import IN_UNITS
 from simdnn.errors import ImageReadError, InputError
 from simdnn.guard.guard import Guard
+from simdnn.guard.plots import draw_explanation
 from simdnn.guard.verdict import Neighbour
 
 
@@ -92,7 +93,7 @@ def test_labels_are_no_formulas(guard: Guard, image: Path, tmp_path: Path) -> No
     explanation = guard.explain(image)
     evidence = (Neighbour("$\\bad_{$/0", "$\\bad_{$", 0.5, "x"), *explanation.verdict.evidence[1:])
     verdict = replace(explanation.verdict, label="$\\bad_{$", evidence=evidence)
-    replace(explanation, verdict=verdict).plot(tmp_path / "why.png")
+    draw_explanation(replace(explanation, verdict=verdict), tmp_path / "why.png")
     with Image.open(tmp_path / "why.png") as picture:
         assert picture.size == (1200, 648)
 

@@ -78,7 +78,7 @@ def test_every_altered_byte_is_noticed(raw: bytes) -> None:
             with pytest.raises(ModelFileError, match=r"^g\.simdnn ") as caught:
                 guard_file.decode(bytes(altered), "g.simdnn")
             said.add(re.sub(r"\d+", "N", str(caught.value)))
-    newer = "g.simdnn was written by a newer version: protocol N, this version reads up to N; update simdnn"
+    newer = "g.simdnn was written by a newer version: protocol N, this version reads N; update simdnn"
     truncated = "g.simdnn is truncated, or no guard file: N bytes"
     assert said <= {f"g.simdnn {ALTERED}", f"g.simdnn {NO_GUARD}", truncated, newer}
 
@@ -102,12 +102,24 @@ def test_every_truncation_is_noticed(raw: bytes) -> None:
 
 def test_a_newer_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header, tensors = content(tmp_path)
-    monkeypatch.setattr(guard_file, "PROTOCOL", 2)
+    monkeypatch.setattr(guard_file, "PROTOCOL", 3)
     raw = guard_file.encode(header, tensors)
     monkeypatch.undo()
     with pytest.raises(
         ModelFileError,
-        match=r"^g was written by a newer version: protocol 2, this version reads up to 1; update simdnn$",
+        match=r"^g was written by a newer version: protocol 3, this version reads 2; update simdnn$",
+    ):
+        guard_file.decode(raw, "g")
+
+
+def test_an_older_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    header, tensors = content(tmp_path)
+    monkeypatch.setattr(guard_file, "PROTOCOL", 1)
+    raw = guard_file.encode(header, tensors)
+    monkeypatch.undo()
+    with pytest.raises(
+        ModelFileError,
+        match=r"^g was written by an older version: protocol 1, this version reads 2; fit it again$",
     ):
         guard_file.decode(raw, "g")
 

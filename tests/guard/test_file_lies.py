@@ -17,13 +17,8 @@ from tests.guard.small import Content, content, use
 
 from simdnn.errors import ImageReadError, InputError, ModelFileError
 from simdnn.guard import file as guard_file
+from simdnn.guard.arrays import SHAPES, UNSIGNED, VIEW_SHAPES
 from simdnn.guard.guard import Guard
-from simdnn.guard.state import SHAPES, SIGNED
-from simdnn.rules.auxiliary import PREFIX
-from simdnn.rules.auxiliary import SHAPES as OWN_SHAPES
-from simdnn.rules.profile import SHAPES as PROFILE_SHAPES
-
-WITNESS_SHAPES = [PREFIX + name for name in OWN_SHAPES]
 
 EXAMPLES = int(os.environ.get("SIMDNN_FUZZ", "1000"))
 
@@ -53,7 +48,7 @@ def told(folder: Path, lie: Lie) -> str:
     return message
 
 
-@pytest.mark.parametrize("name", [*SHAPES, *PROFILE_SHAPES, "thumbnails", "thumbnail_ends"])
+@pytest.mark.parametrize("name", [*SHAPES, *VIEW_SHAPES, "thumbnails", "thumbnail_ends"])
 def test_each_tensor_is_needed_and_has_its_shape(tmp_path: Path, name: str) -> None:
     assert name in told(tmp_path, lambda header, tensors: tensors.pop(name))
 
@@ -67,7 +62,7 @@ def test_each_tensor_is_needed_and_has_its_shape(tmp_path: Path, name: str) -> N
     told(tmp_path, shorter)
 
 
-@pytest.mark.parametrize("name", [*SHAPES, *PROFILE_SHAPES, *WITNESS_SHAPES])
+@pytest.mark.parametrize("name", [*SHAPES, *VIEW_SHAPES])
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e300, -(2**62)])
 def test_no_number_is_absurd(tmp_path: Path, name: str, number: float) -> None:
     def absurd(header: dict[str, Any], tensors: dict[str, Any]) -> None:
@@ -75,9 +70,7 @@ def test_no_number_is_absurd(tmp_path: Path, name: str, number: float) -> None:
             tensors[name].flat[0] = 2**62 if number > 0 else -(2**62)
         else:
             tensors[name] = tensors[name].astype(np.float64)
-            tensors[name].flat[0] = number * (
-                1 if name in SHAPES and name not in SIGNED else 1e100
-            )  # a feature may be -(2**62)
+            tensors[name].flat[0] = number * (1 if name in UNSIGNED else 1e100)  # a feature may be -(2**62)
 
     told(tmp_path, absurd)
 
@@ -118,38 +111,45 @@ def as_type(kind: type) -> Lie:
         lambda h, t: h["training"].update(learned="many"),
         lambda h, t: h["training"].update(unreadable=[1]),
         lambda h, t: h["training"].pop("seed"),
-        lambda h, t: h["model"].update(classes=["cat", "cat"]),
-        lambda h, t: h["model"].update(classes=["cat", 7]),
-        lambda h, t: h["model"].update(classes=["cat"]),
-        lambda h, t: h["model"].update(calibration_labels=["cat"]),
-        lambda h, t: h["model"].update(calibration_labels=[0] * 9),
-        lambda h, t: h["model"]["parameters"].update(rule="nonsense"),
-        lambda h, t: h["model"]["parameters"].update(rule=["similarity"]),
-        lambda h, t: h["model"]["parameters"].update(alpha=float("nan")),
-        lambda h, t: h["model"]["parameters"].update(alpha="0.1"),
-        lambda h, t: h["model"]["parameters"].update(sigma="own"),
-        lambda h, t: h["model"]["parameters"].update(m=None),
-        lambda h, t: h["model"]["parameters"].update(m=1e400),
-        lambda h, t: h["model"]["parameters"].update(random_state=1e400),
-        lambda h, t: h["model"]["parameters"].update(n_neighbours=3),
+        lambda h, t: h.update(classes=["cat", "cat"]),
+        lambda h, t: h.update(classes=["cat", 7]),
+        lambda h, t: h.update(classes=["cat"]),
+        lambda h, t: h.update(corruption=["blurred"]),
+        lambda h, t: h.update(image_sha256=[0] * 15),
+        lambda h, t: h["settings"].update(rule="nonsense"),
+        lambda h, t: h["settings"].update(rule=["similarity"]),
+        lambda h, t: h["settings"].update(alpha=float("nan")),
+        lambda h, t: h["settings"].update(alpha="0.1"),
+        lambda h, t: h["settings"].update(sigma="own"),
+        lambda h, t: h["settings"].update(m=None),
+        lambda h, t: h["settings"].update(m=1e400),
+        lambda h, t: h["settings"].update(seed=1e400),
+        lambda h, t: h["settings"].update(n_neighbours=3),
         lambda h, t: h["exemplars"].clear(),
         lambda h, t: h.update(exemplars=[]),
         lambda h, t: h["exemplars"].update({next(iter(h["exemplars"])): 5}),
         lambda h, t: h["exemplars"].update({"-1": h["exemplars"].popitem()[1]}),
-        lambda h, t: h.update(profile="much"),
-        lambda h, t: h["profile"].update(views="many"),
-        lambda h, t: h["profile"].update(views=h["profile"]["views"] * 5),
-        lambda h, t: h["profile"]["views"][0].update(right="1"),
-        lambda h, t: h["profile"]["views"][0].update(mirror=1),
-        lambda h, t: h["profile"]["views"][0].update(angle=1e400),
-        lambda h, t: h["profile"]["views"][0].update(left=1),
-        lambda h, t: t.update(profile_lines=t["profile_lines"] * 0),
-        lambda h, t: h["profile"].update(witness=None),
-        lambda h, t: h["profile"]["witness"].update(usual=[1, 2]),
-        lambda h, t: h["profile"]["witness"]["usual"].pop(),
-        lambda h, t: h["profile"]["witness"].update(own=["cat", "cat", "cat"]),
-        lambda h, t: h["profile"]["witness"]["own"].pop(),
-        lambda h, t: t.update(witness_outputs=-1 - t["witness_outputs"]),
+        lambda h, t: h.update(rule="much"),
+        lambda h, t: h["settings"].pop("alpha"),
+        lambda h, t: h["settings"].update(alpha=1e-320),
+        lambda h, t: h.update(classes=["cat", "dog\x00"]),
+        lambda h, t: h.update(views=[]),
+        lambda h, t: h["views"][0].pop("angle"),
+        lambda h, t: h.update(views="many"),
+        lambda h, t: h.update(views=h["views"] * 5),
+        lambda h, t: h["views"][0].update(right="1"),
+        lambda h, t: h["views"][0].update(mirror=1),
+        lambda h, t: h["views"][0].update(angle=1e400),
+        lambda h, t: h["views"][0].update(left=1),
+        lambda h, t: h["rule"]["lines"]["label"].update(deviation=0),
+        lambda h, t: h["rule"].update(outputs=None),
+        lambda h, t: h["rule"]["outputs"].update(protected=[1, 2]),
+        lambda h, t: h["rule"]["outputs"]["protected"].pop(),
+        lambda h, t: h["rule"]["outputs"].update(auxiliary=["cat", "cat", "cat"]),
+        lambda h, t: h["rule"]["outputs"]["auxiliary"].pop(),
+        lambda h, t: h["rule"]["lines"].pop("margin"),
+        lambda h, t: h["rule"]["scales"].update(distance=1e400),
+        lambda h, t: h.update(auxiliary=None),
         lambda h, t: h["networks"].pop(),
         lambda h, t: h.clear(),
     ],

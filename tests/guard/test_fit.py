@@ -98,7 +98,7 @@ def test_too_few_images_for_the_rate(few: Path, extractor: Extractor) -> None:
         InputError, match=r"^12 calibration images cannot promise a false-alarm rate of 0\.05; "
     ):
         Guard.fit(few, extractor, rule="similarity")
-    with pytest.raises(InputError, match="no samples were held out to calibrate on"):
+    with pytest.raises(InputError, match="0 calibration samples are too few for the published rule"):
         Guard.fit(few, extractor, calibration=0.0, rule="published")
 
 
@@ -141,7 +141,7 @@ def test_a_folder_without_classes(tmp_path: Path, extractor: Extractor) -> None:
 def test_the_rule_of_fitting_decides(few: Path, extractor: Extractor, rule: str) -> None:
     guard = Guard.fit(few, extractor, alpha=0.1, rule=rule)
     (verdict,) = guard.check(sorted((few / "0").iterdir())[0])
-    assert verdict.rule == guard.rule == rule
+    assert verdict.rule == guard.settings.rule == rule
     assert (verdict.p_value is None) == (rule == "published")
     assert verdict.threshold == pytest.approx(guard.threshold(), abs=0.05)
 
@@ -150,7 +150,7 @@ def test_layers_and_networks_together(few: Path, digits: Path, tmp_path: Path) -
     torch.manual_seed(3)
     backbones = [digits_backbone(digits, ("features.5", "penultimate")), handed_over(second := DigitsNet())]
     guard = Guard.fit(few, Extractor(backbones), alpha=0.1, rule="similarity")
-    assert guard.model.n_features_in_ == 32 + 96 + 96
+    assert guard.model.prototypes.n_features == 32 + 96 + 96
     guard.save(tmp_path / "g.simdnn")
     again = Guard.load(tmp_path / "g.simdnn", networks=[None, second])
     images = sorted((digits / "test" / "1").iterdir())[:5]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from shutil import copyfile
 
@@ -137,7 +138,8 @@ def test_published_rule_equals_the_reference_along_the_stream(
     guard: Guard, reference: Reference, extractor: Extractor, mixed: Path, batch_size: int
 ) -> None:
     cut = Extractor(extractor.backbones, batch_size=batch_size, cache=extractor.cache)
-    same = Guard(guard.networks, guard.scaler, guard.model, guard.exemplars, guard.training, extractor=cut)
+    same = copy(guard)
+    same._extractor = cut
     verdicts = [v for v in same.check(mixed, rule="published") if v.verdict != "error"]
     found = extractor.extract([Path(v.path) for v in verdicts])
     scores = [naive.winning_lambda(row) for row in reference.similarities(found.features).tolist()]
@@ -214,7 +216,7 @@ def test_what_a_network_makes_no_number_of_is_never_clean(guard: Guard, digits: 
     weight = network.get_parameter("features.10.weight")
     sound = weight.clone()
     paths = sorted((digits / "test" / "3").iterdir())[:2]
-    bare = Guard(guard.networks, guard.scaler, guard.model, guard.exemplars, guard.training)
+    bare = copy(guard)
     bare._extractor = Extractor(guard.extractor.backbones)
     try:
         weight.data[0] = torch.nan

@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional
 
 from simdnn.errors import InputError
 from simdnn.images.shifts import Shift
-from simdnn.rules.profile import LEVELS
+from simdnn.rules.profile import LEVELS, ProfileRule
 
 
 def ramp() -> Tensor:
@@ -61,16 +61,16 @@ def test_shift_larger_than_the_image() -> None:
 
 def test_plain_values_bring_a_view_back() -> None:
     view = Shift(mirror=True, right=-3, down=1, angle=2.5)
-    assert View.from_dict(view.as_dict()) == view
+    assert Shift(**view.as_dict()) == view
 
 
 @pytest.mark.parametrize("level", list(LEVELS))
 def test_drawn_views_are_small_and_opposite(level: str) -> None:
     seen = set()
     for secret in range(200):
-        views = draw_views(level, secret)
+        views = ProfileRule.draw_views(level, secret)
         assert len(views) == LEVELS[level]
-        assert views == draw_views(level, secret)
+        assert views == ProfileRule.draw_views(level, secret)
         for one, other in zip(views[::2], views[1::2], strict=False):
             dot = one.right * other.right + one.down * other.down
             lengths = (one.right**2 + one.down**2) * (other.right**2 + other.down**2)
@@ -82,4 +82,4 @@ def test_drawn_views_are_small_and_opposite(level: str) -> None:
 
 def test_unknown_level() -> None:
     with pytest.raises(InputError, match="no level 'best'; the levels are light, standard, full"):
-        draw_views("best", 0)
+        ProfileRule.draw_views("best", 0)

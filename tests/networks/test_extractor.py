@@ -21,7 +21,7 @@ from simdnn.images.shifts import Shift
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.cache import FeatureCache
 from simdnn.networks.extractor import Extractor
-from simdnn.networks.extractor import Image as Source
+from simdnn.networks.prepare import Image as Source
 
 
 class Progress:
@@ -86,7 +86,7 @@ def test_features_are_the_networks_in_order_whatever_the_batches(files: list[Pat
         )
         np.testing.assert_allclose(found.features, features["penultimate"], rtol=0, atol=1e-5)
         np.testing.assert_allclose(found.logits, logits, rtol=0, atol=1e-5)
-        assert found.index.tolist() == list(range(11))
+        assert found.positions.tolist() == list(range(11))
         assert {found.features.dtype.name, found.logits.dtype.name} == {"float32"}
         assert progress.told == [(min(i + batch_size, 11), 11) for i in range(0, 11, batch_size)]
 
@@ -119,7 +119,7 @@ def test_bad_images_are_reported_by_position_and_stop_nothing(files: list[Path],
     ]
     extractor = Extractor([backbone()], batch_size=3, device="cpu")
     found = extractor.extract(images)
-    assert found.index.tolist() == [0, 7]
+    assert found.positions.tolist() == [0, 7]
     assert list(found.errors) == [1, 2, 3, 4, 5, 6]
     assert "truncated" in found.errors[1]
     assert found.errors[2] == "the file does not exist"
@@ -216,7 +216,7 @@ extractor.extract(files, lambda done, total: done >= 8 and os.kill(os.getpid(), 
     with FeatureCache(tmp_path / "c.sqlite") as cache:
         found = Extractor([network], device="cpu", cache=cache).extract(files)
     assert seen(network) == 11 - 8
-    assert found.index.tolist() == list(range(11))
+    assert found.positions.tolist() == list(range(11))
 
 
 def test_the_fingerprint_tells_whatever_changes_the_result() -> None:
@@ -273,5 +273,3 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
         Extractor([])
     with pytest.raises(InputError, match="batch_size and workers of at least 1, got 0 and None"):
         Extractor([backbone()], batch_size=0)
-    with pytest.raises(InputError, match=r"on a CUDA device, got torch\.float16 on cpu"):
-        Extractor([backbone()], device="cpu", autocast=torch.float16)

@@ -1,4 +1,4 @@
-"""Equations of the paper that explain and that no code of the product runs; :mod:`simdnn.paper.equations` has the rest."""
+"""Equations of the paper that explain and that no code of the product runs; `simdnn.paper.equations` has the others."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def similarity_to_mean(x: ArrayLike, mean: ArrayLike, variance: float) -> FloatA
     >>> similarity_to_mean([[3.0, 4.0]], [0.0, 0.0], 25.0).tolist()
     [0.5]
     """
-    return similarity(x, np.atleast_2d(mean), variance)[:, 0]
+    found: FloatArray = similarity(np.asarray(x, dtype=np.float64), np.atleast_2d(mean), variance)[:, 0]
+    return found
 
 
 def density(x: ArrayLike, mean: ArrayLike, scalar_product: float) -> FloatArray:
@@ -83,7 +84,8 @@ def density(x: ArrayLike, mean: ArrayLike, scalar_product: float) -> FloatArray:
     [1.0]
     """
     distance = squared_distances(x, np.atleast_2d(mean))[:, 0]
-    return 1.0 / (1.0 + distance + variance(mean, scalar_product))
+    found: FloatArray = 1.0 / (1.0 + distance + variance(mean, scalar_product))
+    return found
 
 
 def update_scalar_product(scalar_product: float, x: ArrayLike, i: int) -> float:

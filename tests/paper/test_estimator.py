@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 from tests import naive
 from tests.paper.datasets import TABLES, Table, random, real
+from tests.paper.reference import nearest_label
 
-from simdnn.paper.equations import nearest_label
 from simdnn.paper.estimator import SimDNN
 from simdnn.paper.m_sigma import RecursiveThreshold
 from simdnn.paper.prototypes import SigmaKind
@@ -227,17 +227,6 @@ def test_calibrating_on_other_samples_moves_the_threshold() -> None:
     assert model.calibrate(samples[:39], labels[:39]).threshold().offset == scores[3]
     assert_array_equal(model.calibration_labels_, labels[:39])
     assert_array_equal(model.calibrate(samples[:39]).calibration_labels_, model.predict(samples[:39]))
-
-
-def test_restored_from_its_parts_it_judges_the_same() -> None:
-    samples, labels = real("wine")
-    model = SimDNN(alpha=0.2).fit(samples, labels.astype(str))
-    twin = SimDNN(alpha=0.2).restore(
-        model.prototypes_.classes, model.calibration_samples_, model.calibration_labels_
-    )
-    assert_array_equal(twin.classes_, model.classes_)
-    assert_array_equal(twin.detect(samples).scores, model.detect(samples).scores)
-    assert_array_equal(twin.detect(samples).attack, model.detect(samples).attack)
 
 
 @pytest.mark.parametrize("table", [TABLES["digits"], TABLES["wine"]], ids=["digits", "wine"])

@@ -155,39 +155,6 @@ def test_vectors_that_cannot_be_prototypes(vector: list[float], text: str) -> No
         learned().add("cat", vector)
 
 
-def test_merged_shards_hold_the_prototypes_and_moments_of_both() -> None:
-    left, right, whole = learned(keep=slice(0, 150)), learned(keep=slice(150, 240)), learned()
-    right.add("owl", np.zeros(5))
-    theirs, ours = by_id(right), by_id(left)
-    left.merge(right)
-    assert {name: left_p for name, left_p in by_id(left).items() if name in ours} == ours
-    assert len(left) == len(ours) + len(theirs)
-    assert len({p.id for p in left}) == len(left)
-    assert by_id(right) == theirs
-    for label in ("cat", "dog", "sea/lion"):
-        merged, exact = left.classes[label].moments, whole.classes[label].moments
-        assert merged.count == exact.count
-        assert_allclose(merged.mean, exact.mean, rtol=1e-12)
-        assert_allclose(merged.scatter, exact.scatter, rtol=1e-12)
-    assert_allclose(left.variances[0], whole.variances[0], rtol=1e-12)
-    expected = sorted(p.vector.tolist() for p in [*learned(keep=slice(0, 150)), *right])
-    assert sorted(left.vectors.tolist()) == expected
-
-
-def test_learning_after_a_merge_leaves_the_other_shard_alone() -> None:
-    left, right = PrototypeSet(5), learned()
-    left.merge(right)
-    before, mean = by_id(right), right.classes["cat"].moments.mean.copy()
-    learn(left.model("cat"), np.ones((40, 5)) + np.arange(40)[:, None], np.arange(40))
-    assert by_id(right) == before
-    assert_array_equal(right.classes["cat"].moments.mean, mean)
-
-
-def test_shards_of_another_width_do_not_merge() -> None:
-    with pytest.raises(InputError, match="cannot merge prototypes of 3 features into 5"):
-        learned().merge(PrototypeSet(3))
-
-
 def test_shared_sigma_is_the_pooled_variance_within_classes() -> None:
     samples, labels = random(5, seed=4)
     within = (

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from simdnn.rules.statistics import SOURCES, compare_views
 from torch import Tensor
 
 from simdnn.attacks import DDN, attack, predict
@@ -15,9 +14,14 @@ from simdnn.digits import IN_UNITS, read_digits, train_network, write_digits
 from simdnn.errors import InputError
 from simdnn.evaluation.intervals import auroc
 from simdnn.guard.guard import Guard
+from simdnn.guard.plots import draw_explanation
+from simdnn.images.corruptions import CORRUPTIONS
 from simdnn.networks.backbone import load_backbone
 from simdnn.networks.digits import SIDE
 from simdnn.networks.extractor import Extractor
+from simdnn.rules.profile import ProfileRule
+from simdnn.rules.sources import SOURCES, Measured
+from simdnn.rules.view_statistics import compare_views
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -64,14 +68,17 @@ def scores(guard: Guard, images: Tensor, rule: str) -> list[float]:
 
 def test_scores_are_those_of_the_profile(guard: Guard, held_out: tuple[Tensor, Tensor]) -> None:
     images = held_out[0][:20]
-    profile, backbone = guard.profile, guard.extractor.backbones[0]
-    assert profile
+    rule, backbone = guard.rule, guard.extractor.backbones[0]
+    assert isinstance(rule, ProfileRule)
     with torch.no_grad():
-        seen = [backbone(batch) for batch in (images, *(view(images) for view in profile.views))]
+        seen = [backbone(batch) for batch in (images, *(view(images) for view in rule.views))]
     features = np.stack([output.features["penultimate"].numpy() for output in seen], axis=1)
     logits = np.stack([output.logits.numpy() for output in seen], axis=1)
-    similarity = guard.model.similarities(guard.scaler.transform(features[:, 0])).max(axis=1)
-    expected = profile.clean.score(compare_views(features, logits), similarity)
+    similarity = guard.model.similarities(features[:, 0]).max(axis=1)
+    views = compare_views(
+        features[:, 0], features[:, 1:], logits[:, 0], logits[:, 1:], logits[:, 0].argmax(axis=1)
+    )
+    expected = rule.clean.score(Measured(views, similarity, None))
     np.testing.assert_allclose(scores(guard, images, "profile"), expected, rtol=1e-3, atol=1e-3)
 
 
@@ -90,35 +97,39 @@ def test_small_attacks_are_told_from_clean_digits(guard: Guard, held_out: tuple[
 def test_a_saved_guard_judges_alike(guard: Guard, held_out: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     guard.save(tmp_path / "guard.simdnn")
     again = Guard.load(tmp_path / "guard.simdnn")
-    assert again.rule == "profile"
+    assert again.settings.rule == "profile"
     assert again.model_id == guard.model_id
     assert again.check_tensors(held_out[0][:20]) == guard.check_tensors(held_out[0][:20])
 
 
 def test_calibration_holds_clean_and_harmlessly_changed_digits(guard: Guard) -> None:
-    assert guard.profile
     n = guard.training.calibrated
-    assert len(guard.profile.calibration) == n
-    assert len(guard.profile.hardening) == (n + 1) // 2
-    assert len(guard.profile.calibration_scores(guard.model)) == n + (n + 1) // 2
+    assert guard.calibration.clean.sum() == n
+    assert (~guard.calibration.clean).sum() == (n + 1) // 2
+    assert set(guard.calibration.corruption) == {"", *CORRUPTIONS}
+    assert len(guard.rule.calibration_scores()) == n + (n + 1) // 2
 
 
-def test_views_are_a_secret_of_each_guard(digits: Path, extractor: Extractor, guard: Guard) -> None:
-    assert guard.profile
-    views = {guard.profile.views}
-    for secret in range(3):
-        other = Guard.fit(digits / "train", extractor, view_seed=secret, calibration=0.1)
-        assert other.profile
-        views.add(other.profile.views)
+def test_a_copy_carries_the_hash_of_its_original(guard: Guard) -> None:
+    hashes = np.array(guard.calibration.image_sha256)
+    clean = guard.calibration.clean
+    assert set(hashes[~clean]) <= set(hashes[clean])
+    assert len(set(hashes[clean])) == clean.sum()
+
+
+def test_views_differ_from_guard_to_guard(digits: Path, extractor: Extractor, guard: Guard) -> None:
+    views = {guard.rule.views}
+    for view_seed in range(3):
+        views.add(Guard.fit(digits / "train", extractor, view_seed=view_seed, calibration=0.1).rule.views)
     assert len(views) > 1
 
 
 def test_explanation_shows_the_profile(guard: Guard, held_out: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     explanation = guard.explain(held_out[0][0])
-    assert tuple(explanation.shortfalls) == SOURCES[:-1]  # no witness
+    assert list(explanation.deviations) == [source.name for source in SOURCES[:-1]]
     draw_explanation(explanation, tmp_path / "why.png")
     assert (tmp_path / "why.png").stat().st_size > 10_000
-    assert guard.explain(held_out[0][0], rule="similarity").shortfalls == {}
+    assert guard.explain(held_out[0][0], rule="similarity").deviations == {}
 
 
 def test_a_guard_without_a_profile_says_so(digits: Path, extractor: Extractor) -> None:

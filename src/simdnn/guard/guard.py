@@ -128,7 +128,7 @@ class Guard(GuardState):
                 )
         nothing = [None] * len(records)
         guard._sources = tuple(
-            NetworkSource(where, given, record.spec.name in trust)
+            NetworkSource(where, given, record.spec.name in list(trust))
             for record, where, given in zip(records, weights or nothing, networks or nothing, strict=True)
         )
         guard._device = device

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import msgspec
@@ -51,7 +52,7 @@ class Header:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
     @classmethod
@@ -61,7 +62,7 @@ class Header:
             made = msgspec.convert(dict(plain), cls)
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from error
-        if msgspec.to_builtins(made) != plain:
+        if made.as_dict() != plain:
             raise ValueError("a field is missing, or one that does not belong there")
         return made
 

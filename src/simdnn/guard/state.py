@@ -108,6 +108,8 @@ class GuardState:
             calibration=len(header.corruption),
             views=bool(header.views),
         )
+        if (header.auxiliary is None) != (arrays["calibration_auxiliary_logits"].shape[1] == 0):
+            raise ValueError("the auxiliary network and what it gave do not belong together")
         model = unpack_model(header.classes, arrays, header.settings.sigma)
         calibration = unpack_calibration(arrays, header.corruption, header.image_sha256)
         learned = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import cos, radians, sin
+from math import cos, isfinite, radians, sin
 from typing import TYPE_CHECKING, Any
 
 from simdnn.errors import InputError
@@ -34,6 +34,10 @@ class Shift:
     right: int = 0
     down: int = 0
     angle: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.angle):
+            raise InputError(f"expected a finite angle, got {self.angle}")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the view of (N, C, H, W) images; same shape.

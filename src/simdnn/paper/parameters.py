@@ -10,13 +10,14 @@ from simdnn.errors import InputError
 from simdnn.paper.prototypes import SigmaKind
 
 LARGEST = 1e100
+LEAST_ALPHA = 1e-9
 
 
 def check_parameters(*, alpha: float, m: float, sigma: str, random_state: int) -> None:
     """Raise InputError if a parameter cannot be used; see :class:`simdnn.paper.estimator.SimDNN`."""
     if sigma not in get_args(SigmaKind):
         raise InputError(f"sigma is 'shared', 'class' or 'prototype'; got {sigma!r}")
-    if not 0 < alpha < 1:
+    if not LEAST_ALPHA <= alpha < 1:
         raise InputError(f"alpha is a false-alarm rate, expected between 0 and 1; got {alpha}")
     if not 0 <= m <= LARGEST:
         raise InputError(f"m is a number of deviations, expected 0 or more; got {m}")

@@ -106,6 +106,8 @@ class ProfileRule(Rule):
     def restore(self, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Take the state back."""
         del arrays
+        if not 1 <= len(self.views) <= max(LEVELS.values()):
+            raise ValueError(f"{len(self.views)} views are none that a guard draws")
         scales = Scales(**{name: _sound(value) for name, value in header["scales"].items()})
         lines = {
             name: Line(**{part: _sound(value) for part, value in line.items()})

@@ -43,7 +43,7 @@ def guard(place: Path) -> Guard:
 @pytest.fixture(scope="session")
 def hardened(place: Path) -> Guard:
     """The witness is no robust network here, only another one."""
-    extractor = Extractor([backbone(place, 0)], witness=backbone(place, 1))
+    extractor = Extractor([backbone(place, 0)], auxiliary=backbone(place, 1))
     return Guard.fit(place / "train", extractor, view_seed=3)
 
 
