@@ -193,3 +193,15 @@ def test_a_class_without_enough_images_is_named() -> None:
         MondrianThreshold(np.arange(37.0), labels, ["cat", "dog"], 0.05)
     with pytest.raises(InputError, match="class fox: 0 calibration images"):
         MondrianThreshold(np.arange(37.0), labels, ["cat", "fox"], 0.1)
+
+
+def test_a_label_without_a_threshold_is_refused() -> None:
+    labels = np.array(["cat"] * 9 + ["dog"] * 9)
+    threshold = MondrianThreshold(np.arange(18.0), labels, ["cat", "dog"], 0.1)
+    with pytest.raises(InputError) as refused:
+        threshold.judge(np.array([1.0, 2.0]), np.array(["dog", "fox"]))
+    assert str(refused.value) == (
+        "expected labels among cat, dog; got fox; calibrate a threshold for that class too"
+    )
+    with pytest.raises(InputError, match=r"^a threshold for each class needs the labels of the samples$"):
+        threshold.judge(np.array([1.0]))

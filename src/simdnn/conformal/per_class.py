@@ -52,9 +52,15 @@ class MondrianThreshold:
         return max(threshold.offset for threshold in self.of_class.values())
 
     def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Decision:
-        """Judge each score among those of its label; InputError without labels."""
+        """Judge each score among those of its label; InputError without labels, or with one that has no threshold."""
         if labels is None:
             raise InputError("a threshold for each class needs the labels of the samples")
+        known = np.isin(labels, list(self.of_class))
+        if not known.all():
+            raise InputError(
+                f"expected labels among {', '.join(map(str, self.of_class))}; got {labels[~known][0]}; "
+                "calibrate a threshold for that class too"
+            )
         offsets, p_values = np.empty(len(scores)), np.empty(len(scores))
         for label, threshold in self.of_class.items():
             own = labels == label
