@@ -8,9 +8,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from simdnn.demo.places import Places
 
 from simdnn.demo.figures import score_histogram
-from simdnn.demo.places import Places
 from simdnn.errors import InputError
 from simdnn.evaluation.provenance import commit, provenance
 

@@ -10,7 +10,7 @@ from tests.conftest import Simdnn
 
 from simdnn.evaluation.records import Records
 
-PAGE = Path(__file__).parents[3] / "docs" / "extending.md"
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
 def test_a_detector_of_ones_own_runs_beside_the_others(
