@@ -41,16 +41,14 @@ def _print(made: Demo) -> None:
     for row in made.outcomes:
         shares = (_cell(estimate, 100, 1) for estimate in (row.fooled, row.detected, row.flagged))
         table.add_row(title(row.parameters), str(row.n), *shares, _cell(row.auroc, 1, 3))
-    Console(highlight=False).print(
-        "Detection (rates in %, 95 % intervals below)\n", table, "", sep="\n"
-    )
+    Console(highlight=False).print("Detection (rates in %, 95 % intervals below)\n", table, "", sep="\n")
 
     record, paths = made.record, made.paths
     typer.echo(
         f"False alarms on clean digits: {per_cent(made.outcomes[0].flagged)}. Promised are\n"
         f"at most {100 * record['alpha']:.0f} % on average over all calibrations; a single guard calibrated on\n"
-        f"{record['calibrated']} clean images has at most {100 * record['false_alarm_bound']:.1f} %, with a probability "
-        f"of 97.5 %.\n"
+        f"{record['calibrated']} clean images has at most {100 * record['false_alarm_bound']:.1f} %, with "
+        f"a probability of 97.5 %.\n"
     )
     for what, where in (
         ("report", paths.report),

@@ -112,7 +112,7 @@ def false_alarm_bound(alpha: float, calibrated: int, n: int) -> float:
     as the profile rule does, flags no more.
 
     >>> round(false_alarm_bound(0.05, 240, 600), 3)
-    0.085
+    0.087
     """
     k = int(alpha * (calibrated + 1))
     return float(betabinom(n, k, calibrated + 1 - k).ppf(CONFIDENCE) / n)

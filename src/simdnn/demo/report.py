@@ -101,7 +101,11 @@ def write_report(
     )
     environment.filters |= {"per_cent": per_cent, "area": area, "title": title}
     page = environment.get_template("demo.html.j2").render(
-        record=record, score_text=score_text(guard.rule), outcomes=outcomes, gallery=gallery, histograms=histograms
+        record=record,
+        score_text=score_text(guard.rule),
+        outcomes=outcomes,
+        gallery=gallery,
+        histograms=histograms,
     )
     path.write_text(page, encoding="utf-8")
 

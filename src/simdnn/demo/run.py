@@ -132,7 +132,9 @@ def _attack(paths: DemoPaths, guard: Guard, stage: Stage, seed: int) -> dict[str
     parameters = {}
     for recipe in CONTROLS + ATTACKS:
         with stage(f"making {recipe.name} images") as progress:
-            result = attack(recipe, classifier, images[correct], digits[correct], seed=seed, progress=progress)
+            result = attack(
+                recipe, classifier, images[correct], digits[correct], seed=seed, progress=progress
+            )
         _write(result.images_8bit, originals, paths.attacked / recipe.name)
         parameters[recipe.name] = result.parameters
     return parameters

@@ -10,8 +10,8 @@ from simdnn.evaluation.intervals import Estimate
 SCORES: Mapping[str, str] = {
     "similarity": "The score is the similarity to the nearest prototype (eq. 10), between 0 and 1.",
     "published": "The score is the largest relative similarity to a prototype (eq. 9), between 0 and 1.",
-    "profile": "The score compares an image with the nearest prototype and with shifted views of itself. It is 0 for an "
-    "image as consistent as clean images are, and falls by about 1 with each standard deviation that it is less so.",
+    "profile": "The score compares an image with the nearest prototype and with shifted views of itself. It is 0 for "
+    "an image as consistent as clean images are, and falls by about 1 per standard deviation that it is less so.",
 }
 """What the score of each rule is."""
 
