@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -45,3 +46,9 @@ class TrainedDigits:
             mean=IN_UNITS.mean,
             std=IN_UNITS.std,
         )
+
+
+def cache_digits(digits: TrainedDigits, cache: Path) -> None:
+    """Put the digits and the network of seed 0 where the benchmark's dataset ``builtin = "digits"`` keeps them."""
+    shutil.copytree(digits.folder, cache / "digits")
+    shutil.copy(digits.weights(), cache / "digits" / "weights.safetensors")
