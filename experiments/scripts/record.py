@@ -1,4 +1,4 @@
-"""Write what a benchmark measured, with all that others need to judge or repeat it."""
+"""Writing the record of a script: its results, with time, commit, versions and hardware."""
 
 from __future__ import annotations
 

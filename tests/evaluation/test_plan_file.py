@@ -87,19 +87,19 @@ def test_an_included_file_gives_what_the_plan_lacks(tmp_path: Path) -> None:
         ('limit = 8', 'limits = 8', "pgd has no parameter limits; it has eps, steps, step_size; did you mean 'limit'?"),
         ('through = "bart"', 'through = "bert"', "attack pgd: through: expected one of bart, resupnet; got 'bert'"),
         ('limit = 8', 'limit = -8', "attack pgd: Expected `int` >= 0 - at `$.limit`"),
-        ('limit = 8', 'limit = 8, forms = ["8bit"]', "forms: expected one of 8-bit, float, JPEG 75; got '8bit'; did you"),
+        ('limit = 8', 'limit = 8, forms = ["8bit"]', "forms: expected one of 8-bit, float, JPEG 75; got '8bit'; did"),
         ('backbone = "resnet18"', 'backbon = "resnet18"', "network absent has unknown settings: backbon; known are"),
         ('backbone = "resnet18"', 'backbon = "resnet18"', "; did you mean 'backbone'?"),
         ('backbone = "resnet18"', '', "network absent: Object missing required field `backbone`"),
         ('size = 32', 'size = "32"', "network MobileNet: Expected `int | null`, got `str` - at `$.size`"),
-        ('dataset = "digits"', 'dataset = "digit"', "dataset of MobileNet: expected one of digits; got 'digit'; did you"),
+        ('dataset = "digits"', 'dataset = "digit"', "dataset of MobileNet: expected one of digits; got 'digit'; did"),
         ('test_images = 60', 'test_image = 60', "dataset digits has unknown settings: test_image; known are"),
         ('test_images = 60', 'test_image = 60', "; did you mean 'test_images' or"),
         ('title = "Smoke"', 'titel = "Smoke"', "the plan has unknown settings: titel; known are"),
         ('title = "Smoke"', 'titel = "Smoke"', "; did you mean 'title'?"),
         ('title = "Smoke"', 'title = "Smoke"\nalpha = 5', "the plan: Expected `float` < 1.0 - at `$.alpha`"),
         ('title = "Smoke"', 'title = "Smoke"\ninclude = "x"', "expected a list of files for 'include', got 'x'"),
-        ('title = "Smoke"', 'title = "Smoke"\nrows = ["MobileNt"]', "rows: expected one of MobileNet, absent; got 'Mobi"),
+        ('title = "Smoke"', 'title = "Smoke"\nrows = ["MobileNt"]', "rows: expected one of MobileNet, absent; got"),
         ('title = "Smoke"', "", "the plan lacks 'title'"),
         ('title = "Smoke"', 'title = "Smoke', "expected a plan in TOML"),
     ],
@@ -115,7 +115,7 @@ def test_a_mistake_is_named_with_what_may_have_been_meant(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read the plan .*p.toml: No such file"):
+    with pytest.raises(InputError, match=r"cannot read the plan .*p\.toml: No such file"):
         read_plan(tmp_path / "p.toml")
 
 
