@@ -50,8 +50,8 @@ EARLIER = {"mobilenet_v2": "features.17", "resnet18": "layer3"}
 """A layer before the penultimate one."""
 OTHER_VIEWS = {
     "mirrored": (View(mirror=True),),
-    "turned by 5 degrees": (View(angle=5.0), View(angle=-5.0)),
-    "moved by 8 pixels": (View(right=8, down=-8), View(right=-8, down=8)),
+    "rotated by 5 degrees": (View(angle=5.0), View(angle=-5.0)),
+    "shifted by 8 pixels": (View(right=8, down=-8), View(right=-8, down=8)),
 }
 
 
@@ -101,7 +101,7 @@ def measure(
         )
         for name, part in parts.items()
     }
-    calibration = np.concatenate([scores["calibration"], scores["changed"]])
+    calibration = np.concatenate([scores["calibration"], scores["corrupted"]])
     at_5, at_1 = (ConformalThreshold(calibration, alpha).offset for alpha in (0.05, 0.01))
     columns = {
         name: {
@@ -115,7 +115,7 @@ def measure(
             "flagged_1": float((own < at_1).mean()),
         }
         for name, own in scores.items()
-        if name not in ("learned", "calibration", "changed", "clean")
+        if name not in ("learned", "calibration", "corrupted", "clean")
     }
     return {
         "columns": columns,
@@ -161,7 +161,7 @@ def main() -> None:
         "calibration": pixels(rows["calibration"]),
         "clean": test,
     }
-    images["changed"] = torch.stack(
+    images["corrupted"] = torch.stack(
         [apply(next(changes), image, draw) for image in images["calibration"][::2]]
     )
     for settings in ATTACKS:
@@ -215,7 +215,7 @@ def main() -> None:
         {
             "network": options.network,
             "attacks": [dict(settings) for settings in ATTACKS],
-            "fooled": {name: len(batch) for name, batch in images.items()},
+            "images": {name: len(batch) for name, batch in images.items()},
             "split": {name: len(part) for name, part in rows.items()},
             "earlier_layer": early,
             "seed": 11,

@@ -26,10 +26,10 @@ IN_UNITS = Preprocess(size=(SIDE, SIDE), resize=None, mean=(0.0, 0.0, 0.0), std=
 def write_digits(folder: Path, *, seed: int = 0) -> None:
     """Write the 1,797 digits as ``<part>/<digit>/<number>.png``, in three parts of 599, stratified.
 
-    The network is trained on ``network``, and the guard fitted on ``train``: a threshold must not be calibrated on images
-    that the network was trained on, since their scores are higher than those of other clean images. ``test`` is used by
-    neither. The scans of 8 x 8 pixels in 17 grey levels are enlarged to 32 x 32 in 8 bits; a digit's number is its index
-    in scikit-learn's data.
+    The network is trained on ``network``, and the guard fitted on ``train``: a threshold must not be calibrated on
+    images that the network was trained on, since these score higher than other clean images. ``test`` is used by
+    neither. The scans of 8 x 8 pixels in 17 grey levels are enlarged to 32 x 32 in 8 bits; a digit's number is its
+    index in scikit-learn's data.
     """
     digits = load_digits()
     numbers = np.arange(len(digits.target))

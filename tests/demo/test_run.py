@@ -22,6 +22,8 @@ from simdnn.guard.guard import Guard
 from simdnn.images.reading import read_image
 from simdnn.progress import Progress
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,6 +13,8 @@ from tests.trained_digits import TrainedDigits, cache_digits
 
 from simdnn.evaluation.records import Records
 
+pytestmark = pytest.mark.slow
+
 PLAN = """
 title = "Smoke"
 paper = "I"

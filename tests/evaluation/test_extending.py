@@ -1,4 +1,4 @@
-"""What docs/extending.md shows works as it stands there."""
+"""The example of docs/extending.md runs as written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from tests.conftest import Simdnn
 from tests.trained_digits import TrainedDigits, cache_digits
 
 from simdnn.evaluation.records import Records
+
+pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from simdnn.evaluation.baselines import BASELINES
 
 DEFENCES = ("bart", "resupnet")
-"""Defences that stand before a network."""
+"""Defences, each put before the network."""
 
 METHODS = (
     "none",
@@ -29,7 +29,7 @@ CORRUPTIONS = ("noise 0.01", "noise 0.02", "resized", "cropped", "JPEG 75", "bri
 """Harmless corruptions, as :data:`simdnn.images.corruptions.CHANGES` has them."""
 
 REQUIRED = None
-"""Stands for a parameter that a plan has to give."""
+"""Marks a parameter that a plan has to give."""
 
 Parameters = Mapping[str, float | int | str | None]
 

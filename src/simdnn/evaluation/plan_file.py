@@ -25,7 +25,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 @dataclass(frozen=True)
 class _PlanFile:
-    """The settings of a plan, as they stand in its file."""
+    """The settings of a plan's file, with their defaults."""
 
     title: str
     datasets: dict[str, dict[str, Any]]

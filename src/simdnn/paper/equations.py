@@ -339,7 +339,8 @@ def judged_rightly(attacked: ArrayLike, flagged: ArrayLike, label_correct: Array
     attack, flag, correct = np.broadcast_arrays(
         *(np.asarray(given, dtype=bool) for given in (attacked, flagged, label_correct))
     )
-    return np.where(attack, flag | correct, ~flag & correct)
+    right: NDArray[np.bool_] = np.where(attack, flag | correct, ~flag & correct)
+    return right
 
 
 def detection_rate(attacked: ArrayLike, flagged: ArrayLike, label_correct: ArrayLike) -> float:

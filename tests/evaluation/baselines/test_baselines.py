@@ -55,7 +55,7 @@ def clean(digits: Path, network: Backbone) -> BaselineInput:
 
 
 @pytest.fixture(scope="module")
-def odd(clean: BaselineInput, network: Backbone) -> BaselineInput:
+def attacked(clean: BaselineInput, network: Backbone) -> BaselineInput:
     """The same digits, attacked."""
     truth = torch.from_numpy(clean.logits.argmax(axis=1))
     return baseline_input(network, attack(FGSM(eps=0.1), Classifier(network), clean.pixels, truth).images)
@@ -104,10 +104,12 @@ class TestEveryBaseline:
         fitted: dict[str, Detector],
         network: Backbone,
         clean: BaselineInput,
-        odd: BaselineInput,
+        attacked: BaselineInput,
         name: str,
     ) -> None:
-        assert np.median(fitted[name].score(network, odd)) < np.median(fitted[name].score(network, clean))
+        assert np.median(fitted[name].score(network, attacked)) < np.median(
+            fitted[name].score(network, clean)
+        )
 
     def test_identical_and_constant_features_do_no_harm(
         self, network: Backbone, seen: tuple[BaselineInput, NDArray[np.int64]], name: str

@@ -21,7 +21,7 @@ class Detector(Protocol):
 
     Attributes
     ----------
-    name : as it stands in tables, such as ``"kNN"``
+    name : its name in tables, such as ``"kNN"``
     paper : authors, title and year of what it follows, and where it departs from that
     """
 

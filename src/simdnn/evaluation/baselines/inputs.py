@@ -1,4 +1,4 @@
-"""What detectors look at: images, and the logits and features of one pass of the protected network over them."""
+"""The input of detectors: images, with the logits and features of one pass of the protected network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simdnn.networks.backbone import Backbone
 from simdnn.networks.loading import last_layer
 
 LAYERS = 3
-"""Layers before the penultimate that detectors of several layers look at."""
+"""Number of layers before the penultimate one that multi-layer detectors use."""
 
 
 @dataclass(frozen=True)
