@@ -16,15 +16,6 @@ SCORES: Mapping[str, str] = {
 """What the score of each rule is."""
 
 
-def score_text(rule: str) -> str:
-    """Explain the score of a rule.
-
-    >>> score_text("similarity")
-    'The score is the similarity to the nearest prototype (eq. 10), between 0 and 1.'
-    """
-    return SCORES[rule]
-
-
 def title(parameters: dict[str, Any]) -> str:
     """Name an attack with its strength.
 
