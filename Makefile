@@ -19,7 +19,7 @@ lint: .venv/dev
 types: .venv/dev
 	$(BIN)/mypy
 
-# The tables of the documentation, from the committed records.
+# The tables of the documentation, made from the committed records.
 tables: .venv/dev
 	rm -rf build/report docs/tables
 	$(BIN)/simdnn bench report -o build/report

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.trained_digits import TrainedDigits
 
 Simdnn = Callable[..., tuple[int, str, str]]
 
@@ -41,6 +46,43 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "guard.simdnn"
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained_digits(tmp_path_factory: pytest.TempPathFactory) -> TrainedDigits:
+    """The digits with the fully trained network, for tests that need a good one; ``digits`` has a quicker one.
+
+    ``trained_digits.folder`` has the parts ``network``, ``train`` and ``test``; ``.weights(seed)`` and
+    ``.backbone(seed)`` train the network on first use, once a session. Tests leave all of it as it is.
+    """
+    from tests.trained_digits import TrainedDigits
+
+    return TrainedDigits(tmp_path_factory.mktemp("trained-digits"))
+
+
+@contextmanager
+def restored_torch_settings() -> Iterator[None]:
+    """Put PyTorch's number of threads and default type back as they were."""
+    torch = sys.modules.get("torch")
+    before = None if torch is None else (torch.get_num_threads(), torch.get_default_dtype())
+    yield
+    if torch is not None and before is not None:
+        threads, dtype = before
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _torch_settings_of_the_module() -> Iterator[None]:
+    with restored_torch_settings():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _torch_settings_of_the_test(_torch_settings_of_the_module: None) -> Iterator[None]:
+    with restored_torch_settings():
+        yield
 
 
 @pytest.fixture

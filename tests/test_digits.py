@@ -7,26 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from tests.trained_digits import TrainedDigits
 
 from simdnn.attacks import predict
 from simdnn.digits import read_digits, train_network, write_digits
 from simdnn.images.reading import read_image
-from simdnn.networks.backbone import load_backbone
 from simdnn.networks.digits import DigitsNet, digits_network
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("digits")
-    write_digits(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def weights(folder: Path) -> Path:
-    weights = folder / "digits.safetensors"
-    train_network(folder / "network", weights)
-    return weights
+def folder(trained_digits: TrainedDigits) -> Path:
+    return trained_digits.folder
 
 
 def test_every_digit_is_written_once_under_its_own_class(folder: Path) -> None:
@@ -59,10 +50,8 @@ def test_another_seed_gives_another_split(folder: Path, tmp_path: Path) -> None:
     assert len(first & second) < 300
 
 
-def test_network_reads_digits_it_has_not_seen(folder: Path, weights: Path) -> None:
-    backbone = load_backbone(
-        "simdnn.networks.digits:digits_network", weights, size=32, mean=(0, 0, 0), std=(1, 1, 1)
-    )
+def test_network_reads_digits_it_has_not_seen(folder: Path, trained_digits: TrainedDigits) -> None:
+    backbone = trained_digits.backbone()
     _, images, digits = read_digits(folder / "test")
     with torch.no_grad():
         output = backbone(images)

@@ -1,7 +1,7 @@
-"""Leave parts of the profile out, one after the other: `python experiments/scripts/ablation.py --network mobilenet_v2`.
+"""Ablation of the profile rule: `python experiments/scripts/ablation.py --network mobilenet_v2`.
 
-On photographs of the training folder only, part of which the guard learns from, and on attacks of other strengths than
-those that the tables report: this is what the profile's sources, views and layers were chosen by.
+It uses photographs of the training folder only, and attacks of other strengths than those that the tables report. The
+profile's sources, views and layers were chosen by its results.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ EARLIER = {"mobilenet_v2": "features.17", "resnet18": "layer3"}
 """A layer before the penultimate one."""
 OTHER_VIEWS = {
     "mirrored": (Shift(mirror=True),),
-    "turned by 5 degrees": (Shift(angle=5.0), Shift(angle=-5.0)),
-    "moved by 8 pixels": (Shift(right=8, down=-8), Shift(right=-8, down=8)),
+    "rotated by 5 degrees": (Shift(angle=5.0), Shift(angle=-5.0)),
+    "shifted by 8 pixels": (Shift(right=8, down=-8), Shift(right=-8, down=8)),
 }
 
 
-class Seen:
-    """What the network gives of images and of all views that are tried, by view."""
+class Extracted:
+    """Features and logits of images, and of all views that are tried."""
 
-    def __init__(self, found: Extraction, views: list[View], widths: dict[str, slice]) -> None:
+    def __init__(self, found: Extraction, views: list[Shift], widths: dict[str, slice]) -> None:
         self.found, self.views, self.widths = found, views, widths
 
-    def part(self, views: tuple[View, ...], layer: str) -> Extraction:
-        """Return what a guard with these views, at this layer, would have seen."""
+    def part(self, views: tuple[Shift, ...], layer: str) -> Extraction:
+        """Return what a guard with these views extracts at this layer."""
         rows, columns = [self.views.index(view) for view in views], self.widths[layer]
         return replace(
             self.found,
@@ -73,10 +73,14 @@ class Seen:
 
 
 def measure(
-    seen: dict[str, Seen], labels: NDArray[np.str_], views: tuple[View, ...], layer: str, *out: str
+    extracted: dict[str, Extracted],
+    labels: NDArray[np.str_],
+    views: tuple[Shift, ...],
+    layer: str,
+    *left_out: str,
 ) -> dict[str, object]:
-    """Learn a profile of some views at a layer, without the sources ``out``; return AUROC and share flagged."""
-    parts = {name: one.part(views, layer) for name, one in seen.items()}
+    """Fit a profile of some views at a layer, without the sources ``left_out``; return AUROC and share flagged."""
+    parts = {name: one.part(views, layer) for name, one in extracted.items()}
     low, high = parts["learned"].features.min(axis=0), parts["learned"].features.max(axis=0)
 
     def similarity(model: SimDNN, part: Extraction) -> NDArray[np.float64]:
@@ -87,16 +91,17 @@ def measure(
 
     model = SimDNN(calibration=0.0).fit(scaled(parts["learned"]), labels)
     ordinary = np.setdiff1d(np.arange(len(labels)), [p.exemplar for p in model.prototypes_])
-    told = compared(parts["learned"])[ordinary], similarity(model, parts["learned"])[ordinary]
-    profile = SimilarityProfile.learn(*told)
-    weights = np.array(WEIGHTS[:5]) * [source not in out for source in SOURCES[:5]]
+    profile = SimilarityProfile.learn(
+        compared(parts["learned"])[ordinary], similarity(model, parts["learned"])[ordinary]
+    )
+    weights = np.array(WEIGHTS[:5]) * [source not in left_out for source in SOURCES[:5]]
     scores = {
         name: -np.sqrt(
             np.maximum(profile.shortfalls(compared(part), similarity(model, part)), 0) ** 2 @ weights
         )
         for name, part in parts.items()
     }
-    calibration = np.concatenate([scores["calibration"], scores["changed"]])
+    calibration = np.concatenate([scores["calibration"], scores["corrupted"]])
     at_5, at_1 = (ConformalThreshold(calibration, alpha).offset for alpha in (0.05, 0.01))
     columns = {
         name: {
@@ -110,7 +115,7 @@ def measure(
             "flagged_1": float((own < at_1).mean()),
         }
         for name, own in scores.items()
-        if name not in ("learned", "calibration", "changed", "clean")
+        if name not in ("learned", "calibration", "corrupted", "clean")
     }
     return {
         "columns": columns,
@@ -124,14 +129,14 @@ def measure(
 
 
 def main() -> None:
-    """Attack, look at everything once, and measure with and without each part."""
+    """Attack, extract all features once, and measure with and without each part."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=os.environ.get("SIMDNN_DATA"))
     parser.add_argument("--network", choices=list(EARLIER), default="mobilenet_v2")
     parser.add_argument("--images", type=int, default=100, help="to attack")
     parser.add_argument("--outputs", default="0,217,482,491,497,566,569,571,574,701", help="of the classes")
     options = parser.parse_args()
-    say = Console(soft_wrap=True).print
+    log = Console(soft_wrap=True).print
     mean = NETWORKS[options.network]
     weights = options.data / "weights" / f"{options.network}.safetensors"
     backbone = load_backbone(options.network, weights, mean=mean, std=mean)
@@ -149,29 +154,29 @@ def main() -> None:
     test = pixels(rows["test"])
     truth = torch.tensor([outputs[names[i]] for i in rows["test"]])
     classifier = Classifier(backbone)
-    right = torch.nonzero(predict(classifier, test) == truth)[: options.images, 0]
+    correct = torch.nonzero(predict(classifier, test) == truth)[: options.images, 0]
     draw, changes = torch.Generator().manual_seed(0), cycle(CORRUPTIONS)
     images: dict[str, Tensor] = {
         "learned": pixels(rows["learned"]),
         "calibration": pixels(rows["calibration"]),
         "clean": test,
     }
-    images["changed"] = torch.stack(
+    images["corrupted"] = torch.stack(
         [corrupt(next(changes), image, draw) for image in images["calibration"][::2]]
     )
     for settings in ATTACKS:
         with progress_bar(str(settings)) as progress:
             made = attack(
-                recipe(settings), classifier, test[right], truth[right], batch_size=20, progress=progress
+                recipe(settings), classifier, test[correct], truth[correct], batch_size=20, progress=progress
             )
         name = " ".join(str(value) for value in settings.values())
         images[name] = made.images_8bit[made.success_8bit]
-        say(f"{name}: {len(images[name])} of {len(right)} fool the network")
+        log(f"{name}: {len(images[name])} of {len(correct)} fool the network")
 
-    usual = draw_views("full", view_seed=3)
-    views = [*usual, *(view for pair in OTHER_VIEWS.values() for view in pair)]
+    drawn = draw_views("full", view_seed=3)
+    views = [*drawn, *(view for pair in OTHER_VIEWS.values() for view in pair)]
     extractor = Extractor([both])
-    seen = {}
+    extracted = {}
     for name, batch in images.items():
         with progress_bar(f"views of {name}") as progress:
             found = extractor.extract(list(batch), progress, views=tuple(views))
@@ -182,26 +187,26 @@ def main() -> None:
             "earlier": slice(0, end - width),
             "both": slice(0, end),
         }
-        seen[name] = Seen(found, views, widths)
+        extracted[name] = Extracted(found, views, widths)
 
     known = names[rows["learned"]]
     trials: dict[str, Callable[[], dict[str, object]]] = {}
 
-    def trial(name: str, views: tuple[View, ...], layer: str = "penultimate", *out: str) -> None:
-        trials[name] = lambda: measure(seen, known, views, layer, *out)
+    def trial(name: str, views: tuple[Shift, ...], layer: str = "penultimate", *left_out: str) -> None:
+        trials[name] = lambda: measure(extracted, known, views, layer, *left_out)
 
-    trial("standard", usual[:2])
+    trial("standard", drawn[:2])
     for source in SOURCES[:5]:
-        trial(f"standard without {source}", usual[:2], "penultimate", source)
-    trial("light", usual[:1])
-    trial("full", usual)
+        trial(f"standard without {source}", drawn[:2], "penultimate", source)
+    trial("light", drawn[:1])
+    trial("full", drawn)
     for name, others in OTHER_VIEWS.items():
         trial(f"views {name}", others)
     for layer in ("earlier", "both"):
-        trial(f"layer: {layer}", usual[:2], layer)
+        trial(f"layer: {layer}", drawn[:2], layer)
     results = {name: job() for name, job in trials.items()}
     for name, result in results.items():
-        say(
+        log(
             name,
             {k: round(v, 4) for k, v in result.items() if isinstance(v, float)},
         )
@@ -210,7 +215,7 @@ def main() -> None:
         {
             "network": options.network,
             "attacks": [dict(settings) for settings in ATTACKS],
-            "fooled": {name: len(batch) for name, batch in images.items()},
+            "images": {name: len(batch) for name, batch in images.items()},
             "split": {name: len(part) for name, part in rows.items()},
             "earlier_layer": early,
             "seed": 11,

@@ -28,9 +28,11 @@ from simdnn.evaluation.adaptive.baselines import SCORES
 from simdnn.evaluation.adaptive.black_box import decision_cost, transferred
 from simdnn.evaluation.adaptive.evaluate import cost, robust_accuracy, symptoms
 from simdnn.evaluation.adaptive.images import Examined
-from simdnn.evaluation.baselines import observe
+from simdnn.evaluation.baselines.inputs import baseline_input
 from simdnn.evaluation.datasets import Dataset, Part, load_dataset
-from simdnn.evaluation.plan import NetworkPlan, read_plan
+from simdnn.evaluation.load_network import load_network
+from simdnn.evaluation.plan import NetworkPlan
+from simdnn.evaluation.plan_file import read_plan
 from simdnn.evaluation.provenance import provenance
 from simdnn.evaluation.records import Records, cell_key
 from simdnn.guard.fitting import calibration_mask
@@ -40,6 +42,7 @@ from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.cache import FeatureCache, default_cache
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.weights import read_weights
+from simdnn.rules.profile import draw_views
 
 BENCHMARK = Path(__file__).parents[1] / "plans"
 SUBJECTS = {"imagenette": ("MobileNet", 128, "ResNet"), "cifar10": ("ResNet (cifar10)", 64, "ShuffleNet")}
@@ -89,7 +92,7 @@ class Subject:
 
     def _load(self, network: NetworkPlan) -> Backbone:
         """Load the network; of one with more outputs than classes, keep those of the classes."""
-        whole = network.load(BENCHMARK)
+        whole = load_network(network, BENCHMARK)
         if whole.n_classes == len(self.dataset.classes):
             return whole
         outputs = torch.tensor([self.dataset.outputs[label] for label in self.dataset.classes])
@@ -142,7 +145,7 @@ class Subject:
         part = self.dataset.fit
         images, labels = self.pixels(part, np.arange(len(part.paths)))
         out = torch.from_numpy(calibration_mask(np.array(part.labels), 0.2, 0))
-        score = SCORES[method](observe(self.backbone, images[~out]), labels[~out].numpy())
+        score = SCORES[method](baseline_input(self.backbone, images[~out]), labels[~out].numpy())
         module = PeerNetwork(self.backbone, score, 0.0)
         with torch.no_grad():
             scores = torch.cat([module(batch).score for batch in torch.split(images[out], 50)])
@@ -200,7 +203,7 @@ def main() -> None:
                 if job == UNKNOWN_VIEWS:
                     assert isinstance(guarded, GuardedNetwork)
                     others = copy(guarded)
-                    others.views = ProfileRule.draw_views("standard", 1)
+                    others.views = draw_views("standard", view_seed=1)
                 found = robust_accuracy(
                     guarded,
                     examined,

@@ -1,7 +1,7 @@
 """Time `check` against the bare network on the same photographs: `python experiments/scripts/check_speed.py`.
 
-Both read the files in threads ahead of the network and run it on equally many images at once, which is quickest here,
-in one process, turn and turn about; the ratio of the medians is what counts.
+Both read the files in threads ahead of the network, and run it on the same number of images at once. They run
+alternately in one process; the result is the ratio of the medians.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BATCH = IN_CACHE * torch.get_num_threads()
 
 HALF = (0.5, 0.5, 0.5)
 NETWORKS = {"mobilenet_v2": HALF, "resnet18": None, "squeezenet1_1": None}
-"""Networks with local weights, and the normalisation that these take, if not ImageNet's."""
+"""Networks with local weights, and their mean and standard deviation, if not ImageNet's."""
 
 
 def network(name: str, data: Path) -> Backbone:
@@ -52,17 +52,17 @@ def bare(backbone: Backbone, paths: list[Path]) -> None:
             model((torch.stack(batch) - backbone.mean) / backbone.std)
 
 
-def judge(guard: Guard, rule: str, paths: list[Path]) -> None:
-    """Run the guard: what `simdnn check` does after reading the guard's file."""
+def check(guard: Guard, rule: str, paths: list[Path]) -> None:
+    """Run the guard, as `simdnn check` does after reading the guard's file."""
     for _ in guard.check(paths, rule=rule):
         pass
 
 
-def ways(guards: dict[str, Guard], paths: list[Path]) -> dict[str, partial[None]]:
-    """Return what is timed, by name: the rules of one pass, and the profile at each level."""
+def checks(guards: dict[str, Guard], paths: list[Path]) -> dict[str, partial[None]]:
+    """Return the calls that are timed, by name: the rules of one pass, and the profile at each level."""
     one = next(iter(guards.values()))
-    made = {rule: partial(judge, one, rule, paths) for rule in ("similarity", "published")}
-    return made | {f"profile {level}": partial(judge, g, "profile", paths) for level, g in guards.items()}
+    single = {rule: partial(check, one, rule, paths) for rule in ("similarity", "published")}
+    return single | {f"profile {level}": partial(check, g, "profile", paths) for level, g in guards.items()}
 
 
 def main() -> None:
@@ -77,16 +77,16 @@ def main() -> None:
     guards = {
         level: Guard.fit(photographs / "train", extractor, level=level, view_seed=0) for level in LEVELS
     }
-    extractor.cache = None  # checking does not look results up
+    extractor.cache = None  # checking must not use cached features
     backbone = extractor.backbones[0]
     paths = find_images([photographs / "val"])
     bare(backbone, paths[:BATCH])
 
-    timed_ways = {"bare": partial(bare, backbone, paths)} | ways(guards, paths)
-    seconds: dict[str, list[float]] = {name: [] for name in timed_ways}
+    jobs = {"bare": partial(bare, backbone, paths)} | checks(guards, paths)
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(options.repeats):
-        for name, way in timed_ways.items():
-            seconds[name].append(timed(way))
+        for name, job in jobs.items():
+            seconds[name].append(timed(job))
     ratios = {name: median(seconds[name]) / median(seconds["bare"]) for name in seconds if name != "bare"}
     write_record(
         f"check_speed_{options.network}",

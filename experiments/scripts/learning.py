@@ -1,7 +1,7 @@
 """Time learning against a NumPy loop and against VGG-16: `python experiments/scripts/learning.py`.
 
-Three things in one process, turn and turn about, medians: Sim-DNN learning features, a plain NumPy loop over eqs. 4 to
-8 learning the same, and VGG-16 extracting as many images as there are samples (from a few batches, extrapolated).
+It compares three times, alternately in one process, by their medians: Sim-DNN learns features, a plain NumPy loop over
+eqs. 4 to 8 learns the same, and VGG-16 extracts as many images as there are samples (a few batches, extrapolated).
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument("--width", type=int, default=4_096)
     parser.add_argument("--classes", type=int, default=10)
-    parser.add_argument("--images", type=int, default=64, help="images that VGG-16 extracts in each turn")
+    parser.add_argument("--images", type=int, default=64, help="images that VGG-16 extracts in each repeat")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -114,14 +114,14 @@ def main() -> None:
     first = SimDNN(calibration=0).fit(samples[:WARM_UP], labels[:WARM_UP])  # compiles, and is compared
     assert_equal(first, samples[:WARM_UP], labels[:WARM_UP])
     extract()
-    turns: dict[str, list[float]] = {name: [] for name in jobs}
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
     load = [os.getloadavg()[0]]
     for _ in range(options.repeats):
         for name, job in jobs.items():
-            turns[name].append(timed(job))
+            seconds[name].append(timed(job))
     load.append(os.getloadavg()[0])
 
-    medians = {name: median(times) for name, times in turns.items()}
+    medians = {name: median(times) for name, times in seconds.items()}
     vgg16_all = medians["vgg16_sample"] * options.samples / (batches * BATCH)
     ratios = {
         f"{name}_{what}": value
@@ -144,12 +144,12 @@ def main() -> None:
                 len(plain_loop(samples[labels == label])[1]) for label in range(options.classes)
             ),
             "repeats": options.repeats,
-            "seconds": turns,
+            "seconds": seconds,
             "median_seconds": medians | {"vgg16_extrapolated": vgg16_all},
             "ratios": ratios,
             "load_before_and_after": load,
             "note": f"VGG-16 (random weights, 224 x 224, batches of {BATCH}, penultimate layer, no image reading) was "
-            f"timed on {batches * BATCH} images a turn and extrapolated to {options.samples} in proportion. The "
+            f"timed on {batches * BATCH} images per repeat and extrapolated to {options.samples} in proportion. The "
             "compiled loop was warmed up; compiling takes some seconds once per machine.",
         },
     )

@@ -1,8 +1,8 @@
-"""Say which attacked images a detector misses: `python experiments/scripts/missed.py`.
+"""Meaconfidence which attacked images a detector misses: `python experiments/scripts/missed.py`.
 
-The attacked images of some columns, by how sure the network was of the clean image that each was made from: the
-log-odds of its top class, in quarters of the clean test images that it labels rightly. The scores are those of the
-benchmark's records; the attacked images come from its cache, or are made again.
+The attacked images of some columns, madeed by the network's confidence in the clean image that each was made from: by
+the log-odds of its top class, in quarters of the clean test images that it labels correctly. The scores are those of
+the benchmark's records; the attacked images come from its cache, or are made again.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch import Tensor
 from record import write_record
 from simdnn.cli.progress import progress_bar
 from simdnn.evaluation.intervals import auroc
-from simdnn.evaluation.metrics import caught_at
-from simdnn.evaluation.plan import read_plan
+from simdnn.evaluation.metrics import tpr_at_fpr
+from simdnn.evaluation.plan_file import read_plan
 from simdnn.evaluation.records import Records
-from simdnn.evaluation.subject import Places, Subject
+from simdnn.evaluation.tested_network import Folders, TestedNetwork
 from simdnn.networks.cache import default_cache
 from simdnn.networks.classifier import Classifier
 
@@ -35,7 +35,7 @@ def log_odds(network: torch.nn.Module, pixels: Tensor) -> np.ndarray:
 
 
 def main() -> None:
-    """Measure and record."""
+    """Meaconfidence and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plan", type=Path, default=Path("experiments/plans/table4.toml"))
     parser.add_argument("--network", default="MobileNet", help="a row of the plan")
@@ -45,38 +45,36 @@ def main() -> None:
     plan = read_plan(options.plan)
     records = {
         record["column"]: record
-        for record in Records(options.plan.parent / "records" / f"{plan.name}.jsonl")
+        for record in Records(plan.records)
         if record["network"] == options.network and record["method"] == options.method
     }
     [network] = [one for one in plan.networks if one.row == options.network]
-    places = Places(options.plan.parent, default_cache().parent, Path("build/weights"))
-    say = Console(soft_wrap=True).print
+    folders = Folders(default_cache().parent, Path("build/weights"))
+    log = Console(soft_wrap=True).print
     found: dict[str, Any] = {}
-    with Subject(plan, network, places, progress_bar) as subject:
-        sure = log_odds(Classifier(subject.backbone), subject.columns.pixels)
-        bounds = np.quantile(sure[subject.columns.right], [0.25, 0.5, 0.75])
+    with TestedNetwork(plan, network, folders, progress_bar) as tested:
+        confidence = log_odds(Classifier(tested.backbone), tested.columns.pixels)
+        bounds = np.quantile(confidence[tested.columns.network_correct], [0.25, 0.5, 0.75])
         clean = np.array(records["clean"]["scores"])
         for column in plan.columns:
             if column.label not in options.columns.split(","):
                 continue
             with progress_bar(column.label) as progress:
-                group = subject.columns.make(column, progress)
-            rows = group.rows[group.fooled]
-            change = (
-                (group.pixels[group.fooled] - subject.columns.pixels[rows]).flatten(1).norm(dim=1).numpy()
-            )
-            scores, quarter = np.array(records[column.label]["scores"]), np.digitize(sure[rows], bounds)
+                made = tested.columns.make(column, progress)
+            rows = made.rows[made.fooled]
+            change = (made.pixels[made.fooled] - tested.columns.pixels[rows]).flatten(1).norm(dim=1).numpy()
+            scores, quarter = np.array(records[column.label]["scores"]), np.digitize(confidence[rows], bounds)
             assert len(scores) == len(rows), "the records are of other images"
             found[column.label] = [
                 {
                     "n": int(part.sum()),
                     "auroc": auroc(clean, scores[part], seed=plan.seed)._asdict(),
-                    "tpr_at_5": caught_at(0.05, clean, scores[part], seed=plan.seed)._asdict(),
+                    "tpr_at_5": tpr_at_fpr(0.05, clean, scores[part], seed=plan.seed)._asdict(),
                     "l2_median": float(np.median(change[part])),
                 }
                 for part in (quarter == q for q in range(4))
             ]
-            say(column.label, found[column.label])
+            log(column.label, found[column.label])
     write_record(
         f"missed_{network.backbone}",
         {
@@ -86,7 +84,7 @@ def main() -> None:
             "columns": found,
             "seed": plan.seed,
         }
-        | subject.identity,
+        | tested.identity,
     )
 
 

@@ -1,4 +1,4 @@
-"""Write what a benchmark measured, with all that others need to judge or repeat it."""
+"""Writing the record of a script: its results, with time, commit, versions and hardware."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from simdnn.evaluation.provenance import provenance
 
-RECORDS = Path(__file__).parent / "records"
+RECORDS = Path(__file__).parents[1] / "records"
 
 
 def timed(job: Callable[[], object]) -> float:
@@ -33,7 +33,7 @@ def processor() -> str:
 
 
 def write_record(name: str, result: Mapping[str, Any]) -> Path:
-    """Write ``records/<name>.json``: the result, and its time, commit, versions, hardware and number of threads."""
+    """Write ``experiments/records/<name>.json``: the result with time, commit, versions, hardware and threads."""
     source = provenance()
     source["hardware"] |= {"processor": processor(), "threads": torch.get_num_threads()}
     record = dict(result) | {"time": datetime.now(UTC).isoformat(timespec="seconds")} | source

@@ -1,4 +1,4 @@
-"""Scikit-learn's scanned digits as a folder of pictures, and a small network that reads them."""
+"""Scikit-learn's scanned digits as a folder of images, and the training of a small network on them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from simdnn.images.reading import read_image
 from simdnn.networks.digits import SIDE, DigitsNet, digits_network
 
 IN_UNITS = Preprocess(size=(SIDE, SIDE), resize=None, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-"""What the network takes: pixels in [0, 1] as they are."""
+"""The network's preprocessing: pixels in [0, 1] without normalisation."""
 
 
 def write_digits(folder: Path, *, seed: int = 0) -> None:
     """Write the 1,797 digits as ``<part>/<digit>/<number>.png``, in three parts of 599, stratified.
 
-    ``network`` trains the network. ``train`` is for the guard, which must not calibrate its threshold on images
-    that the network was trained on: they look cleaner to it than any others. ``test`` is for neither. The scans of
-    8 x 8 pixels in 17 grey levels are enlarged to 32 x 32 in 8 bits; a digit's number is its place in
-    scikit-learn's data.
+    The network is trained on ``network``, and the guard fitted on ``train``: a threshold must not be calibrated on
+    images that the network was trained on, since these score higher than other clean images. ``test`` is used by
+    neither. The scans of 8 x 8 pixels in 17 grey levels are enlarged to 32 x 32 in 8 bits; a digit's number is its
+    index in scikit-learn's data.
     """
     digits = load_digits()
     numbers = np.arange(len(digits.target))
@@ -45,7 +45,7 @@ def write_digits(folder: Path, *, seed: int = 0) -> None:
 
 
 def read_digits(folder: Path) -> tuple[list[Path], Tensor, Tensor]:
-    """Read a folder of one subfolder per digit: the files, their pixels (N, 3, 32, 32) in [0, 1], digits (N,)."""
+    """Read a folder with a subfolder per digit: files, pixels (N, 3, 32, 32) in [0, 1], digits (N,)."""
     paths, labels = labelled_images(folder)
     images = torch.stack([IN_UNITS(read_image(path)) for path in paths])
     return paths, images, torch.tensor([int(label) for label in labels])

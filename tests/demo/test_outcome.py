@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from simdnn.demo.outcome import Group, summarise
+from simdnn.demo.outcome import ImageGroup, false_alarm_bound, summarise
 from simdnn.guard.verdict import Kind, Verdict
 
 
@@ -14,7 +15,7 @@ def judged(verdict: Kind, label: str, network: str, score: float) -> Verdict:
     return Verdict("x.png", verdict, label=label, classifier_label=network, score=score)
 
 
-CLEAN = Group(
+CLEAN = ImageGroup(
     "clean",
     {},
     attacked=False,
@@ -26,7 +27,7 @@ CLEAN = Group(
         judged("clean", "2", "1", 0.7),  # the network itself is wrong
     ],
 )
-ATTACKED = Group(
+ATTACKED = ImageGroup(
     "fgsm",
     {"attack": "fgsm", "eps": 0.1, "seed": 0},
     attacked=True,
@@ -68,3 +69,23 @@ def test_row_goes_into_json() -> None:
     assert row["parameters"] == {"attack": "fgsm", "eps": 0.1, "seed": 0}
     assert row["flagged"]["value"] == 0.5
     assert set(row) == {"name", "parameters", "attacked", "n", "fooled", "detected", "flagged", "auroc"}
+
+
+def test_the_bound_is_the_quantile_of_simulated_guards() -> None:
+    # Scores are uniform; p <= 0.05 with 99 calibration images: among the five smallest
+    rng = np.random.default_rng(3)
+    thresholds = np.sort(rng.random((4000, 99)), axis=1)[:, 4]
+    rates = (rng.random((4000, 200)) <= thresholds[:, None]).mean(axis=1)
+    assert np.quantile(rates, 0.975) == pytest.approx(false_alarm_bound(0.05, 99, 200), abs=0.01)
+    assert rates.mean() == pytest.approx(0.05, abs=0.002)
+
+
+def test_a_guard_with_a_further_condition_stays_within_the_bound() -> None:
+    """It flags where the p-values among clean images, and among clean and corrupted ones, are both at most alpha."""
+    rng = np.random.default_rng(4)
+    clean = rng.normal(size=(4000, 99))
+    both = np.concatenate([clean, rng.normal(-0.5, 1.5, size=(4000, 50))], axis=1)
+    own, mixed = np.sort(clean, axis=1)[:, 4], np.sort(both, axis=1)[:, 6]  # 7 of 150 are at most 0.05
+    scores = rng.normal(size=(4000, 200))
+    rates = ((scores <= own[:, None]) & (scores <= mixed[:, None])).mean(axis=1)
+    assert (rates <= false_alarm_bound(0.05, 99, 200)).mean() >= 0.975

@@ -8,11 +8,17 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from tests.trained_digits import TrainedDigits
 
 from simdnn.demo.figures import score_histogram
-from simdnn.demo.places import Places
+from simdnn.demo.outcome import ImageGroup, summarise
+from simdnn.demo.paths import DemoPaths
+from simdnn.demo.report import write_report
+from simdnn.demo.text import SCORES
 from simdnn.errors import InputError
 from simdnn.evaluation.provenance import commit, provenance
+from simdnn.guard.guard import Guard
+from simdnn.networks.extractor import Extractor
 
 
 def test_histogram_is_well_formed_and_takes_its_colours_from_the_page() -> None:
@@ -55,14 +61,45 @@ def test_provenance_names_versions_and_hardware() -> None:
 def test_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(InputError, match=re.escape(f"got {tmp_path}; choose another with -o")):
-        Places(tmp_path).prepare()
+        DemoPaths(tmp_path).prepare()
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
 def test_earlier_demonstration_is_replaced(tmp_path: Path) -> None:
-    places = Places(tmp_path / "deep" / "demo")
-    places.prepare()
-    places.report.write_text("old")
-    places.prepare()
-    assert not places.report.exists()
-    assert places.folder.is_dir()
+    paths = DemoPaths(tmp_path / "deep" / "demo")
+    paths.prepare()
+    paths.report.write_text("old")
+    paths.prepare()
+    assert not paths.report.exists()
+    assert paths.folder.is_dir()
+
+
+@pytest.mark.parametrize("rule", ["similarity", "profile"])
+def test_the_text_about_the_score_is_that_of_the_rule(
+    trained_digits: TrainedDigits, tmp_path: Path, rule: str
+) -> None:
+    folder = trained_digits.folder
+    guard = Guard.fit(folder / "train", Extractor([trained_digits.backbone()]), rule=rule, view_seed=0)
+    files = sorted((folder / "test").rglob("*.png"))[::20]
+    verdicts = list(guard.check(files))
+    truth = [path.parent.name for path in files]
+    clean = ImageGroup("clean", {}, attacked=False, truth=truth, verdicts=verdicts)
+    # Clean images under the labels of others: the network is wrong about each, as if it were fooled.
+    wrong = ImageGroup("fgsm", {"attack": "fgsm", "eps": 0.1}, True, ["x"] * len(files), verdicts)
+    record = {
+        "title": "A test", "rule": rule, "alpha": 0.05, "learned": 480, "prototypes": 90, "calibrated": 119,
+        "false_alarm_bound": 0.1, "seed": 0, "created": "today",
+    } | provenance()  # fmt: skip
+    page = tmp_path / "report.html"
+    write_report(
+        page, guard, [clean, wrong], [summarise(clean, clean), summarise(wrong, clean)], record,
+        folder / "test", lambda done, total: None,
+    )  # fmt: skip
+    text = page.read_text(encoding="utf-8")
+    assert {name for name, sentence in SCORES.items() if sentence in text} == {rule}
+    shown = [float(score) for score in re.findall(r"<small>score (-?[\d.]+), threshold", text)]
+    expected = {round(v.score, 3) for v in verdicts if v.score is not None}
+    assert shown
+    assert set(shown) <= expected
+    assert all(0 <= score <= 1 for score in shown) == (rule == "similarity")
+    assert min(expected) < 0 or rule == "similarity"

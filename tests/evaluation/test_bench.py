@@ -1,4 +1,4 @@
-"""The whole chain on a network of digits: plan, run, records, report, gallery."""
+"""The benchmark from end to end on a network of digits: plan, run, records, report, gallery."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 from tests.conftest import Simdnn
+from tests.trained_digits import TrainedDigits, cache_digits
 
 from simdnn.evaluation.records import Records
+
+pytestmark = pytest.mark.slow
 
 PLAN = """
 title = "Smoke"
@@ -48,9 +51,11 @@ weights = "nowhere.safetensors"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, trained_digits: TrainedDigits) -> Path:
+    """The plan, and a cache that has the digits and their network already."""
     folder = tmp_path_factory.mktemp("bench")
     (folder / "smoke.toml").write_text(PLAN, encoding="utf-8")
+    cache_digits(trained_digits, folder / "cache")
     return folder
 
 
@@ -219,30 +224,51 @@ def test_the_easiest_images_are_chosen(simdnn: Simdnn, folder: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
-        ('metrics = ["auroc"', 'metrics = ["roc"', "metrics: expected one of accuracy"),
-        ('"msp", ', '"msq", ', "or package.module:Detector; got 'msq'"),
         ('"msp", ', '"no.such:Thing", ', "expected 'no.such:Thing' to name a detector"),
-        ('controls = ["noise 0.02"]', 'controls = ["noise"]', "controls: expected one of noise 0.01"),
-        ('attack = "fgsm", eps = 0.1', 'attack = "fgsm"', "fgsm needs eps"),
-        ('attack = "fgsm"', 'attack = "fgms"', "expected an attack among fgsm, pgd"),
-        ('backbone = "resnet18"', 'backbon = "resnet18"', "network absent has unknown settings: backbon"),
-        ('dataset = "digits"', 'dataset = "digit"', "dataset of MobileNet: expected one of digits; got 'digit'"),
-        ('title = "Smoke"', "", "the plan lacks 'title'"),
-        ('title = "Smoke"', 'title = "Smoke', "expected a plan in TOML"),
+        ('eps = 0.1 }', 'eps = -0.1 }', "fgsm: expected a number above 0 for eps, got -0.1"),
         ('builtin = "digits"', 'builtin = "letters"', "expected builtin = 'digits', got 'letters'"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_plan_is_said(
-    simdnn: Simdnn, tmp_path: Path, old: str, new: str, told: str
+def test_what_only_a_run_can_find_is_found_before_any_work(
+    simdnn: Simdnn, tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     plan = tmp_path / "p.toml"
     assert old in PLAN
     plan.write_text(PLAN.replace(old, new), encoding="utf-8")
     code, out, err = simdnn("bench", "run", plan, "--cache", tmp_path)
-    assert told in err + out
+    assert message in err + out
     assert code == (0 if "letters" in new else 2)
+
+
+@pytest.mark.parametrize(
+    ("only", "message"),
+    [
+        ("method=knm", "--only method=: expected one of none, bart"),
+        ("method=knm", "got 'knm'; did you mean 'knn'?"),
+        ("network=MobileNet,column=pgd-0.2", "got 'pgd-0.2'; did you mean 'pgd-0.1'"),
+        ("row=MobileNet", "--only takes network=, column=, form=, method=; got 'row=MobileNet'"),
+    ],
+)
+def test_only_takes_what_the_plan_has(run: Any, only: str, message: str) -> None:
+    code, _, err = run("--only", only)
+    assert code == 2
+    assert message in err
+
+
+def test_a_plan_says_where_its_records_are(simdnn: Simdnn, tmp_path: Path) -> None:
+    (tmp_path / "plans").mkdir()
+    plan = tmp_path / "plans" / "p.toml"
+    plan.write_text('records = "../records"\n' + PLAN, encoding="utf-8")
+    only = ("--only", "network=absent,method=msp,column=clean")
+    code, out, _ = simdnn("bench", "run", plan, "--cache", tmp_path, *only)
+    assert code == 0
+    assert [record["method"] for record in Records(tmp_path / "records" / "p.jsonl")] == ["msp"]
+    assert "0 cells measured, 1 broken" in out
+    code, _, _ = simdnn("bench", "report", plan, "-o", tmp_path / "report")
+    assert code == 0
+    assert "which is no file" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("measured")

@@ -98,7 +98,7 @@ def test_a_dataset_of_files_is_listed(
 
 
 @pytest.mark.parametrize(
-    ("plan", "told"),
+    ("plan", "message"),
     [
         (DatasetPlan(fit="train"), "dataset some needs the folders 'fit' and 'test'"),
         (DatasetPlan(fit="$NOT_SET/a", test="b"), "names a variable of the environment that is not set"),
@@ -109,10 +109,10 @@ def test_a_dataset_of_files_is_listed(
         (DatasetPlan(fit="train/a", test="test"), "test"),
     ],
 )  # fmt: skip
-def test_what_is_not_there_is_said(folder: Path, plan: DatasetPlan, told: str) -> None:
+def test_a_missing_source_is_an_error(folder: Path, plan: DatasetPlan, message: str) -> None:
     with pytest.raises(InputError) as caught:
         load(plan, folder)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_test_images_of_a_class_that_was_not_learned_are_refused(folder: Path) -> None:

@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from simdnn.demo.outcome import expected_false_alarms
 from simdnn.evaluation.intervals import auroc, rate
 
 
@@ -40,13 +39,3 @@ def test_bootstrap_interval_holds_about_as_often_as_it_says() -> None:
 
 def test_scores_apart_are_told_apart_for_sure() -> None:
     assert auroc([3, 4, 5], [0, 1, 2], resamples=50) == (1.0, 1.0, 1.0)
-
-
-def test_expected_false_alarms_are_those_of_simulated_guards() -> None:
-    # Scores are uniform; a threshold at the k-th smallest of 99 flags what lies under it.
-    rng = np.random.default_rng(3)
-    thresholds = np.sort(rng.random((4000, 99)), axis=1)[:, 4]  # p <= 0.05 with 99: among the five smallest
-    shares = (rng.random((4000, 200)) <= thresholds[:, None]).mean(axis=1)
-    low, high = expected_false_alarms(0.05, 99, 200)
-    assert np.quantile(shares, [0.025, 0.975]) == pytest.approx([low, high], abs=0.01)
-    assert shares.mean() == pytest.approx(0.05, abs=0.002)

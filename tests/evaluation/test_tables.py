@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from simdnn.evaluation.paper import COLUMNS, OURS, TABLES, paper_cell
-from simdnn.evaluation.plan import Plan, read_plan
+from simdnn.evaluation.paper_tables import COLUMNS, OURS, TABLES, paper_cell
+from simdnn.evaluation.plan import Plan
+from simdnn.evaluation.plan_file import read_plan
 from simdnn.evaluation.records import Record
 from simdnn.evaluation.render import comma_separated, latex, markdown
 from simdnn.evaluation.tables import tables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,22 +178,23 @@ def test_eq_12_flags_strictly_below(score: float, attack: bool) -> None:
 
 
 def test_eq_14_counts_by_hand() -> None:
-    attacked = [("flagged", True), ("labelled right", True), ("missed", False)]
-    clean = [
-        ("labelled right", True),
-        ("flagged", False),
-        ("labelled wrong", False),
-        ("labelled right", True),
+    cases = [  # attacked, flagged, label correct, judged rightly
+        (True, True, True, True),
+        (True, True, False, True),
+        (True, False, True, True),
+        (True, False, False, False),
+        (False, False, True, True),
+        (False, False, False, False),
+        (False, True, True, False),
+        (False, True, False, False),
     ]
-    rate = eq.detection_rate(
-        true_positives=sum(right for _, right in attacked),
-        true_negatives=sum(right for _, right in clean),
-        false_positives=sum(not right for _, right in clean),
-        false_negatives=sum(not right for _, right in attacked),
-    )
-    assert rate == pytest.approx(100 * 4 / 7)
+    attacked, flagged, correct, right = (list(column) for column in zip(*cases, strict=True))
+    assert_array_equal(eq.judged_rightly(attacked, flagged, correct), right)
+    assert_array_equal(eq.judged_rightly(True, flagged[:4], correct[:4]), right[:4])
+    assert eq.detection_rate(attacked, flagged, correct) == pytest.approx(100 * 4 / 8)
+    assert eq.detection_rate(attacked[:7], flagged[:7], correct[:7]) == pytest.approx(100 * 4 / 7)
     with pytest.raises(ZeroDivisionError):
-        eq.detection_rate(0, 0, 0, 0)
+        eq.detection_rate([], [], [])
 
 
 def test_line_2_standardising_first_changes_nothing(table: Table) -> None:
@@ -203,6 +205,6 @@ def test_line_2_standardising_first_changes_nothing(table: Table) -> None:
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_line_2_equals_scikit_learns_to_the_last_bit(table: Table, kind: type) -> None:
-    samples = table[0].astype(kind)
+    samples: np.ndarray[Any, Any] = table[0].astype(kind)
     samples[:, 0] = 0.3  # never varies
     assert_array_equal(FeatureRange.of(samples)(samples), MinMaxScaler().fit_transform(samples))

@@ -45,7 +45,7 @@ RECIPES: list[Recipe] = [
 ]
 """None of them at a strength that tables report."""
 
-SUBJECTS = Path(__file__).parents[2] / "plans" / "shared" / "subjects.toml"
+SUBJECTS = Path(__file__).parents[2] / "plans" / "shared" / "networks.toml"
 """Says which of the network's outputs each class is."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,19 +14,27 @@ from simdnn.cli.text import shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
-    from simdnn.evaluation.run import Wanted
+    from simdnn.evaluation.plan import Plan
+    from simdnn.evaluation.records import Records
+    from simdnn.evaluation.run import CellFilter
+    from simdnn.evaluation.tested_network import Folders
 
 app = typer.Typer(help="Measure detectors and defences on attacked images.", no_args_is_help=True)
 
-PlanFile = Annotated[Path, typer.Argument(help="What to measure, such as experiments/plans/table1.toml.")]
+PLANS = Path("experiments/plans")
+
+PlanFile = Annotated[Path, typer.Argument(help=f"What to measure, such as {PLANS}/table1.toml.")]
 Cache = Annotated[
     Path | None,
     typer.Option(help="Folder for attacked images and features; default: the user's cache folder."),
 ]
+Weights = Annotated[Path, typer.Option(help="Folder with the weights of defences.")]
 RecordsFolder = Annotated[
-    Path | None, typer.Option("--records", help="Folder of the records; default: records/ beside the plan.")
+    Path | None,
+    typer.Option(
+        "--records", help="Folder of the records; default: the plan's, or records/ beside the plan."
+    ),
 ]
-ONLY_KEYS = ("network", "column", "form", "method")
 
 
 @app.command()
@@ -41,52 +49,41 @@ def run(
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure also what is measured already.")] = False,
     cache: Cache = None,
-    weights: Annotated[Path, typer.Option(help="Folder with the weights of defences.")] = Path(
-        "build/weights"
-    ),
+    weights: Weights = Path("build/weights"),
 ) -> None:
     """Measure every cell of a plan that has no record yet.
 
-    A stopped run goes on where it was. A cell that breaks is recorded with its reason, and tried again next time.
+    A stopped run goes on where it was. If a cell fails, the reason is recorded, and the next run tries it again.
     """
-    with lab_libraries():
-        from simdnn.evaluation.plan import read_plan
-        from simdnn.evaluation.records import Records
-        from simdnn.evaluation.run import run as measure
-        from simdnn.evaluation.subject import Places
+    from simdnn.evaluation.plan_file import read_plan
 
     read = read_plan(plan)
-    kept = Records((records or plan.parent / "records") / f"{read.name}.jsonl")
-    places = Places(plan.parent, cache or _cache(), weights)
-    measure(read, kept, places, progress_bar, _say, wanted=_wanted(only or []), again=again)
-    broken = sum("error" in record for record in kept)
-    typer.echo(f"{sum(1 for _ in kept) - broken} cells measured, {broken} broken; records in {kept.path}")
+    wanted = _cell_filter(only or [], read)
+    cells = _records(read, records)
+    with lab_libraries():
+        from simdnn.evaluation.run import run as measure
+
+        measure(read, cells, _folders(cache, weights), progress_bar, _log, wanted=wanted, again=again)
+    broken = sum("error" in record for record in cells)
+    typer.echo(f"{sum(1 for _ in cells) - broken} cells measured, {broken} broken; records in {cells.path}")
 
 
 @app.command()
 def report(
-    plans: Annotated[
-        list[Path] | None, typer.Argument(help="Plans; default: all of the folder benchmark/.")
-    ] = None,
+    plans: Annotated[list[Path] | None, typer.Argument(help=f"Plans; default: all in {PLANS}/.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("report"),
     records: RecordsFolder = None,
 ) -> None:
     """Make all tables (HTML, Markdown, LaTeX, CSV) and figures from the records."""
-    with lab_libraries():
-        from simdnn.evaluation.plan import read_plan
-        from simdnn.evaluation.records import Records
-        from simdnn.evaluation.report import write_report
+    from simdnn.evaluation.plan_file import read_plan
+    from simdnn.evaluation.report import write_report
 
-    chosen = plans or sorted(Path("experiments/plans").glob("*.toml"))
+    chosen = plans or sorted(PLANS.glob("*.toml"))
     if not chosen:
-        raise InputError("expected plans in the folder benchmark/, got none; name them")
-    chapters = [
-        (read_plan(plan), Records((records or plan.parent / "records") / f"{plan.stem}.jsonl"))
-        for plan in chosen
-    ]
-    typer.echo(
-        f"wrote {write_report(chapters, output)}, and {len(list(output.iterdir())) - 1} tables and figures"
-    )
+        raise InputError(f"expected plans in the folder {PLANS}/, got none; name them")
+    read = [read_plan(plan) for plan in chosen]
+    page = write_report([(plan, _records(plan, records)) for plan in read], output)
+    typer.echo(f"wrote {page}, and {len(list(output.iterdir())) - 1} tables and figures")
 
 
 @app.command()
@@ -98,18 +95,16 @@ def gallery(
     ),
     images: Annotated[int, typer.Option(min=1, help="Photographs shown of each attack.")] = 3,
     cache: Cache = None,
-    weights: Annotated[Path, typer.Option(help="Folder with the weights of defences.")] = Path(
-        "build/weights"
-    ),
+    weights: Weights = Path("build/weights"),
 ) -> None:
-    """Show attacked photographs, what was changed in them, and each detector's verdict."""
+    """Show attacked photographs, their perturbations, and each detector's verdict."""
+    from simdnn.evaluation.plan_file import read_plan
+
+    read = read_plan(plan)
     with lab_libraries():
         from simdnn.evaluation.gallery import write_gallery
-        from simdnn.evaluation.plan import read_plan
-        from simdnn.evaluation.subject import Places
 
-    places = Places(plan.parent, cache or _cache(), weights)
-    write_gallery(read_plan(plan), network, places, output, images, progress_bar)
+        write_gallery(read, network, _folders(cache, weights), output, images, progress_bar)
     typer.echo(f"wrote {output}")
 
 
@@ -117,25 +112,26 @@ def gallery(
 def select_nonrobust(
     photos: Annotated[Path, typer.Argument(help="Folder of photographs.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The CSV file to write; plans can name it.")],
-    plan: Annotated[Path, typer.Option(help="The networks of this plan are asked.")],
-    count: Annotated[int, typer.Option(min=1, help="Keep so many, the easiest to turn.")] = 320,
+    plan: Annotated[Path, typer.Option(help="Attack the networks of this plan.")],
+    count: Annotated[int, typer.Option(min=1, help="Keep so many, the easiest to attack.")] = 320,
     ids: Annotated[
         Path | None, typer.Option(help="Keep the images that this published list names instead.")
     ] = None,
 ) -> None:
-    """List the photographs that the smallest changes turn; no such list was ever published, so it is our own."""
+    """List the photographs that are easiest to attack: those with the smallest perturbations that fool the networks."""
     with lab_libraries():
+        from simdnn.evaluation.load_network import load_network
         from simdnn.evaluation.nonrobust import listed, write_selection
         from simdnn.evaluation.nonrobust import select_nonrobust as select
-        from simdnn.evaluation.plan import read_plan
+        from simdnn.evaluation.plan_file import read_plan
         from simdnn.images.files import find_images
 
     paths = find_images([photos])
     if ids is not None:
         paths = listed(paths, ids)
     chosen = read_plan(plan).networks
-    networks = [network.load(plan.parent) for network in chosen]
-    with progress_bar("turning photographs") as progress:
+    networks = [load_network(network, plan.parent) for network in chosen]
+    with progress_bar("attacking photographs") as progress:
         selection = select(paths, networks, progress)
     kept = selection.easiest(len(paths) if ids is not None else count)
     write_selection(output, selection, kept.tolist(), [network.row for network in chosen])
@@ -144,14 +140,23 @@ def select_nonrobust(
     typer.echo(f"wrote {len(kept)} of {len(selection.paths)} images to {output}")
 
 
-def _wanted(only: list[str]) -> Wanted:
-    """Read ``network=VGG,column=pgd-0.01``; several options add up."""
+def _cell_filter(only: list[str], plan: Plan) -> CellFilter:
+    """Read ``network=VGG,column=pgd-0.01``; several options add up. InputError for what the plan does not have."""
+    from simdnn.evaluation.spelling import one_of
+
+    known: dict[str, Collection[str]] = {
+        "network": [network.row for network in plan.networks],
+        "column": [column.label for column in plan.columns],
+        "form": [column.form for column in plan.columns],
+        "method": plan.methods,
+    }
     filters: list[dict[str, str]] = []
     for text in only:
         pairs = dict(part.partition("=")[::2] for part in text.split(","))
-        unknown = set(pairs) - set(ONLY_KEYS)
-        if unknown or "" in pairs.values():
-            raise InputError(f"--only takes {', '.join(f'{key}=' for key in ONLY_KEYS)}; got {text!r}")
+        if set(pairs) - set(known) or "" in pairs.values():
+            raise InputError(f"--only takes {', '.join(f'{key}=' for key in known)}; got {text!r}")
+        for key, value in pairs.items():
+            one_of(value, dict.fromkeys(known[key]), f"--only {key}=")
         filters.append(pairs)
 
     def wanted(cell: Mapping[str, str]) -> bool:
@@ -160,11 +165,18 @@ def _wanted(only: list[str]) -> Wanted:
     return wanted
 
 
-def _cache() -> Path:
+def _records(plan: Plan, folder: Path | None) -> Records:
+    from simdnn.evaluation.records import Records
+
+    return Records(folder / plan.records.name if folder else plan.records)
+
+
+def _folders(cache: Path | None, weights: Path) -> Folders:
+    from simdnn.evaluation.tested_network import Folders
     from simdnn.networks.cache import default_cache
 
-    return default_cache().parent
+    return Folders(cache or default_cache().parent, weights)
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     typer.echo(shown(line))

@@ -1,4 +1,4 @@
-"""``simdnn demo``: the main job on real data that needs no download."""
+"""``simdnn demo``: the whole workflow on real data that needs no download."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def demo(
     ] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every draw.")] = 0,
 ) -> None:
-    """Train a small network on scanned digits, guard it, attack it, and report what was detected."""
+    """Train a small network on scanned digits, fit its guard, attack it, and report the detection rates."""
     with lab_libraries():
         from simdnn.demo.run import run_demo
     _print(run_demo(output, progress_bar, seed=seed))
@@ -33,7 +33,7 @@ def _print(made: Demo) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from simdnn.demo.report import per_cent, title
+    from simdnn.demo.text import per_cent, title
 
     table = Table(box=SIMPLE, show_edge=False, padding=0)
     for heading in ("", "images", "network\nfooled", "detected\n(eq. 14)", "flagged", "AUROC"):
@@ -41,31 +41,29 @@ def _print(made: Demo) -> None:
     for row in made.outcomes:
         shares = (_cell(estimate, 100, 1) for estimate in (row.fooled, row.detected, row.flagged))
         table.add_row(title(row.parameters), str(row.n), *shares, _cell(row.auroc, 1, 3))
-    Console(highlight=False).print(
-        "What was detected (shares in %, 95 % intervals below)\n", table, "", sep="\n"
-    )
+    Console(highlight=False).print("Detection (rates in %, 95 % intervals below)\n", table, "", sep="\n")
 
-    record, places = made.record, made.places
-    low, high = record["expected_false_alarms"]
+    record, paths = made.record, made.paths
     typer.echo(
         f"False alarms on clean digits: {per_cent(made.outcomes[0].flagged)}. Promised are\n"
-        f"{100 * record['alpha']:.0f} % over all calibrations; one guard calibrated on {record['calibrated']} "
-        f"images is\nexpected to have {100 * low:.1f} to {100 * high:.1f} %.\n"
+        f"at most {100 * record['alpha']:.0f} % on average over all calibrations; a single guard calibrated on\n"
+        f"{record['calibrated']} clean images has at most {100 * record['false_alarm_bound']:.1f} %, with "
+        f"a probability of 97.5 %.\n"
     )
     for what, where in (
-        ("report", places.report),
-        ("guard", places.guard),
-        ("audit store", places.audit),
-        ("attacked images", places.attacked),
-        ("figures", places.results),
+        ("report", paths.report),
+        ("guard", paths.guard),
+        ("audit store", paths.audit),
+        ("attacked images", paths.attacked),
+        ("figures", paths.results),
     ):
         typer.echo(f"{what:<16}{where}")
     typer.echo(
         f"\nTry next:\n"
-        f"  simdnn check {places.guard} {places.attacked / 'pgd'}\n"
-        f"  simdnn explain {places.guard} {_first(places.attacked / 'pgd')} -o why.png\n"
-        f"  simdnn prototypes {places.guard} list\n"
-        f"  simdnn audit {places.audit} list --limit 10"
+        f"  simdnn check {paths.guard} {paths.attacked / 'pgd'}\n"
+        f"  simdnn explain {paths.guard} {_first(paths.attacked / 'pgd')} -o why.png\n"
+        f"  simdnn prototypes {paths.guard} list\n"
+        f"  simdnn audit {paths.audit} list --limit 10"
     )
 
 

@@ -1,4 +1,4 @@
-"""Libraries that only some commands need."""
+"""Optional libraries that only some commands need."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from simdnn.errors import InputError
 
 LAB = {"secmlt", "foolbox", "pyautoattack", "pytorch_ood", "skimage", "pywt"}
-"""What ``pip install 'simdnn[lab]'`` brings."""
+"""Libraries of ``pip install 'simdnn[lab]'``, for attacks and the benchmark."""
 
 
 @contextmanager
 def lab_libraries() -> Iterator[None]:
-    """Say how to install what a command of the lab needs, where an import within the block finds it missing."""
+    """Raise InputError that says how to install a library of `LAB` that an import within the block finds missing."""
     try:
         yield
     except ModuleNotFoundError as error:

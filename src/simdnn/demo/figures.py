@@ -12,7 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK, CLEAN, OTHER = "#010101", "#020202", "#030303"
-"""Stand-ins that become colours of the page, so that a figure follows light and dark."""
+"""Placeholders that become colours of the page, so that a figure follows light and dark mode."""
 
 
 def score_histogram(
@@ -40,7 +40,7 @@ def score_histogram(
             va="top",
             color=INK,
         )
-        axes.set_xlabel("score (low is suspicious)", color=INK)
+        axes.set_xlabel("score (high is clean)", color=INK)
         axes.set_ylabel("images", color=INK)
         axes.tick_params(colors=INK)
         axes.spines[["top", "right"]].set_visible(False)
@@ -48,6 +48,6 @@ def score_histogram(
         drawn = StringIO()
         figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
     svg = drawn.getvalue()
-    for stand_in, colour in ((INK, "var(--ink)"), (CLEAN, "var(--clean)"), (OTHER, "var(--other)")):
-        svg = svg.replace(stand_in, colour)
+    for placeholder, colour in ((INK, "var(--ink)"), (CLEAN, "var(--clean)"), (OTHER, "var(--other)")):
+        svg = svg.replace(placeholder, colour)
     return Markup(svg[svg.index("<svg") :])

@@ -1,4 +1,4 @@
-"""What a guard made of a group of images whose truth is known."""
+"""Rates of the demonstration: what a guard flags among images whose true labels are known."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from scipy.stats import betabinom
 
 from simdnn.evaluation.intervals import Estimate, auroc, rate
 from simdnn.guard.verdict import Verdict
+from simdnn.paper.equations import judged_rightly
 
 
 @dataclass(frozen=True)
-class Group:
-    """Images that were treated alike, and their verdicts.
+class ImageGroup:
+    """Images of one kind, and their verdicts.
 
     Attributes
     ----------
     name : short, such as ``"pgd"``
-    parameters : how the images were made, ready for JSON; empty for clean images as they are
-    attacked : whether the change was an attack; clean and noisy images are to be left alone
+    parameters : how the images were made, ready for JSON; empty for clean images
+    attacked : whether they were attacked; clean and noisy images should not be flagged
     truth : true label of each image
     verdicts : one for each image
     """
@@ -37,19 +38,21 @@ class Group:
         return [verdict.score for verdict in self.verdicts if verdict.score is not None]
 
     @property
+    def flagged(self) -> list[bool]:
+        """Whether each image is flagged as a possible attack."""
+        return [verdict.verdict == "attack" for verdict in self.verdicts]
+
+    @property
     def fooled(self) -> list[bool]:
-        """Whether the network itself gives a wrong label, image by image."""
+        """Whether the network's own label of each image is wrong."""
         return [v.classifier_label != truth for v, truth in zip(self.verdicts, self.truth, strict=True)]
 
     @property
     def judged_rightly(self) -> list[bool]:
-        """Eq. (14), image by image: an attacked one flagged or labelled correctly, any other both unflagged and so."""
-        return [
-            (v.verdict == "attack" or v.label == truth)
-            if self.attacked
-            else (v.verdict == "clean" and v.label == truth)
-            for v, truth in zip(self.verdicts, self.truth, strict=True)
-        ]
+        """Whether each image is judged rightly, eq. (14)."""
+        correct = [v.label == truth for v, truth in zip(self.verdicts, self.truth, strict=True)]
+        right: list[bool] = judged_rightly(self.attacked, self.flagged, correct).tolist()
+        return right
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Outcome:
     fooled : share that the network mislabels
     detected : detection rate, eq. (14)
     flagged : share flagged; for images that were not attacked, the false alarms
-    auroc : chance that a clean image scores above one of these; None for the clean images themselves
+    auroc : area under the ROC curve against the clean images; None for the clean images themselves
     """
 
     name: str
@@ -81,7 +84,7 @@ class Outcome:
         return {key: v._asdict() if isinstance(v, Estimate) else v for key, v in values.items()}
 
 
-def summarise(group: Group, clean: Group, *, seed: int = 0) -> Outcome:
+def summarise(group: ImageGroup, clean: ImageGroup, *, seed: int = 0) -> Outcome:
     """Make a group's row of the table; ``clean`` are the images that its AUROC is measured against."""
     n = len(group.verdicts)
     return Outcome(
@@ -91,20 +94,25 @@ def summarise(group: Group, clean: Group, *, seed: int = 0) -> Outcome:
         n=n,
         fooled=rate(sum(group.fooled), n),
         detected=rate(sum(group.judged_rightly), n),
-        flagged=rate(sum(verdict.verdict == "attack" for verdict in group.verdicts), n),
+        flagged=rate(sum(group.flagged), n),
         auroc=None if group is clean else auroc(clean.scores, group.scores, seed=seed),
     )
 
 
-def expected_false_alarms(alpha: float, calibrated: int, n: int) -> tuple[float, float]:
-    """Return where 95 % of guards, each calibrated on as many images as this one, end up on ``n`` clean images.
+CONFIDENCE = 0.975
+"""Share of all guards whose false alarms stay within the bound."""
 
-    The promised rate holds over the draw of the calibration images. One guard's own rate follows a beta
-    distribution (Vovk, 2012), and its share of ``n`` images a beta-binomial.
 
-    >>> expected_false_alarms(0.05, 240, 600)
-    (0.02..., 0.08...)
+def false_alarm_bound(alpha: float, calibrated: int, n: int) -> float:
+    """Return the share of ``n`` clean images that a guard flags at most, with probability `CONFIDENCE`.
+
+    ``alpha`` bounds the false-alarm rate over the draw of the calibration images. The rate of one guard that flags an
+    image whose conformal p-value among ``calibrated`` clean images is at most ``alpha`` follows a beta distribution
+    (Vovk, 2012), and its share of ``n`` images a beta-binomial. A guard that flags under a further condition as well,
+    as the profile rule does, flags no more.
+
+    >>> round(false_alarm_bound(0.05, 240, 600), 3)
+    0.087
     """
     k = int(alpha * (calibrated + 1))
-    low, high = betabinom(n, k, calibrated + 1 - k).interval(0.95)
-    return float(low / n), float(high / n)
+    return float(betabinom(n, k, calibrated + 1 - k).ppf(CONFIDENCE) / n)

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simdnn.demo.figures import score_histogram
-from simdnn.demo.outcome import Group, Outcome
-from simdnn.evaluation.intervals import Estimate
+from simdnn.demo.outcome import ImageGroup, Outcome
+from simdnn.demo.text import SCORES, area, per_cent, title
 from simdnn.guard.explanation import Explanation
 from simdnn.guard.guard import Guard
 from simdnn.images.reading import read_image
 from simdnn.progress import Progress
 
-CAUGHT, MISSED = 3, 1
+FLAGGED, MISSED = 3, 1
 """Pictures shown of each attack."""
 
 SCALE = 4
-"""Pixels of the report for one of a small picture."""
+"""Enlargement of the small pictures."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Card:
 def write_report(
     path: Path,
     guard: Guard,
-    groups: Sequence[Group],
+    groups: Sequence[ImageGroup],
     outcomes: Sequence[Outcome],
     record: dict[str, Any],
     originals: Path,
@@ -74,7 +74,7 @@ def write_report(
     groups, outcomes
         The clean images first; a row of the table for each group.
     record
-        What is told of the run.
+        What `run_demo` writes into ``results.json``.
     originals
         Folder with the clean images, named as the attacked ones are.
     progress
@@ -101,55 +101,19 @@ def write_report(
     )
     environment.filters |= {"per_cent": per_cent, "area": area, "title": title}
     page = environment.get_template("demo.html.j2").render(
-        record=record, outcomes=outcomes, gallery=gallery, histograms=histograms
+        record=record,
+        score_text=SCORES[guard.rule],
+        outcomes=outcomes,
+        gallery=gallery,
+        histograms=histograms,
     )
     path.write_text(page, encoding="utf-8")
 
 
-def title(parameters: dict[str, Any]) -> str:
-    """Name an attack with its strength.
-
-    >>> title({"attack": "pgd", "eps": 0.1, "steps": 20, "step_size": 0.02, "seed": 0})
-    'PGD, eps 0.1, 20 steps'
-    >>> title({})
-    'Clean digits'
-    """
-    match parameters:
-        case {"attack": "fgsm", "eps": eps}:
-            return f"FGSM, eps {eps}"
-        case {"attack": "pgd", "eps": eps, "steps": steps}:
-            return f"PGD, eps {eps}, {steps} steps"
-        case {"attack": "ddn", "steps": steps}:
-            return f"DDN, {steps} steps"
-        case {"attack": "noise", "eps": eps}:
-            return f"Noise, ±{eps} (control)"
-    return "Clean digits"
-
-
-def per_cent(estimate: Estimate) -> str:
-    """Write a share with its interval.
-
-    >>> per_cent(Estimate(0.951, 0.93, 0.9672))
-    '95.1 % (93.0 to 96.7)'
-    """
-    return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
-
-
-def area(estimate: Estimate | None) -> str:
-    """Write an area under the ROC curve with its interval.
-
-    >>> area(Estimate(0.9514, 0.93, 0.9672))
-    '0.951 (0.930 to 0.967)'
-    >>> area(None)
-    ''
-    """
-    return "" if estimate is None else f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
-
-
-def _choose(group: Group) -> list[Path]:
-    """Pick attacked images that fooled the network: some caught, some missed, of different classes if possible."""
+def _choose(group: ImageGroup) -> list[Path]:
+    """Choose attacked images that fooled the network: some flagged, some missed, of different classes if possible."""
     chosen: list[Path] = []
-    for verdict, n in (("attack", CAUGHT), ("clean", MISSED)):
+    for verdict, n in (("attack", FLAGGED), ("clean", MISSED)):
         paths = [
             Path(v.path)
             for v, fooled in zip(group.verdicts, group.fooled, strict=True)

@@ -1,4 +1,4 @@
-"""The main job from end to end, on real data that needs no download."""
+"""Fit, attack, check and report from end to end, on real data that needs no download."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from simdnn.attacks import DDN, FGSM, PGD, Noise, Recipe, attack, predict
 from simdnn.audit.store import AuditStore
-from simdnn.demo.outcome import Group, Outcome, expected_false_alarms, summarise
-from simdnn.demo.places import Places
+from simdnn.demo.outcome import ImageGroup, Outcome, false_alarm_bound, summarise
+from simdnn.demo.paths import DemoPaths
 from simdnn.demo.report import write_report
 from simdnn.digits import IN_UNITS, read_digits, train_network, write_digits
 from simdnn.evaluation.provenance import provenance
@@ -30,30 +30,30 @@ from simdnn.progress import Progress
 
 CONTROLS: tuple[Recipe, ...] = (Noise(eps=0.1),)
 ATTACKS: tuple[Recipe, ...] = (FGSM(eps=0.1), PGD(eps=0.1, steps=20, step_size=0.02), DDN(steps=40))
-"""Strong enough that the network mislabels nearly every digit."""
+"""Strong enough that the network misclassifies nearly every digit."""
 
 Stage = Callable[[str], AbstractContextManager[Progress]]
-"""Called with what begins; gives the progress callback for it."""
+"""Called with the title of a stage; gives the progress callback for it."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What came out: the rows of the table, clean images first, and the record that was written."""
+    """The result: the rows of the table, clean images first, and the record that was written."""
 
-    places: Places
+    paths: DemoPaths
     outcomes: tuple[Outcome, ...]
     record: dict[str, Any]
 
 
 def run_demo(folder: Path, stage: Stage, *, seed: int = 0) -> Demo:
-    """Train a network on digits, guard it, attack it, and see what the guard says of the attacked files.
+    """Train a network on digits, fit its guard, attack the network, and check the attacked files.
 
     Parameters
     ----------
     folder
         New, empty, or that of an earlier demonstration, which is replaced.
     stage
-        Tells the user what goes on.
+        Shows the progress of each stage.
     seed
         Of every draw.
 
@@ -63,14 +63,14 @@ def run_demo(folder: Path, stage: Stage, *, seed: int = 0) -> Demo:
         If there is something else in the folder.
     """
     began = time.perf_counter()
-    places = Places(folder)
+    paths = DemoPaths(folder)
     with stage("writing digits"):
-        places.prepare()
-        write_digits(places.digits, seed=seed)
+        paths.prepare()
+        write_digits(paths.digits, seed=seed)
     with _one_thread():
-        guard = _fit(places, stage, seed)
-        parameters = _attack(places, guard, stage, seed)
-        groups = _check(places, guard, parameters, stage)
+        guard = _fit(paths, stage, seed)
+        parameters = _attack(paths, guard, stage, seed)
+        groups = _check(paths, guard, parameters, stage)
 
     clean, training, alpha = groups[0], guard.training, guard.settings.alpha
     outcomes = tuple(summarise(group, clean, seed=seed) for group in groups)
@@ -81,21 +81,21 @@ def run_demo(folder: Path, stage: Stage, *, seed: int = 0) -> Demo:
         "learned": training.learned,
         "calibrated": training.calibrated,
         "prototypes": len(guard.model.prototypes),
-        "expected_false_alarms": expected_false_alarms(alpha, training.calibrated, len(clean.verdicts)),
+        "false_alarm_bound": false_alarm_bound(alpha, training.calibrated, len(clean.verdicts)),
         "rows": [outcome.as_dict() for outcome in outcomes],
         "seed": seed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     } | provenance()
     with stage("writing the report") as progress:
-        write_report(places.report, guard, groups, outcomes, record, places.digits / "test", progress)
+        write_report(paths.report, guard, groups, outcomes, record, paths.digits / "test", progress)
     record["seconds"] = round(time.perf_counter() - began, 1)
-    places.results.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return Demo(places, outcomes, record)
+    paths.results.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return Demo(paths, outcomes, record)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep PyTorch to one thread: a network this small is quicker so, far quicker on a busy machine."""
+    """Keep PyTorch to one thread, which is faster for a network this small."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -104,38 +104,40 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _fit(places: Places, stage: Stage, seed: int) -> Guard:
+def _fit(paths: DemoPaths, stage: Stage, seed: int) -> Guard:
     """Train the network, fit its guard on other digits, and read the guard back as a user would."""
     with stage("training the network") as progress:
-        train_network(places.digits / "network", places.weights, seed=seed, progress=progress)
+        train_network(paths.digits / "network", paths.weights, seed=seed, progress=progress)
     backbone = load_backbone(
         "simdnn.networks.digits:digits_network",
-        places.weights,
+        paths.weights,
         size=SIDE,
         mean=IN_UNITS.mean,
         std=IN_UNITS.std,
     )
     with stage("learning clean digits") as progress:
         guard = Guard.fit(
-            places.digits / "train", Extractor([backbone]), seed=seed, view_seed=seed, progress=progress
+            paths.digits / "train", Extractor([backbone]), seed=seed, view_seed=seed, progress=progress
         )
-    guard.save(places.guard)
-    return Guard.load(places.guard)
+    guard.save(paths.guard)
+    return Guard.load(paths.guard)
 
 
-def _attack(places: Places, guard: Guard, stage: Stage, seed: int) -> dict[str, dict[str, Any]]:
-    """Attack the held-out digits that the network reads right; write 8-bit files; return how each was made."""
+def _attack(paths: DemoPaths, guard: Guard, stage: Stage, seed: int) -> dict[str, dict[str, Any]]:
+    """Attack the test digits that the network labels correctly; write 8-bit files; return each attack's parameters."""
     classifier = guard.classifier.eval()
-    paths, images, digits = read_digits(places.digits / "test")
-    right = predict(classifier, images) == digits
-    kept = [path for path, is_right in zip(paths, right.tolist(), strict=True) if is_right]
-    made = {}
+    files, images, digits = read_digits(paths.digits / "test")
+    correct = predict(classifier, images) == digits
+    originals = [path for path, chosen in zip(files, correct.tolist(), strict=True) if chosen]
+    parameters = {}
     for recipe in CONTROLS + ATTACKS:
         with stage(f"making {recipe.name} images") as progress:
-            result = attack(recipe, classifier, images[right], digits[right], seed=seed, progress=progress)
-        _write(result.images_8bit, kept, places.attacked / recipe.name)
-        made[recipe.name] = result.parameters
-    return made
+            result = attack(
+                recipe, classifier, images[correct], digits[correct], seed=seed, progress=progress
+            )
+        _write(result.images_8bit, originals, paths.attacked / recipe.name)
+        parameters[recipe.name] = result.parameters
+    return parameters
 
 
 def _write(images: Tensor, originals: list[Path], folder: Path) -> None:
@@ -147,19 +149,19 @@ def _write(images: Tensor, originals: list[Path], folder: Path) -> None:
 
 
 def _check(
-    places: Places, guard: Guard, parameters: dict[str, dict[str, Any]], stage: Stage
-) -> tuple[Group, ...]:
-    """Let the guard judge the files, and record what it flags."""
-    folders = {"clean": places.digits / "test"} | {name: places.attacked / name for name in parameters}
+    paths: DemoPaths, guard: Guard, parameters: dict[str, dict[str, Any]], stage: Stage
+) -> tuple[ImageGroup, ...]:
+    """Check the files, and record those that are flagged."""
+    folders = {"clean": paths.digits / "test"} | {name: paths.attacked / name for name in parameters}
     attacks = {recipe.name for recipe in ATTACKS}
     model_id = guard.model_id
     groups = []
-    with AuditStore.open(places.audit, images=places.audit_images) as store:
+    with AuditStore.open(paths.audit, images=paths.audit_images) as store:
         for name, folder in folders.items():
             with stage(f"checking {name} images") as progress:
                 verdicts = list(guard.check(folder, progress=progress))
             flagged = [verdict for verdict in verdicts if verdict.verdict == "attack"]
             store.record_all(((v, Path(v.path).read_bytes()) for v in flagged), model_id=model_id)
             truth = [Path(verdict.path).parent.name for verdict in verdicts]
-            groups.append(Group(name, parameters.get(name, {}), name in attacks, truth, verdicts))
+            groups.append(ImageGroup(name, parameters.get(name, {}), name in attacks, truth, verdicts))
     return tuple(groups)

@@ -1,4 +1,4 @@
-"""The columns of a table: clean images, harmless changes of them, and attacks on them, each made once and kept."""
+"""The images of each column: clean ones, harmless corruptions of them, and attacks on them, made once and stored."""
 
 from __future__ import annotations
 
@@ -26,28 +26,30 @@ BATCH = 16
 
 
 @dataclass(frozen=True)
-class Group:
-    """The images of one column.
+class ColumnImages:
+    """The N images of one column.
 
     Attributes
     ----------
     pixels : (N, 3, H, W) in [0, 1]
     rows : (N,) positions of the originals among the test images
-    accurate : (N,) whether the bare network labels the images rightly
-    fooled : (N,) whether it does not, but did label the originals rightly
+    network_correct : (N,) whether the bare network labels the images correctly
+    fooled : (N,) whether it does not, but did label the originals correctly
     """
 
     pixels: Tensor
     rows: NDArray[np.int64]
-    accurate: NDArray[np.bool_]
+    network_correct: NDArray[np.bool_]
     fooled: NDArray[np.bool_]
 
-    def spread(self, count: int) -> Group:
-        """Return so many of the images at most, evenly spread over them and so over the classes; 0 means all."""
+    def spread(self, count: int) -> ColumnImages:
+        """Return at most ``count`` of the images, evenly spread over them and so over the classes; 0 means all."""
         if not 0 < count < len(self.rows):
             return self
-        kept = np.linspace(0, len(self.rows) - 1, count).round().astype(np.int64)
-        return Group(self.pixels[kept], self.rows[kept], self.accurate[kept], self.fooled[kept])
+        chosen = np.linspace(0, len(self.rows) - 1, count).round().astype(np.int64)
+        return ColumnImages(
+            self.pixels[chosen], self.rows[chosen], self.network_correct[chosen], self.fooled[chosen]
+        )
 
 
 class Columns:
@@ -57,8 +59,8 @@ class Columns:
     ----------
     network : the bare network, images in [0, 1] to logits (N, K)
     defences : networks that attacks may be made through, by name
-    pixels, truth : the test images (N, 3, H, W), and (N,) the outputs where they belong
-    identity : what decides the images and the network, for the key of what is kept
+    pixels, truth : the test images (N, 3, H, W), and (N,) the network's outputs for their true classes
+    identity : what decides the images and the network, for the names of stored files
     store : folder for attacked images
     limit : attack so many images at most; 0 means all
     seed : of every draw
@@ -84,9 +86,9 @@ class Columns:
         self.store = store
         self.limit = limit
         self.seed = seed
-        self.right = (predict(network, pixels) == truth).numpy()
+        self.network_correct = (predict(network, pixels) == truth).numpy()
 
-    def make(self, column: Column, progress: Progress | None = None) -> Group:
+    def make(self, column: Column, progress: Progress | None = None) -> ColumnImages:
         """Return the images of a column."""
         rows = np.arange(len(self.pixels))
         if column.kind == "clean":
@@ -97,19 +99,19 @@ class Columns:
         else:
             rows, attacked = self._attacked(column, progress)
             pixels = in_form(attacked, column.form)
-        accurate = (predict(self.network, pixels) == self.truth[rows]).numpy()
-        return Group(pixels, rows, accurate, self.right[rows] & ~accurate)
+        correct = (predict(self.network, pixels) == self.truth[rows]).numpy()
+        return ColumnImages(pixels, rows, correct, self.network_correct[rows] & ~correct)
 
     def _attacked(self, column: Column, progress: Progress | None) -> tuple[NDArray[np.int64], Tensor]:
-        """Attack, or fetch what was attacked before: positions of the originals, and images as floats."""
+        """Attack, or load what was attacked before: positions of the originals, and images as floats."""
         limit = min(filter(None, (self.limit, column.limit)), default=0)
         key = {name: value for name, value in column.key.items() if name not in ("form", "label")} | {
             "limit": limit
         }
         path = self.store / f"{cell_key({**self.identity, **key, 'seed': self.seed})}.safetensors"
         if path.exists():
-            kept = load_file(path)
-            return kept["rows"].numpy(), kept["images"]
+            stored = load_file(path)
+            return stored["rows"].numpy(), stored["images"]
         chosen = torch.randperm(len(self.pixels), generator=Generator().manual_seed(self.seed))
         rows = chosen[: limit or None].sort().values
         target = self.defences[column.through] if column.through else self.network
@@ -136,5 +138,5 @@ def in_form(attacked: Tensor, form: str) -> Tensor:
         return attacked
     if form == "8-bit":
         return round_to_levels(attacked)
-    draw = Generator()  # this change draws nothing
+    draw = Generator()  # JPEG draws nothing
     return torch.stack([corrupt(form, image, draw) for image in round_to_levels(attacked)])

@@ -1,4 +1,4 @@
-"""Labelled images on the disk, in two parts: clean ones to learn from, and others to test on."""
+"""Datasets of labelled images in two parts: clean images to fit on, and others to test on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from simdnn.evaluation.plan import DatasetPlan
 from simdnn.images.files import labelled_images
 
 TORCHVISION = ("CIFAR10", "Imagenette", "ImageNet")
-"""Datasets of torchvision that can be named, with its names for their two parts."""
+"""Datasets of torchvision that plans can name."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Dataset:
 
 
 def load_dataset(name: str, plan: DatasetPlan, base: Path, cache: Path, seed: int) -> Dataset:
-    """Find, or make, the images of a dataset.
+    """Return the images of a dataset, unpacked or downloaded first where necessary.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def load_dataset(name: str, plan: DatasetPlan, base: Path, cache: Path, seed: in
     InputError
         If the images are not there.
     """
-    fit, test, folder = _found(name, plan, base, cache)
+    fit, test, folder = _parts(name, plan, base, cache)
     classes = tuple(sorted(set(fit.labels)))
     unknown = sorted(set(test.labels) - set(classes))
     if unknown:
@@ -90,15 +90,15 @@ def load_dataset(name: str, plan: DatasetPlan, base: Path, cache: Path, seed: in
     if missing:
         raise InputError(f"dataset {name}: 'outputs' lacks the classes {', '.join(missing)}")
     return Dataset(
-        fit=_share(fit, plan.fit_images, seed),
-        test=_share(test, plan.test_images, seed),
+        fit=_sample(fit, plan.fit_images, seed),
+        test=_sample(test, plan.test_images, seed),
         classes=classes,
         outputs=plan.outputs or {label: i for i, label in enumerate(classes)},
         folder=folder,
     )
 
 
-def _found(name: str, plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part, Path | None]:
+def _parts(name: str, plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part, Path | None]:
     if plan.builtin:
         return _digits(plan.builtin, cache)
     if plan.torchvision:
@@ -124,7 +124,7 @@ def _digits(builtin: str, cache: Path) -> tuple[Part, Part, Path]:
 
 
 def _unpacked(archive: Path, cache: Path) -> Path:
-    """Unpack an archive once; an unpacking that was stopped begins anew."""
+    """Unpack an archive once; an interrupted unpacking starts again."""
     if not archive.exists():
         raise InputError(f"expected an archive, got {archive}, which does not exist")
     folder = cache / archive.name.partition(".")[0]
@@ -148,7 +148,7 @@ def _torchvision(plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part
             parts = [datasets.CIFAR10(root, train=train, download=True) for train in (True, False)]
             train, test = parts
             folder = cache / "CIFAR10"
-            return _written(train, folder / "train"), _written(test, folder / "test"), None
+            return _part_in_memory(train, folder / "train"), _part_in_memory(test, folder / "test"), None
         if plan.torchvision == "Imagenette":
             parts = [datasets.Imagenette(root, split, "160px", download=True) for split in ("train", "val")]
         else:
@@ -156,17 +156,17 @@ def _torchvision(plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part
     except (RuntimeError, OSError) as error:
         raise InputError(f"torchvision's {plan.torchvision} is not to be had in {root}: {error}") from error
     train, test = parts
-    return _listed(train), _listed(test), None
+    return _part_of_files(train), _part_of_files(test), None
 
 
-def _listed(dataset: Any) -> Part:
+def _part_of_files(dataset: Any) -> Part:
     """List the files of a dataset that torchvision reads from a folder of classes."""
     samples = dataset._samples if hasattr(dataset, "_samples") else dataset.samples
     names = getattr(dataset, "wnids", dataset.classes)
     return Part([Path(path) for path, _ in samples], [str(names[label]) for _, label in samples])
 
 
-def _written(dataset: Any, folder: Path) -> Part:
+def _part_in_memory(dataset: Any, folder: Path) -> Part:
     """Write a dataset that torchvision keeps in memory as files."""
     for i, (picture, label) in enumerate(dataset):
         path = folder / dataset.classes[label] / f"{i:05}.png"
@@ -176,8 +176,8 @@ def _written(dataset: Any, folder: Path) -> Part:
     return Part(*labelled_images(folder))
 
 
-def _share(part: Part, images: int, seed: int) -> Part:
-    """Draw about ``images`` of a part, the same number of each class; all if it is 0."""
+def _sample(part: Part, images: int, seed: int) -> Part:
+    """Draw about ``images`` of a part, the same number of each class; 0 means all."""
     if not images or images >= len(part.paths):
         return part
     labels = np.array(part.labels)

@@ -17,30 +17,30 @@ SIMILARITY = "sim-dnn similarity"
 
 
 def draw_figures(plan: Plan, records: Iterable[Record], made: Sequence[Table], folder: Path) -> list[Path]:
-    """Write what can be drawn of a plan's records as PNG files; return their paths.
+    """Draw a plan's records as PNG files; return their paths.
 
-    For each network: the heat-map of methods against columns, ROC curves for each attack, and the paper's Fig. 4,
-    the similarity falling as the strength of FGSM grows.
+    For each network: the heat map of methods against columns, ROC curves for each attack, and the paper's Fig. 4, the
+    similarity as a function of the strength of FGSM.
     """
-    sound = [record for record in records if "scores" in record]
+    scored = [record for record in records if "scores" in record]
     written = []
     for table in made:
         measured = any(cell.n for _, cells in table.rows for cell in cells)
         if plan.layout == "methods" and table.metric == "auroc" and measured:
             written.append(_save(heat_map(table), folder / f"{table.name}-heat.png"))
-    for network in dict.fromkeys(record["network"] for record in sound):
-        own = [record for record in sound if record["network"] == network]
+    for network in dict.fromkeys(record["network"] for record in scored):
+        own = [record for record in scored if record["network"] == network]
         name = file_name(f"{plan.name}-{network}")
         if plan.layout == "methods":
             written.append(_save(roc_curves(plan, own), folder / f"{name}-roc.png"))
-        falling = [r for r in own if r["method"] == SIMILARITY and r["form"] == "8-bit"]
-        if any(record["parameters"].get("attack") == "fgsm" for record in falling):
-            written.append(_save(similarity_falls(falling), folder / f"{name}-similarity.png"))
+        similar = [r for r in own if r["method"] == SIMILARITY and r["form"] == "8-bit"]
+        if any(record["parameters"].get("attack") == "fgsm" for record in similar):
+            written.append(_save(similarity_by_strength(similar), folder / f"{name}-similarity.png"))
     return written
 
 
 def heat_map(table: Table) -> Figure:
-    """Draw the AUROC of every method on every attack; 0.5 is a coin's."""
+    """Draw the AUROC of every method on every attack; 0.5 is chance."""
     heads = [head for head in table.columns if head not in ("cost", "clean")]
     keep = [table.columns.index(head) for head in heads]
     labels = [label for label, cells in table.rows if any(cell.n for cell in cells)]
@@ -66,7 +66,7 @@ def heat_map(table: Table) -> Figure:
 
 
 def roc_curves(plan: Plan, records: Sequence[Record]) -> Figure:
-    """Draw, for each attack column, how much each method catches at which rate of false alarms."""
+    """Draw the ROC curve of each method, for each attack column."""
     clean = {record["method"]: record["scores"] for record in records if record["kind"] == "clean"}
     columns = [c for c in plan.columns if c.kind == "attack" and not c.through]
     across = min(4, max(1, len(columns)))
@@ -84,9 +84,9 @@ def roc_curves(plan: Plan, records: Sequence[Record]) -> Figure:
                 or r["method"] not in clean
             ):
                 continue
-            alone = clean[r["method"]]
+            own = clean[r["method"]]
             false, true, _ = roc_curve(
-                np.repeat([0, 1], [len(alone), len(r["scores"])]), -np.array([*alone, *r["scores"]])
+                np.repeat([0, 1], [len(own), len(r["scores"])]), -np.array([*own, *r["scores"]])
             )
             colour, line = styles[r["method"]]
             plot.plot(false, true, color=colour, linestyle=line, linewidth=1.3)
@@ -94,8 +94,8 @@ def roc_curves(plan: Plan, records: Sequence[Record]) -> Figure:
         plot.plot([0, 1], [0, 1], color="0.8", linewidth=0.8)
     for plot in axes[len(columns) :]:
         plot.set_axis_off()
-    figure.supxlabel("clean images flagged", fontsize=9)
-    figure.supylabel("attacked images flagged", fontsize=9)
+    figure.supxlabel("false-positive rate, clean images", fontsize=9)
+    figure.supylabel("true-positive rate, attacked images", fontsize=9)
     handles = [
         axes[0].plot([], [], color=colour, linestyle=line, label=method)[0]
         for method, (colour, line) in styles.items()
@@ -104,8 +104,8 @@ def roc_curves(plan: Plan, records: Sequence[Record]) -> Figure:
     return figure
 
 
-def similarity_falls(records: Sequence[Record]) -> Figure:
-    """Draw the distribution of the similarity of eq. (10) as the strength of FGSM grows: the paper's Fig. 4."""
+def similarity_by_strength(records: Sequence[Record]) -> Figure:
+    """Draw the distribution of the similarity of eq. (10) for each strength of FGSM: the paper's Fig. 4."""
     groups = {
         float(record["parameters"].get("eps", 0.0)): record["scores"]
         for record in records

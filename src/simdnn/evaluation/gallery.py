@@ -1,4 +1,4 @@
-"""A page that shows attacked photographs, what was changed in them, and what each method made of them."""
+"""A page that shows attacked photographs, their perturbations, and the verdict of each method."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from PIL import Image
 from torch import Tensor
 
 from simdnn.errors import InputError
-from simdnn.evaluation.methods import Images
+from simdnn.evaluation.method_setup import TestImages
 from simdnn.evaluation.plan import Plan
-from simdnn.evaluation.subject import Bars, Places, Subject
+from simdnn.evaluation.tested_network import Folders, ProgressBars, TestedNetwork
 
 
 @dataclass(frozen=True)
-class Shown:
+class GalleryImage:
     """One attacked photograph; pictures are data URIs.
 
     Attributes
     ----------
-    truth, given : its true class, and the name or number of the network's output for the attacked image
+    truth, prediction : its true class, and the network's prediction for the attacked image, by name or number
     clean, attacked, difference : the pictures
     gain : how much the difference is amplified
-    verdicts : of each method: name, and whether it flagged the image; or why there is no verdict
+    verdicts : of each method: its name, and whether it flagged the image or, as a text, why that failed
     """
 
     truth: str
-    given: str
+    prediction: str
     clean: str
     attacked: str
     difference: str
@@ -39,15 +39,15 @@ class Shown:
     verdicts: list[tuple[str, bool | str]]
 
 
-def write_gallery(plan: Plan, row: str, places: Places, path: Path, count: int, bars: Bars) -> None:
+def write_gallery(plan: Plan, row: str, folders: Folders, path: Path, count: int, bars: ProgressBars) -> None:
     """Write the page for one network of a plan.
 
     Parameters
     ----------
-    plan, places : as for :func:`simdnn.evaluation.run.run`
+    plan, folders : as for :func:`simdnn.evaluation.run.run`
     row : of the network in the tables
     path : the HTML file
-    count : photographs shown of each attack: the first that it turned
+    count : photographs shown of each attack: the first that fooled the network
     bars : shows progress
 
     Raises
@@ -58,36 +58,36 @@ def write_gallery(plan: Plan, row: str, places: Places, path: Path, count: int, 
     network = next((network for network in plan.networks if network.row == row), None)
     if network is None:
         raise InputError(f"the plan has no network {row!r}, only {', '.join(n.row for n in plan.networks)}")
-    sections: list[tuple[str, list[Shown]]] = []
-    with Subject(plan, network, places, bars) as subject:
+    sections: list[tuple[str, list[GalleryImage]]] = []
+    with TestedNetwork(plan, network, folders, bars) as tested:
         for column in plan.columns:
             if column.kind != "attack" or column.form != "8-bit":
                 continue
             with bars(f"{row}: {column.label}") as progress:
-                group = subject.columns.make(column, progress)
-            chosen = np.flatnonzero(group.fooled)[:count]
-            images = Images(subject.backbone, group.pixels[chosen])
-            rows = group.rows[chosen]
-            asked = [(method, subject.flags(method, images, subject.truth[rows])) for method in plan.methods]
-            outputs = images.observation.logits.argmax(axis=1) if len(chosen) else []
-            names = subject.backbone.categories
+                made = tested.columns.make(column, progress)
+            chosen = np.flatnonzero(made.fooled)[:count]
+            images = TestImages(tested.backbone, made.pixels[chosen])
+            rows = made.rows[chosen]
+            flags = [(method, tested.flags(method, images, tested.truth[rows])) for method in plan.methods]
+            outputs = images.baseline_input.logits.argmax(axis=1) if len(chosen) else []
+            names = tested.backbone.categories
             shown = []
             for i, output in enumerate(outputs):
-                before, after = subject.columns.pixels[rows[i]], images.pixels[i]
+                before, after = tested.columns.pixels[rows[i]], images.pixels[i]
                 change = after - before
                 gain = max(1, int(0.5 / max(1 / 255, float(change.abs().max()))))
                 shown.append(
-                    Shown(
-                        truth=str(subject.truth[rows[i]]),
-                        given=names[output] if names else f"output {output}",
+                    GalleryImage(
+                        truth=str(tested.truth[rows[i]]),
+                        prediction=names[output] if names else f"output {output}",
                         clean=_png(before),
                         attacked=_png(after),
                         difference=_png((0.5 + gain * change).clamp(0, 1)),
                         gain=gain,
                         verdicts=[
-                            (method, told if isinstance(told, str) else bool(told[i]))
-                            for method, told in asked
-                            if told is not None
+                            (method, flagged if isinstance(flagged, str) else bool(flagged[i]))
+                            for method, flagged in flags
+                            if flagged is not None
                         ],
                     )
                 )

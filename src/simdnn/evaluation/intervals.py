@@ -1,4 +1,4 @@
-"""How sure one may be of a rate, or of an area under the ROC curve."""
+"""Confidence intervals of rates and of the area under the ROC curve."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rate(count: int, n: int) -> Estimate:
 def auroc(clean: ArrayLike, attacked: ArrayLike, *, seed: int = 0, resamples: int = 1000) -> Estimate:
     """Estimate the probability that a clean image scores above an attacked one, with a bootstrap interval.
 
-    Ties count half. Clean and attacked images are drawn again independently; the interval is the percentile one.
+    Ties count half. Clean and attacked images are resampled independently; the interval is the percentile one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is said of a detector on one group of images; every value has a 95 % interval."""
+"""Metrics of one method on the images of one column; every value has a 95 % interval."""
 
 from __future__ import annotations
 
@@ -13,38 +13,42 @@ from sklearn.metrics import average_precision_score
 
 from simdnn.arrays import FloatArray
 from simdnn.evaluation.intervals import LEVEL, Estimate, auroc, rate
+from simdnn.paper.equations import judged_rightly
 
 METRICS: Mapping[str, str] = {
-    "accuracy": "labelled correctly by the network, all images",
-    "eq_14": "detection rate, eq. (14): attacked images flagged or still labelled correctly, all images; "
-    "clean ones labelled correctly and not flagged",
-    "eq_14_at_1": "the same at 1 % false alarms",
-    "flagged": "flagged; of attacked images those that fooled the network, of others all",
-    "auroc": "AUROC, clean against attacked images that fooled the network",
-    "auroc_all": "AUROC, clean against all attacked images",
-    "aupr": "AUPR, attacked images that fooled the network against clean ones",
-    "tpr_at_1": "attacked images that fooled the network, flagged where 1 % of the clean test images are",
-    "tpr_at_5": "attacked images that fooled the network, flagged where 5 % of the clean test images are",
+    "accuracy": "accuracy of the network alone, all images",
+    "eq_14": "detection rate, eq. (14): attacked images flagged or still labelled correctly; "
+    "clean images labelled correctly and not flagged",
+    "eq_14_at_1": "detection rate, eq. (14), at a false-alarm rate of 1 %",
+    "flagged": "images flagged: of attacked images, those that fooled the network; of clean and harmlessly "
+    "corrupted ones, all (the false-alarm rate)",
+    "auroc": "AUROC, clean images against attacked images that fooled the network",
+    "auroc_all": "AUROC, clean images against all attacked images",
+    "aupr": "AUPR, attacked images that fooled the network against clean images",
+    "tpr_at_1": "true-positive rate at a false-positive rate of 1 % on the clean test images, of attacked images that "
+    "fooled the network",
+    "tpr_at_5": "true-positive rate at a false-positive rate of 5 % on the clean test images, of attacked images that "
+    "fooled the network",
 }
 """Name of each metric, and what it is."""
 
 RESAMPLES = 400
-"""Of each bootstrap."""
+"""Resamples of each bootstrap."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one method made of N images.
+class MethodOutput:
+    """What one method gives for N images.
 
     Attributes
     ----------
-    right : (N,) whether the label that it delivers is the true one
-    flagged : (N,) whether it withholds that label, as a possible attack
-    flagged_at_1 : (N,) the same at 1 % false alarms; None where the method has one setting only
+    label_correct : (N,) whether its label is the true one
+    flagged : (N,) whether it flags the image as a possible attack
+    flagged_at_1 : (N,) the same at a false-alarm rate of 1 %; None where that cannot be set
     scores : (N,) high is clean; None for a method that flags nothing
     """
 
-    right: NDArray[np.bool_]
+    label_correct: NDArray[np.bool_]
     flagged: NDArray[np.bool_]
     flagged_at_1: NDArray[np.bool_] | None = None
     scores: FloatArray | None = None
@@ -52,10 +56,10 @@ class Answer:
 
 def measure(
     kind: str,
-    answer: Answer,
-    accurate: NDArray[np.bool_],
+    output: MethodOutput,
+    network_correct: NDArray[np.bool_],
     fooled: NDArray[np.bool_],
-    clean: Answer,
+    clean: MethodOutput,
     classes: list[str],
     seed: int,
 ) -> dict[str, Any]:
@@ -64,63 +68,63 @@ def measure(
     Parameters
     ----------
     kind : ``"clean"``, ``"control"`` or ``"attack"``
-    answer : of the method, for N images
-    accurate : (N,) whether the network alone labels the images rightly
-    fooled : (N,) whether an attack turned the network's right answer into a wrong one
-    clean : of the method, for the clean test images
+    output : of the method, for N images
+    network_correct : (N,) whether the network alone labels the images correctly
+    fooled : (N,) whether it does not, but did label the originals correctly
+    clean : output of the method for the clean test images
     classes : N true classes
     seed : of the bootstrap
     """
     attacked = kind == "attack"
-    found: dict[str, tuple[Estimate, int]] = {"accuracy": _rate(accurate)}
-    for name, flagged in (("eq_14", answer.flagged), ("eq_14_at_1", answer.flagged_at_1)):
+    found: dict[str, tuple[Estimate, int]] = {"accuracy": _rate(network_correct)}
+    for name, flagged in (("eq_14", output.flagged), ("eq_14_at_1", output.flagged_at_1)):
         if flagged is not None:
-            found[name] = _rate(flagged | answer.right if attacked else ~flagged & answer.right)
+            found[name] = _rate(judged_rightly(attacked, flagged, output.label_correct))
     counted = fooled if attacked else np.ones_like(fooled)
-    if answer.scores is None:
+    if output.scores is None:
         return _plain(found)
     if counted.any():
-        found["flagged"] = _rate(answer.flagged[counted])
+        found["flagged"] = _rate(output.flagged[counted])
     if clean.scores is not None and kind != "clean":
-        found["auroc_all"] = auroc(clean.scores, answer.scores, seed=seed), len(fooled)
+        found["auroc_all"] = auroc(clean.scores, output.scores, seed=seed), len(fooled)
         if counted.sum() > 1:
-            found |= _curves(clean.scores, answer.scores[counted], seed)
-    return _plain(found) | {"per_class": _per_class(answer.flagged[counted], np.array(classes)[counted])}
+            found |= _curves(clean.scores, output.scores[counted], seed)
+    return _plain(found) | {"per_class": _per_class(output.flagged[counted], np.array(classes)[counted])}
 
 
-def precision_area(clean: ArrayLike, attacked: ArrayLike, *, seed: int = 0) -> Estimate:
-    """Return the area under the precision-recall curve, attacked images being the ones to find."""
-    return _bootstrapped(_precision_area, clean, attacked, seed)
+def aupr(clean: ArrayLike, attacked: ArrayLike, *, seed: int = 0) -> Estimate:
+    """Return the area under the precision-recall curve; attacked images are the positives."""
+    return _bootstrapped(_average_precision, clean, attacked, seed)
 
 
-def caught_at(false_alarms: float, clean: ArrayLike, attacked: ArrayLike, *, seed: int = 0) -> Estimate:
-    """Return the share of attacked images that score below the threshold under which that share of clean ones lies.
+def tpr_at_fpr(fpr: float, clean: ArrayLike, attacked: ArrayLike, *, seed: int = 0) -> Estimate:
+    """Return the true-positive rate at a false-positive rate.
 
-    The threshold is the lowest score that keeps the share of clean images strictly below it within
-    ``false_alarms``; the bootstrap draws clean images anew as well.
+    The threshold is the largest clean score that has at most a share ``fpr`` of the clean scores strictly below it. The
+    bootstrap resamples the clean images as well.
 
-    >>> caught_at(0.25, [1, 2, 3, 4], [0, 1, 2, 3]).value
+    >>> tpr_at_fpr(0.25, [1, 2, 3, 4], [0, 1, 2, 3]).value
     0.5
     """
 
-    def caught(clean: FloatArray, attacked: FloatArray) -> float:
+    def tpr(clean: FloatArray, attacked: FloatArray) -> float:
         ordered = np.sort(clean)
-        return float((attacked < ordered[int(false_alarms * len(ordered) + 1e-9)]).mean())
+        return float((attacked < ordered[int(fpr * len(ordered) + 1e-9)]).mean())
 
-    return _bootstrapped(caught, clean, attacked, seed)
+    return _bootstrapped(tpr, clean, attacked, seed)
 
 
 def _curves(clean: FloatArray, attacked: FloatArray, seed: int) -> dict[str, tuple[Estimate, int]]:
     n = len(attacked)
     return {
         "auroc": (auroc(clean, attacked, seed=seed), n),
-        "aupr": (precision_area(clean, attacked, seed=seed), n),
-        "tpr_at_1": (caught_at(0.01, clean, attacked, seed=seed), n),
-        "tpr_at_5": (caught_at(0.05, clean, attacked, seed=seed), n),
+        "aupr": (aupr(clean, attacked, seed=seed), n),
+        "tpr_at_1": (tpr_at_fpr(0.01, clean, attacked, seed=seed), n),
+        "tpr_at_5": (tpr_at_fpr(0.05, clean, attacked, seed=seed), n),
     }
 
 
-def _precision_area(clean: FloatArray, attacked: FloatArray) -> float:
+def _average_precision(clean: FloatArray, attacked: FloatArray) -> float:
     truth = np.repeat([0, 1], [len(clean), len(attacked)])
     return float(average_precision_score(truth, -np.concatenate([clean, attacked])))
 

@@ -1,6 +1,6 @@
-"""Choosing the images that are easiest to attack, as the paper's "non-robust" images are.
+"""Selecting the images that are easiest to attack, like the paper's "non-robust" images.
 
-No list of the paper's images, and no formula, was published; this selection is our own and is called so.
+Neither a list of the paper's images nor its criterion was published; this selection is our own.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from simdnn.networks.classifier import Classifier
 from simdnn.progress import Progress
 
 STEPS = 40
-"""Of the attack that measures how small a change turns an image."""
+"""Steps of the attack that looks for the smallest perturbation."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """How easily each image is turned.
+    """How easily each image is attacked.
 
     Attributes
     ----------
     paths : the N images that could be read
-    norms : (N, number of networks) smallest Euclidean change found, in units of [0, 1] pixels; infinite where no
-        change turned the network
-    ranks : (N,) mean over the networks of the image's place, 1 being the easiest to turn
+    norms : (N, number of networks) L2 norm of the smallest perturbation found, in units of [0, 1] pixels; infinite
+        where none fooled the network
+    ranks : (N,) mean rank of the image over the networks, 1 being the easiest to attack
     unreadable : why the other files could not be read
     """
 
@@ -46,7 +46,7 @@ class Selection:
     unreadable: list[str]
 
     def easiest(self, count: int) -> NDArray[np.int64]:
-        """Return the positions of the ``count`` images that are turned most easily, easiest first."""
+        """Return the positions of the ``count`` images that are easiest to attack, easiest first."""
         return np.argsort(self.ranks, kind="stable")[:count]
 
 
@@ -56,9 +56,9 @@ def select_nonrobust(
     progress: Progress | None = None,
     batch_size: int = 16,
 ) -> Selection:
-    """Measure how small a change turns each network's answer, by DDN, and rank the images by it.
+    """Measure the smallest perturbation that changes each network's prediction, by DDN, and rank the images by it.
 
-    A network's own answer counts as right, so that no labels are needed.
+    No labels are needed: the prediction for the image as it is counts as correct.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def select_nonrobust(
 
 
 def write_selection(path: Path, selection: Selection, rows: Sequence[int], names: Sequence[str]) -> None:
-    """Write a CSV file of path, label (the image's folder), mean rank, and the change that turns each network."""
+    """Write a CSV file of path, label (the image's folder), mean rank, and the L2 norm for each network."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "mean_rank", *(f"l2_{name}" for name in names)])

@@ -27,7 +27,7 @@ PACKAGES = (
 
 
 def provenance() -> dict[str, Any]:
-    """Return what a record needs so that others can judge or repeat it, ready for JSON."""
+    """Return what a record needs to be repeated: commit, versions and hardware, ready for JSON."""
     return {
         "commit": commit(Path(__file__)),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -41,7 +41,7 @@ def provenance() -> dict[str, Any]:
 
 
 def commit(file: Path) -> str | None:
-    """Return the commit that is checked out around a file, marked if the tree differs; None if git does not keep it."""
+    """Return the commit checked out around a file, marked if the tree differs; None if git does not track the file."""
     if _git(file, "ls-files", "--error-unmatch", file.name) is None:
         return None
     found = _git(file, "rev-parse", "HEAD")

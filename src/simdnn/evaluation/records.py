@@ -1,4 +1,4 @@
-"""One record a cell, a line of JSON each, in one file a table."""
+"""One record per cell, a line of JSON each, and one file per table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from simdnn.errors import InputError
 
 Record = dict[str, Any]
-"""What was measured in one cell, or why it could not be."""
+"""What was measured in one cell, or why that failed."""
 
 
 def cell_key(parts: Mapping[str, Any]) -> str:
@@ -20,7 +20,7 @@ def cell_key(parts: Mapping[str, Any]) -> str:
 
 
 class Records:
-    """The records of one table; each is on the disk before the next cell begins.
+    """The records of one table; each is written before the next cell begins.
 
     A cell that is measured again has its new record after the old one, and the last one counts.
 
@@ -55,11 +55,11 @@ class Records:
         return iter(self._records.values())
 
     def has(self, key: str) -> bool:
-        """Whether the cell is measured; one that broke is not."""
+        """Whether the cell is measured; one that failed is not."""
         return key in self._records and "error" not in self._records[key]
 
     def add(self, record: Record) -> None:
-        """Keep a record; one that broke for the same reason as before is not written again."""
+        """Append a record; a failure with the same reason as before is not written again."""
         before = self._records.get(record["key"], {})
         if "error" in record and before.get("error") == record["error"]:
             return

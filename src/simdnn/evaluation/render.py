@@ -8,28 +8,28 @@ from io import StringIO
 
 from simdnn.evaluation.tables import AREAS, Cell, Table
 
-BROKEN = "\N{EN DASH}"
-"""Stands where there is no value; the reason is among the notes."""
+MISSING = "\N{EN DASH}"
+"""Marks a missing value; the reason is among the notes."""
 
 
-def shown(table: Table, head: str, cell: Cell) -> str:
+def cell_text(table: Table, head: str, cell: Cell) -> str:
     """Write one cell: shares in per cent, areas with three digits, the paper's value in brackets.
 
     >>> from simdnn.evaluation.tables import Table
     >>> table = Table("t", "", "", "eq_14", ("clean",), ())
-    >>> shown(table, "clean", Cell(0.9444, 0.91, 0.97, 250, paper=0.899))
+    >>> cell_text(table, "clean", Cell(0.9444, 0.91, 0.97, 250, paper=0.899))
     '94.4 [89.9]'
     """
     paper = "" if cell.paper is None else f" [{100 * cell.paper:.1f}]"
     if cell.value is None:
-        return (BROKEN if cell.error else "") + paper
+        return (MISSING if cell.error else "") + paper
     if head == "cost":
         return f"{cell.value:.2f} x"
     return (f"{cell.value:.3f}" if table.metric in AREAS else f"{100 * cell.value:.1f}") + paper
 
 
 def interval(table: Table, cell: Cell) -> str:
-    """Write a cell's interval and number of images, or why there is no value."""
+    """Write a cell's interval and number of images, or why its value is missing."""
     if cell.error:
         return cell.error
     if cell.low is None or cell.high is None:
@@ -38,8 +38,8 @@ def interval(table: Table, cell: Cell) -> str:
     return f"{low} to {high}, n = {cell.n}"
 
 
-def broken(table: Table) -> list[str]:
-    """Say why cells have no value, each reason once."""
+def missing_values(table: Table) -> list[str]:
+    """List why cells have no value, each reason once."""
     where: dict[str, list[str]] = {}
     for label, cells in table.rows:
         for head, cell in zip(table.columns, cells, strict=True):
@@ -51,11 +51,15 @@ def broken(table: Table) -> list[str]:
     ]
 
 
-def sizes(table: Table) -> str:
-    """Say on how many images the cells rest."""
+def sample_sizes(table: Table) -> str:
+    """Return the number of images behind the cells, as a range."""
     n = sorted({cell.n for _, cells in table.rows for cell in cells if cell.n})
     return (
-        f"n = {n[0]}" if len(n) == 1 else f"n = {n[0]} to {n[-1]} images a cell" if n else "nothing measured"
+        f"n = {n[0]}"
+        if len(n) == 1
+        else f"n = {n[0]} to {n[-1]} images per cell"
+        if n
+        else "nothing measured"
     )
 
 
@@ -65,9 +69,9 @@ def markdown(table: Table) -> str:
     lines.append("| " + " | ".join(["", *table.columns]) + " |")
     lines.append("|" + "---|" * (len(table.columns) + 1))
     for label, cells in table.rows:
-        values = (shown(table, head, cell) for head, cell in zip(table.columns, cells, strict=True))
+        values = (cell_text(table, head, cell) for head, cell in zip(table.columns, cells, strict=True))
         lines.append("| " + " | ".join([label, *values]) + " |")
-    notes = [*table.notes, *broken(table)]
+    notes = [*table.notes, *missing_values(table)]
     return "\n".join(lines + ([""] + [f"- {note}" for note in notes] if notes else [])) + "\n"
 
 
@@ -82,13 +86,15 @@ def latex(table: Table) -> str:
         r"\midrule",
     ]
     for label, cells in table.rows:
-        values = [_escaped(shown(table, head, cell)) for head, cell in zip(table.columns, cells, strict=True)]
+        values = [
+            _escaped(cell_text(table, head, cell)) for head, cell in zip(table.columns, cells, strict=True)
+        ]
         lines.append(" & ".join([_escaped(label), *values]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
 def comma_separated(table: Table) -> str:
-    """Write a table as CSV, one line a cell, with everything that is known of it."""
+    """Write a table as CSV, one line per cell, with its interval, n, the paper's value and the error."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["row", "column", "metric", "value", "low", "high", "n", "paper", "error"])
@@ -106,8 +112,8 @@ RENDERERS: Mapping[str, Callable[[Table], str]] = {"md": markdown, "tex": latex,
 
 def _sentence(table: Table) -> str:
     unit = "" if table.metric in AREAS else ", in per cent"
-    return f"{table.caption[0].upper()}{table.caption[1:]}{unit}; {sizes(table)}." + (
-        " In brackets: the paper's own cell."
+    return f"{table.caption[0].upper()}{table.caption[1:]}{unit}; {sample_sizes(table)}." + (
+        " In brackets: the value that the paper reports."
         if any(c.paper is not None for _, r in table.rows for c in r)
         else ""
     )
@@ -116,4 +122,4 @@ def _sentence(table: Table) -> str:
 def _escaped(text: str) -> str:
     for special in ("\\", "&", "%", "_", "#", "$", "{", "}"):
         text = text.replace(special, r"\textbackslash{}" if special == "\\" else "\\" + special)
-    return text.replace(BROKEN, "--")
+    return text.replace(MISSING, "--")

@@ -12,13 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from simdnn.evaluation.figures import draw_figures
 from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.records import Record, Records
-from simdnn.evaluation.render import RENDERERS, broken, interval, shown, sizes
+from simdnn.evaluation.render import RENDERERS, cell_text, interval, missing_values, sample_sizes
 from simdnn.evaluation.tables import Table, tables
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """What the page says of one plan; figures are (name, data URI)."""
+    """The part of the page about one plan; figures are (name, data URI)."""
 
     plan: Plan
     tables: list[Table]
@@ -56,13 +56,13 @@ def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     chapters = []
     for plan, records in plans:
-        kept = list(records)
-        made = tables(plan, kept)
+        cells = list(records)
+        made = tables(plan, cells)
         for suffix, renderer in RENDERERS.items():
             for table in made:
                 (folder / f"{table.name}.{suffix}").write_text(renderer(table), encoding="utf-8")
-        drawn = [(path.stem, _uri(path)) for path in draw_figures(plan, kept, made, folder)]
-        chapters.append(Chapter(plan, made, drawn, kept))
+        drawn = [(path.stem, _uri(path)) for path in draw_figures(plan, cells, made, folder)]
+        chapters.append(Chapter(plan, made, drawn, cells))
     environment = Environment(
         loader=PackageLoader("simdnn.evaluation"),
         autoescape=True,
@@ -71,10 +71,10 @@ def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
     )
     environment.globals |= {
         "tuple": tuple,
-        "shown": shown,
+        "cell_text": cell_text,
         "interval": interval,
-        "broken": broken,
-        "sizes": sizes,
+        "missing_values": missing_values,
+        "sample_sizes": sample_sizes,
     }
     page = folder / "index.html"
     page.write_text(environment.get_template("bench.html.j2").render(chapters=chapters), encoding="utf-8")

@@ -6,97 +6,117 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
-from simdnn.evaluation.methods import Images
+from simdnn.attacks.registry import recipe
+from simdnn.evaluation.method_setup import TestImages
+from simdnn.evaluation.methods import find_method
 from simdnn.evaluation.plan import Column, NetworkPlan, Plan
 from simdnn.evaluation.provenance import provenance
 from simdnn.evaluation.records import Record, Records, cell_key
-from simdnn.evaluation.subject import Bars, Places, Subject, reason
+from simdnn.evaluation.tested_network import Folders, ProgressBars, TestedNetwork, reason
 
-Wanted = Callable[[Mapping[str, str]], bool]
+CellFilter = Callable[[Mapping[str, str]], bool]
 """Whether a cell, named by its network, column, form and method, is to be measured."""
+
+Log = Callable[[str], None]
+"""Takes one line for each cell."""
 
 
 def run(
     plan: Plan,
     records: Records,
-    places: Places,
-    bars: Bars,
-    say: Callable[[str], None],
+    folders: Folders,
+    bars: ProgressBars,
+    log: Log,
     *,
-    wanted: Wanted = lambda _: True,
+    wanted: CellFilter = lambda _: True,
     again: bool = False,
 ) -> None:
-    """Measure every cell that is wanted and has no record; a cell that breaks is recorded with its reason.
+    """Measure every cell that is wanted and has no record; of one that fails the reason is recorded.
 
     Parameters
     ----------
     plan : what to measure
-    records : where each cell's record goes as soon as it is there
-    places : folders
-    bars, say : show progress, and a line for each cell
-    wanted : which cells to look at
+    records : each cell's record is added as soon as it is measured
+    folders : for what is stored, and with the weights of defences
+    bars, log : show progress, and a line for each cell
+    wanted : which cells to measure
     again : measure also what has a record
+
+    Raises
+    ------
+    InputError
+        Before any work, if a value of an attack is out of its range, or a detector cannot be imported.
     """
+    _check(plan)
     for network in plan.networks:
-        names = [(c, m) for c in plan.columns for m in plan.methods if wanted(_names(network, c, m))]
-        if not names:
+        cells = [(c, m) for c in plan.columns for m in plan.methods if wanted(_names(network, c, m))]
+        if not cells:
             continue
         try:
-            subject = Subject(plan, network, places, bars)
+            tested = TestedNetwork(plan, network, folders, bars)
         except Exception as error:
-            for column, method in names:
-                record = _facts(plan, network, column, method) | {"error": reason(error)}
+            for column, method in cells:
+                record = _description(plan, network, column, method) | {"error": reason(error)}
                 records.add(record | {"key": cell_key(record)} | _origin())
-            say(f"{network.row}: {reason(error)}")
+            log(f"{network.row}: {reason(error)}")
             continue
-        with subject:
+        with tested:
             for column in plan.columns:
-                methods = [method for c, method in names if c is column]
-                missing = [m for m in methods if again or not records.has(subject.key(column, m))]
+                methods = [method for c, method in cells if c is column]
+                missing = [m for m in methods if again or not records.has(tested.key(column, m))]
                 if missing:
-                    _column(subject, column, missing, records, bars, say)
+                    _measure_column(tested, column, missing, records, bars, log)
 
 
-def _column(
-    subject: Subject,
+def _check(plan: Plan) -> None:
+    """Make every attack, and import every method, so that a mistake shows before hours of work."""
+    for column in plan.columns:
+        if column.kind == "attack":
+            recipe(column.parameters)
+    for method in plan.methods:
+        find_method(method)
+
+
+def _measure_column(
+    tested: TestedNetwork,
     column: Column,
     methods: Iterable[str],
     records: Records,
-    bars: Bars,
-    say: Callable[[str], None],
+    bars: ProgressBars,
+    log: Log,
 ) -> None:
     """Measure some cells of one column."""
-    title = f"{subject.network.row}, {column.label} {column.form if column.kind == 'attack' else ''}".rstrip()
-    images: Images | None = None
-    broken = ""
+    title = f"{tested.network.row}, {column.label} {column.form if column.kind == 'attack' else ''}".rstrip()
+    images: TestImages | None = None
+    failure = ""
     try:
         with bars(title) as progress:
-            group = subject.columns.make(column, progress).spread(subject.plan.images)
-        images = Images(subject.backbone, group.pixels)
-    except Exception as error:  # a broken attack breaks the whole column, but no other
-        broken = reason(error)
+            made = tested.columns.make(column, progress).spread(tested.plan.images)
+        images = TestImages(tested.backbone, made.pixels)
+    except Exception as error:  # a failing attack fails the whole column, but no other
+        failure = reason(error)
     for method in methods:
         start = time.perf_counter()
-        record: Record = {"key": subject.key(column, method)}
-        record |= _facts(subject.plan, subject.network, column, method) | subject.identity
+        record: Record = {"key": tested.key(column, method)}
+        record |= _description(tested.plan, tested.network, column, method) | tested.identity
         try:
             if images is None:
-                record["error"] = broken
+                record["error"] = failure
             else:
                 with bars(f"{title}: {method}"):
-                    record |= subject.cell(column, method, group, images)
-        except Exception as error:  # a broken cell is a result, too, and must not stop the others
+                    record |= tested.cell(column, method, made, images)
+        except Exception as error:  # a failure is a result, too, and must not stop the others
             record["error"] = reason(error)
         record["seconds"] = round(time.perf_counter() - start, 2)
         records.add(record | _origin())
-        say(f"{title}: {method}: {_told(record)}")
+        log(f"{title}: {method}: {_summary(record)}")
 
 
 def _names(network: NetworkPlan, column: Column, method: str) -> dict[str, str]:
     return {"network": network.row, "column": column.label, "form": column.form, "method": method}
 
 
-def _facts(plan: Plan, network: NetworkPlan, column: Column, method: str) -> Record:
+def _description(plan: Plan, network: NetworkPlan, column: Column, method: str) -> Record:
     return {
         "table": plan.name,
         "dataset": network.dataset,
@@ -116,16 +136,16 @@ def _facts(plan: Plan, network: NetworkPlan, column: Column, method: str) -> Rec
 
 
 def _origin() -> Record:
-    return {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} | _source()
+    return {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} | _provenance()
 
 
 @cache
-def _source() -> Record:
+def _provenance() -> Record:
     """Provenance, the same for all cells of a run."""
     return provenance()
 
 
-def _told(record: Record) -> str:
+def _summary(record: Record) -> str:
     if "error" in record:
         return f"broken: {record['error']}"
     metrics = record["metrics"]

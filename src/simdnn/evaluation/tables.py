@@ -1,4 +1,4 @@
-"""Tables from records: what stands in each cell, whatever it is printed as."""
+"""Tables from records: rows, columns and cells, whatever the format that they are written in."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from simdnn.evaluation.metrics import METRICS
-from simdnn.evaluation.paper import paper_cell
+from simdnn.evaluation.paper_tables import paper_cell
 from simdnn.evaluation.plan import Column, Plan
 from simdnn.evaluation.records import Record
 
 AREAS = ("auroc", "auroc_all", "aupr")
-"""Metrics that are written as they are; the others are written in per cent."""
+"""Metrics that are written with three digits; the others are written in per cent."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Cell:
     Attributes
     ----------
     value, low, high : in [0, 1]; None where there is none
-    n : images that it is a statement about
-    paper : the paper's own, in [0, 1], or None
+    n : number of images behind it
+    paper : the value that the paper reports, in [0, 1], or None
     error : why there is no value
     """
 
@@ -42,8 +42,8 @@ class Table:
 
     Attributes
     ----------
-    name, title, caption : name is fit for a file
-    metric : what the cells are
+    name, title, caption : the name can be that of a file
+    metric : one of :data:`simdnn.evaluation.metrics.METRICS`
     columns : labels
     rows : label and cells of each row
     notes : printed beneath
@@ -60,8 +60,8 @@ class Table:
 
 def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
     """Return the tables of a plan: one for each metric, and for each measured network where the rows are methods."""
-    sound_last = sorted(records, key=lambda record: "error" not in record)  # what was measured later counts
-    found = {(r["network"], r["method"], r["column"], r["form"], r["through"]): r for r in sound_last}
+    measured_last = sorted(records, key=lambda record: "error" not in record)  # the last record counts
+    found = {(r["network"], r["method"], r["column"], r["form"], r["through"]): r for r in measured_last}
     made = []
     for metric in plan.metrics:
         if plan.layout == "networks":
@@ -73,7 +73,7 @@ def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
 
 
 def file_name(text: str) -> str:
-    """Make a name for a file of a name for people.
+    """Return a file name for a title.
 
     >>> file_name("table4-ResNet (cifar10)-auroc")
     'table4-ResNet_cifar10-auroc'
@@ -92,7 +92,7 @@ def _by_network(plan: Plan, metric: str, found: Found) -> Table:
                 _cell(
                     found.get((network.row, method, column.label, column.form, column.through)),
                     metric,
-                    None if method.startswith("sim-dnn") else _printed(plan, network.row, column),
+                    None if method.startswith("sim-dnn") else _paper_value(plan, network.row, column),
                 )
                 for column in plan.columns
             )
@@ -101,14 +101,16 @@ def _by_network(plan: Plan, metric: str, found: Found) -> Table:
             )
             rows.append((name if method == "none" else f"{name}, {method}", cells))
     if plan.paper:
-        ours = [_printed(plan, "Ours", column) for column in plan.columns]
+        ours = [_paper_value(plan, "Ours", column) for column in plan.columns]
         cells = tuple(Cell() if share is None else Cell(paper=share / 100) for share in ours)
         rows.append(("the paper's Sim-DNN", cells))
-    return Table(plan.name, plan.title, METRICS[metric], metric, _heads(plan), tuple(rows), _notes(plan))
+    return Table(
+        plan.name, plan.title, METRICS[metric], metric, _heads(plan, metric), tuple(rows), _notes(plan)
+    )
 
 
-def _printed(plan: Plan, row: str, column: Column) -> float | None:
-    """Return what the paper prints for a network, by its row up to a bracket; it has no attacks through defences."""
+def _paper_value(plan: Plan, row: str, column: Column) -> float | None:
+    """Return what the paper reports for a network, by its row up to a bracket; it has no attacks through defences."""
     return None if column.through else paper_cell(plan.paper, row.partition(" (")[0], column.label)
 
 
@@ -125,14 +127,14 @@ def _by_method(plan: Plan, metric: str, network: str, found: Found) -> Table:
         f"{plan.title}: {network}",
         METRICS[metric],
         metric,
-        ("mean of attacks", "worst attack", "cost", *_heads(plan)),
+        ("mean of attacks", "worst attack", "cost", *_heads(plan, metric)),
         tuple(rows),
         _notes(plan),
     )
 
 
 def _summary(attacks: list[Cell]) -> tuple[Cell, Cell]:
-    """Return mean and worst over the attack columns; nothing where one of them is missing."""
+    """Return mean and worst over the attack columns; no value where one of them is missing."""
     if any(cell.error for cell in attacks):
         return Cell(error="incomplete"), Cell(error="incomplete")
     values = [cell.value for cell in attacks if cell.value is not None]
@@ -151,10 +153,10 @@ def _cell(record: Record | None, metric: str, paper: float | None) -> Cell:
     return Cell(found["value"], found["low"], found["high"], found["n"], share)
 
 
-def _heads(plan: Plan) -> tuple[str, ...]:
+def _heads(plan: Plan, metric: str) -> tuple[str, ...]:
     several = len({column.form for column in plan.columns if column.kind == "attack"}) > 1
     return tuple(
-        column.label
+        ("clean false-alarm rate" if metric == "flagged" and column.kind == "clean" else column.label)
         + (f", {column.form}" if several and column.kind == "attack" else "")
         + (f", through {column.through}" if column.through else "")
         for column in plan.columns
@@ -162,8 +164,8 @@ def _heads(plan: Plan) -> tuple[str, ...]:
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:
-    own: dict[str, list[str]] = {}
+    rows_by_note: dict[str, list[str]] = {}
     for network in plan.networks:
-        own.setdefault(network.note, []).append(network.row)
-    told = [f"{', '.join(rows)}: {note}" for note, rows in own.items() if note]
-    return tuple(filter(None, [plan.note, *told]))
+        rows_by_note.setdefault(network.note, []).append(network.row)
+    network_notes = [f"{', '.join(rows)}: {note}" for note, rows in rows_by_note.items() if note]
+    return tuple(filter(None, [plan.note, *network_notes]))

@@ -191,24 +191,45 @@ def label(shares: ArrayLike, labels: ArrayLike) -> NDArray[np.generic]:
     return winner
 
 
-def detection_rate(
-    true_positives: int, true_negatives: int, false_positives: int, false_negatives: int
-) -> float:
-    """Eq. (14): share of images judged rightly, in per cent.
+def judged_rightly(attacked: ArrayLike, flagged: ArrayLike, label_correct: ArrayLike) -> NDArray[np.bool_]:
+    """Eq. (14), image by image: whether each is judged rightly.
 
     An attacked image is judged rightly if it is flagged or still labelled correctly; a clean one if it is labelled
     correctly and not flagged.
+
+    Parameters
+    ----------
+    attacked : (N,) bool, or one bool for all: whether the image was attacked
+    flagged : (N,) bool, whether it was flagged as a possible attack
+    label_correct : (N,) bool, whether its label is the true one
+
+    Returns
+    -------
+    (N,) bool.
+
+    >>> judged_rightly(attacked=[True, True, False, False], flagged=[True, False, True, False], label_correct=True)
+    array([ True,  True, False,  True])
+    """
+    attack, flag, correct = np.broadcast_arrays(
+        *(np.asarray(given, dtype=bool) for given in (attacked, flagged, label_correct))
+    )
+    right: NDArray[np.bool_] = np.where(attack, flag | correct, ~flag & correct)
+    return right
+
+
+def detection_rate(attacked: ArrayLike, flagged: ArrayLike, label_correct: ArrayLike) -> float:
+    """Eq. (14): share of images judged rightly, in per cent; parameters as of `judged_rightly`.
 
     Raises
     ------
     ZeroDivisionError
         If there is no image at all.
 
-    >>> detection_rate(8, 9, 1, 2)
-    85.0
+    >>> detection_rate(attacked=[True, False], flagged=[True, True], label_correct=[False, True])
+    50.0
     """
-    right = true_positives + true_negatives
-    return 100.0 * right / (right + false_positives + false_negatives)
+    right = np.atleast_1d(judged_rightly(attacked, flagged, label_correct))
+    return 100.0 * int(right.sum()) / len(right)
 
 
 def squared_distances(x: Array, y: ArrayLike) -> Array:

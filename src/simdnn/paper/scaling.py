@@ -17,7 +17,7 @@ _NO_RANGE = 10
 
 @dataclass(frozen=True)
 class FeatureRange:
-    """Line 2: the range of each feature over the images learned; what :class:`sklearn.preprocessing.MinMaxScaler` keeps.
+    """Line 2: the range of each feature over the images learned; as :class:`sklearn.preprocessing.MinMaxScaler`.
 
     Attributes
     ----------

@@ -21,7 +21,8 @@ from simdnn.evaluation.adaptive.baselines import SCORES
 from simdnn.evaluation.adaptive.black_box import decision_cost, random_search, transferred
 from simdnn.evaluation.adaptive.evaluate import cost, robust_accuracy, symptoms
 from simdnn.evaluation.adaptive.images import Examined
-from simdnn.evaluation.baselines import PEERS, observe
+from simdnn.evaluation.baselines.detector import find_detector
+from simdnn.evaluation.baselines.inputs import baseline_input
 from simdnn.guard.guard import Guard
 
 IMAGES = torch.cat([at(0.3, 0.2), at(0.5, 0.45), at(0.7, 0.9), at(0.7, 0.1)])
@@ -133,14 +134,14 @@ def test_scores_with_a_slope_order_images_as_the_peers_do(
 ) -> None:
     network = backbone(place, 0)
     images, labels = digits
-    clean = observe(network, images)
-    peer = PEERS[name]()
+    clean = baseline_input(network, images)
+    peer = find_detector(name)()
     peer.fit(network, clean, labels.numpy())
     module = PeerNetwork(network, SCORES[name](clean, labels.numpy()), 0.0)
     noisy = (images + 0.3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     noisy.requires_grad_(True)
     answered = module(noisy)
-    expected = peer.score(network, observe(network, noisy.detach()))
+    expected = peer.score(network, baseline_input(network, noisy.detach()))
     assert spearmanr(answered.score.detach(), expected).statistic > 0.9999
     (slope,) = torch.autograd.grad(answered.score.sum(), noisy)
     assert (slope.flatten(1).norm(dim=1) > 0).all()

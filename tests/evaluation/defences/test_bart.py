@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from simdnn.attacks import FGSM, PGD, attack
 from simdnn.errors import InputError
-from simdnn.evaluation.defences import averaged, bart, reseed
+from simdnn.evaluation.defences import Averaged, bart, reseed
 from simdnn.evaluation.defences.bart import BaRT
 from simdnn.evaluation.defences.transforms import GROUPS, Pixels
 
@@ -64,7 +64,7 @@ def test_the_draws_do_not_depend_on_how_images_are_batched(seen: BaRT, images: T
 
 
 def test_reseed_finds_every_bart_within_a_network(seen: BaRT, images: Tensor) -> None:
-    both = nn.Sequential(seen, averaged(BaRT(nn.Identity(), seed=0), 2))
+    both = nn.Sequential(seen, Averaged(BaRT(nn.Identity(), seed=0), 2))
     reseed(both, 5)
     first = both(images)
     reseed(both, 5)
@@ -143,7 +143,7 @@ def test_the_average_is_the_mean_over_draws_and_so_is_its_gradient(
 ) -> None:
     samples = 5
     images.requires_grad_(True)
-    mean = averaged(BaRT(network, seed=3), samples)(images)
+    mean = Averaged(BaRT(network, seed=3), samples)(images)
     mean[:, 0].sum().backward()
     one = BaRT(network, seed=3)
     logits, gradients = [], []
@@ -161,7 +161,7 @@ def test_the_average_is_the_mean_over_draws_and_so_is_its_gradient(
 
 def test_an_average_varies_less_than_one_draw(network: nn.Module, images: Tensor) -> None:
     """The variance of a mean over 8 draws is an eighth; half of that of one draw is far from chance."""
-    one, eight = BaRT(network, seed=0), averaged(BaRT(network, seed=1), 8)
+    one, eight = BaRT(network, seed=0), Averaged(BaRT(network, seed=1), 8)
     with torch.no_grad():
         single = torch.stack([one(images) for _ in range(24)]).var(dim=0).mean()
         mean = torch.stack([eight(images) for _ in range(24)]).var(dim=0).mean()
@@ -171,7 +171,7 @@ def test_an_average_varies_less_than_one_draw(network: nn.Module, images: Tensor
 @pytest.mark.parametrize("samples", [1, 3])
 def test_attacks_run_through_and_again_alike(network: nn.Module, images: Tensor, samples: int) -> None:
     labels = network(images).argmax(dim=1)
-    target = averaged(BaRT(network, seed=0), samples)
+    target = Averaged(BaRT(network, seed=0), samples)
     for recipe in (FGSM(eps=0.05), PGD(eps=0.05, steps=3, step_size=0.02)):
         results = []
         for _ in range(2):
@@ -191,4 +191,4 @@ def test_other_shapes_are_refused(seen: BaRT, shape: tuple[int, ...]) -> None:
 
 def test_an_average_over_nothing_is_refused(network: nn.Module) -> None:
     with pytest.raises(InputError, match=r"^expected at least one draw to average over, got 0$"):
-        averaged(network, 0)
+        Averaged(network, 0)

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from torchvision.models import resnet18
 
 from simdnn.errors import InputError, WeightsError
-from simdnn.evaluation.defences import DEFENCES, defended
+from simdnn.evaluation.defences import defended
 from simdnn.evaluation.defences.bart import BaRT
 from simdnn.evaluation.defences.defended import DENOISER
 from simdnn.evaluation.defences.resupnet import (
@@ -29,6 +29,7 @@ from simdnn.evaluation.defences.resupnet import (
     to_rgb,
     to_ycbcr,
 )
+from simdnn.evaluation.names import DEFENCES
 from simdnn.networks.weights import fit_weights
 
 

@@ -11,22 +11,22 @@ from pytorch_ood.detector import EnergyBased, Mahalanobis, MaxSoftmax
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from simdnn.evaluation.baselines import Observation
+from simdnn.evaluation.baselines.inputs import BaselineInput
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """Logits (N, K) and penultimate features (N, d) to scores (N,), high for clean."""
 
 
-def _msp(_: Observation, __: NDArray[np.int64]) -> Score:
+def _msp(_: BaselineInput, __: NDArray[np.int64]) -> Score:
     """Take the logarithm of the largest softmax, whose slope does not vanish where the network is sure."""
     return lambda logits, _: (-MaxSoftmax.score(logits.double())).clamp(min=1e-300).log()
 
 
-def _energy(_: Observation, __: NDArray[np.int64]) -> Score:
+def _energy(_: BaselineInput, __: NDArray[np.int64]) -> Score:
     return lambda logits, _: -EnergyBased.score(logits.double())
 
 
-def _mahalanobis(clean: Observation, labels: NDArray[np.int64]) -> Score:
+def _mahalanobis(clean: BaselineInput, labels: NDArray[np.int64]) -> Score:
     detector = Mahalanobis(None)
     detector.fit_features(torch.from_numpy(clean.penultimate), torch.from_numpy(labels))
     means: Tensor = detector.mu
@@ -40,16 +40,16 @@ def _mahalanobis(clean: Observation, labels: NDArray[np.int64]) -> Score:
     return score
 
 
-def _nearest_neighbours(clean: Observation, _: NDArray[np.int64]) -> Score:
+def _nearest_neighbours(clean: BaselineInput, _: NDArray[np.int64]) -> Score:
     known = normalize(torch.from_numpy(clean.penultimate))
     k = max(1, min(50, len(clean.logits) // 10))
     return lambda _, features: -torch.cdist(normalize(features), known).kthvalue(k, dim=1).values.double()
 
 
-SCORES: Mapping[str, Callable[[Observation, NDArray[np.int64]], Score]] = {
+SCORES: Mapping[str, Callable[[BaselineInput, NDArray[np.int64]], Score]] = {
     "msp": _msp,
     "energy": _energy,
     "mahalanobis": _mahalanobis,
     "knn": _nearest_neighbours,
 }
-"""By the names of :data:`simdnn.evaluation.baselines.PEERS`: made of clean images and their classes."""
+"""By the names of :data:`simdnn.evaluation.baselines.BASELINES`: made of clean images and their classes."""

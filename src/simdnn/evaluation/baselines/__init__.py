@@ -1,36 +1,21 @@
-"""Detectors that others have proposed, on the same images as ours."""
+"""Detectors that others have proposed, evaluated on the same images as Sim-DNN.
 
-from collections.abc import Callable, Mapping
+One file a detector, or a family of them. This file holds their names only, and imports none of them.
+"""
 
-from simdnn.evaluation.baselines.classic import (
-    MSP,
-    Energy,
-    MahalanobisLast,
-    MahalanobisLayers,
-    NearestNeighbours,
-    RelativeMahalanobis,
-    VirtualLogit,
-)
-from simdnn.evaluation.baselines.detector import Detector, Observation
-from simdnn.evaluation.baselines.kde import KDE
-from simdnn.evaluation.baselines.lid import LID
-from simdnn.evaluation.baselines.neighbours import Neighbours
-from simdnn.evaluation.baselines.observe import middle_layers, observe
-from simdnn.evaluation.baselines.squeezing import FeatureSqueezing
+from collections.abc import Mapping
 
-PEERS: Mapping[str, Callable[[], Detector]] = {
-    "msp": MSP,
-    "energy": Energy,
-    "mahalanobis": MahalanobisLast,
-    "mahalanobis-multi": MahalanobisLayers,
-    "rmd": RelativeMahalanobis,
-    "knn": NearestNeighbours,
-    "vim": VirtualLogit,
-    "kde": KDE,
-    "lid": LID,
-    "squeezing": FeatureSqueezing,
-    "neighbours": Neighbours,
+BASELINES: Mapping[str, str] = {
+    "msp": "simdnn.evaluation.baselines.classic:MSP",
+    "energy": "simdnn.evaluation.baselines.classic:Energy",
+    "mahalanobis": "simdnn.evaluation.baselines.classic:MahalanobisLast",
+    "mahalanobis-multi": "simdnn.evaluation.baselines.classic:MahalanobisLayers",
+    "rmd": "simdnn.evaluation.baselines.classic:RelativeMahalanobis",
+    "knn": "simdnn.evaluation.baselines.classic:NearestNeighbours",
+    "vim": "simdnn.evaluation.baselines.classic:VirtualLogit",
+    "kde": "simdnn.evaluation.baselines.kde:KDE",
+    "lid": "simdnn.evaluation.baselines.lid:LID",
+    "squeezing": "simdnn.evaluation.baselines.squeezing:FeatureSqueezing",
+    "neighbours": "simdnn.evaluation.baselines.neighbours:Neighbours",
 }
-"""By the name that plans use, in the order of tables."""
-
-__all__ = ["PEERS", "Detector", "Observation", "middle_layers", "observe"]
+"""Import path of each baseline by the name that plans use, in the order of tables."""

@@ -1,6 +1,7 @@
-"""Detectors of pytorch-ood: they look at the logits or at features of one pass.
+"""Detectors of pytorch-ood, on the logits or the features of one pass.
 
-pytorch-ood's scores are high for what is odd; this is the one place where their sign is turned.
+pytorch-ood's scores are high for outliers, ours for clean images: `_high_is_clean` is the one place where the sign
+changes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pytorch_ood.detector import KNN, RMD, EnergyBased, Mahalanobis, MaxSoftmax,
 
 from simdnn.arrays import FloatArray
 from simdnn.errors import InputError
-from simdnn.evaluation.baselines.detector import Observation
+from simdnn.evaluation.baselines.inputs import BaselineInput
 from simdnn.networks.backbone import Backbone
 from simdnn.networks.loading import last_layer
 
@@ -27,12 +28,12 @@ class MSP:
         "Hendrycks and Gimpel, A baseline for detecting misclassified and OOD examples, ICLR 2017"
     )
 
-    def fit(self, network: Backbone, clean: Observation, labels: NDArray[np.int64]) -> None:
+    def fit(self, network: Backbone, clean: BaselineInput, labels: NDArray[np.int64]) -> None:
         """Learn nothing."""
 
-    def score(self, network: Backbone, images: Observation) -> FloatArray:
+    def score(self, network: Backbone, images: BaselineInput) -> FloatArray:
         """Return max softmax."""
-        return _clean(MaxSoftmax.score(torch.from_numpy(images.logits)))
+        return _high_is_clean(MaxSoftmax.score(torch.from_numpy(images.logits)))
 
 
 class Energy:
@@ -41,31 +42,31 @@ class Energy:
     name: ClassVar[str] = "energy"
     paper: ClassVar[str] = "Liu and others, Energy-based out-of-distribution detection, NeurIPS 2020"
 
-    def fit(self, network: Backbone, clean: Observation, labels: NDArray[np.int64]) -> None:
+    def fit(self, network: Backbone, clean: BaselineInput, labels: NDArray[np.int64]) -> None:
         """Learn nothing."""
 
-    def score(self, network: Backbone, images: Observation) -> FloatArray:
+    def score(self, network: Backbone, images: BaselineInput) -> FloatArray:
         """Return log sum exp of the logits."""
-        return _clean(EnergyBased.score(torch.from_numpy(images.logits)))
+        return _high_is_clean(EnergyBased.score(torch.from_numpy(images.logits)))
 
 
 class _OnFeatures:
-    """What pytorch-ood learns from the penultimate features."""
+    """Base of the detectors that pytorch-ood fits on the penultimate features."""
 
     detector: Any
 
-    def fit(self, network: Backbone, clean: Observation, labels: NDArray[np.int64]) -> None:
+    def fit(self, network: Backbone, clean: BaselineInput, labels: NDArray[np.int64]) -> None:
         """Learn from the penultimate features of clean images."""
         self.detector = self.make(network, clean)
         self.detector.fit_features(torch.from_numpy(clean.penultimate), torch.from_numpy(labels))
 
-    def make(self, network: Backbone, clean: Observation) -> Any:
+    def make(self, network: Backbone, clean: BaselineInput) -> Any:
         """Make the detector."""
         raise NotImplementedError
 
-    def score(self, network: Backbone, images: Observation) -> FloatArray:
+    def score(self, network: Backbone, images: BaselineInput) -> FloatArray:
         """Score by the penultimate features."""
-        return _clean(self.detector.predict_features(torch.from_numpy(images.penultimate)))
+        return _high_is_clean(self.detector.predict_features(torch.from_numpy(images.penultimate)))
 
 
 class MahalanobisLast(_OnFeatures):
@@ -77,7 +78,7 @@ class MahalanobisLast(_OnFeatures):
         "last layer only, no change of the input"
     )
 
-    def make(self, network: Backbone, clean: Observation) -> Any:
+    def make(self, network: Backbone, clean: BaselineInput) -> Any:
         """Make the detector."""
         return Mahalanobis(None)
 
@@ -88,7 +89,7 @@ class RelativeMahalanobis(_OnFeatures):
     name: ClassVar[str] = "RMD"
     paper: ClassVar[str] = "Ren and others, A simple fix to Mahalanobis distance, 2021"
 
-    def make(self, network: Backbone, clean: Observation) -> Any:
+    def make(self, network: Backbone, clean: BaselineInput) -> Any:
         """Make the detector."""
         return RMD(None)
 
@@ -104,7 +105,7 @@ class NearestNeighbours(_OnFeatures):
     def __init__(self, k: int = 50) -> None:
         self.k = k
 
-    def make(self, network: Backbone, clean: Observation) -> Any:
+    def make(self, network: Backbone, clean: BaselineInput) -> Any:
         """Make the detector; k no larger than a tenth of the images."""
         return KNN(None, k=max(1, min(self.k, len(clean.logits) // 10)))
 
@@ -115,7 +116,7 @@ class VirtualLogit(_OnFeatures):
     name: ClassVar[str] = "ViM"
     paper: ClassVar[str] = "Wang and others, ViM: out-of-distribution with virtual-logit matching, CVPR 2022"
 
-    def make(self, network: Backbone, clean: Observation) -> Any:
+    def make(self, network: Backbone, clean: BaselineInput) -> Any:
         """Make the detector, with the subspace's dimension as in the paper: 1000, 512, or half of the features."""
         head = network.network.get_submodule(last_layer(network.network))
         weight, bias = (getattr(head, part, None) for part in ("weight", "bias"))
@@ -135,30 +136,30 @@ class MahalanobisLayers:
         "here all layers weigh the same"
     )
 
-    def fit(self, network: Backbone, clean: Observation, labels: NDArray[np.int64]) -> None:
-        """Learn a covariance at each layer, and what distances clean images have."""
+    def fit(self, network: Backbone, clean: BaselineInput, labels: NDArray[np.int64]) -> None:
+        """Learn a covariance at each layer, and the mean and deviation of clean images' distances."""
         self.detectors = {}
         for layer, values in clean.features.items():
             self.detectors[layer] = Mahalanobis(None).fit_features(
                 torch.from_numpy(values), torch.from_numpy(labels)
             )
-        usual = self._distances(clean)
-        self.mean, self.deviation = usual.mean(axis=0), np.maximum(usual.std(axis=0), 1e-12)
+        distances = self._distances(clean)
+        self.mean, self.deviation = distances.mean(axis=0), np.maximum(distances.std(axis=0), 1e-12)
 
-    def score(self, network: Backbone, images: Observation) -> FloatArray:
+    def score(self, network: Backbone, images: BaselineInput) -> FloatArray:
         """Return minus the sum of the standardised distances."""
         return np.asarray(-((self._distances(images) - self.mean) / self.deviation).sum(axis=1))
 
-    def _distances(self, images: Observation) -> FloatArray:
+    def _distances(self, images: BaselineInput) -> FloatArray:
         return np.stack(
             [
-                -_clean(detector.predict_features(torch.from_numpy(images.features[layer])))
+                -_high_is_clean(detector.predict_features(torch.from_numpy(images.features[layer])))
                 for layer, detector in self.detectors.items()
             ],
             axis=1,
         )
 
 
-def _clean(odd: torch.Tensor) -> FloatArray:
-    """Turn a score that is high for what is odd into one that is high for what is clean."""
-    return np.asarray(-odd.double().numpy())
+def _high_is_clean(outlier_scores: torch.Tensor) -> FloatArray:
+    """Change the sign of pytorch-ood's scores."""
+    return np.asarray(-outlier_scores.double().numpy())

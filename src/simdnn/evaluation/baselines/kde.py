@@ -10,10 +10,10 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import KernelDensity
 
 from simdnn.arrays import FloatArray
-from simdnn.evaluation.baselines.detector import Observation
+from simdnn.evaluation.baselines.inputs import BaselineInput
 from simdnn.networks.backbone import Backbone
 
-SPREADS = (0.1, 0.2, 0.4, 0.8)
+BANDWIDTHS = (0.1, 0.2, 0.4, 0.8)
 """Bandwidths that are tried, as shares of the median distance between clean images of one class."""
 
 
@@ -21,8 +21,8 @@ class KDE:
     """Log of the mean Gaussian kernel over the clean images of a class, scikit-learn's.
 
     ``log (1/n sum_i exp(-|z - z_i|^2 / 2 h^2))``, up to a constant, over the class of the nearest mean; in the paper
-    it is the class that the network says. The bandwidth h gives every fifth clean image the highest likelihood under
-    the others.
+    it is the class that the network predicts. The bandwidth h is the one with which every fifth clean image has the
+    highest likelihood under the others.
     """
 
     name: ClassVar[str] = "KDE"
@@ -30,7 +30,7 @@ class KDE:
         "Feinman and others, Detecting adversarial samples from artifacts, 2017; the class of the nearest mean"
     )
 
-    def fit(self, network: Backbone, clean: Observation, labels: NDArray[np.int64]) -> None:
+    def fit(self, network: Backbone, clean: BaselineInput, labels: NDArray[np.int64]) -> None:
         """Choose the bandwidth, and keep the clean images."""
         features = clean.penultimate.astype(np.float64)
         classes = np.unique(labels)
@@ -39,12 +39,12 @@ class KDE:
         between = np.concatenate(
             [euclidean_distances(group)[np.triu_indices(len(group), 1)] for group in groups]
         )
-        usual = float(np.median(between)) or 1.0
-        tried = [share * usual for share in SPREADS]
-        self.bandwidth = max(tried, key=lambda h: _likelihood(groups, h))
+        median = float(np.median(between)) or 1.0
+        candidates = [share * median for share in BANDWIDTHS]
+        self.bandwidth = max(candidates, key=lambda h: _likelihood(groups, h))
         self.densities = [KernelDensity(bandwidth=self.bandwidth).fit(group) for group in groups]
 
-    def score(self, network: Backbone, images: Observation) -> FloatArray:
+    def score(self, network: Backbone, images: BaselineInput) -> FloatArray:
         """Return the log density under the class of the nearest mean."""
         features = images.penultimate.astype(np.float64)
         nearest = euclidean_distances(features, self.means).argmin(axis=1)

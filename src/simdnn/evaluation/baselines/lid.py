@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from simdnn.arrays import FloatArray
-from simdnn.evaluation.baselines.detector import Observation
+from simdnn.evaluation.baselines.inputs import BaselineInput
 from simdnn.networks.backbone import Backbone
 
 TINY = 1e-12
@@ -24,7 +24,7 @@ def dimensionality(distances: FloatArray) -> FloatArray:
 class LID:
     """Local intrinsic dimensionality at several layers among clean images, each standardised on these, summed.
 
-    An attacked image is said to lie where the dimension is high.
+    The paper expects attacked images where the dimension is high.
     """
 
     name: ClassVar[str] = "LID"
@@ -36,25 +36,25 @@ class LID:
     def __init__(self, k: int = 20) -> None:
         self.k = k
 
-    def fit(self, network: Backbone, clean: Observation, labels: NDArray[np.int64]) -> None:
-        """Keep the clean images of every layer, and what dimension they have among each other."""
+    def fit(self, network: Backbone, clean: BaselineInput, labels: NDArray[np.int64]) -> None:
+        """Keep the clean images' features at every layer, and learn the mean and deviation of their dimensions."""
         k = min(self.k, len(labels) - 1)
         self.references = {
             layer: NearestNeighbors(n_neighbors=k).fit(values) for layer, values in clean.features.items()
         }
         # without new points, scikit-learn leaves each image itself out
-        usual = np.stack(
+        dimensions = np.stack(
             [dimensionality(neighbours.kneighbors()[0]) for neighbours in self.references.values()], axis=1
         )
-        self.mean, self.deviation = usual.mean(axis=0), np.maximum(usual.std(axis=0), TINY)
+        self.mean, self.deviation = dimensions.mean(axis=0), np.maximum(dimensions.std(axis=0), TINY)
 
-    def score(self, network: Backbone, images: Observation) -> FloatArray:
+    def score(self, network: Backbone, images: BaselineInput) -> FloatArray:
         """Return minus the sum of the standardised dimensions."""
-        found = np.stack(
+        dimensions = np.stack(
             [
                 dimensionality(neighbours.kneighbors(images.features[layer])[0])
                 for layer, neighbours in self.references.items()
             ],
             axis=1,
         )
-        return np.asarray(-((found - self.mean) / self.deviation).sum(axis=1))
+        return np.asarray(-((dimensions - self.mean) / self.deviation).sum(axis=1))

@@ -11,19 +11,18 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from simdnn.arrays import FloatArray
-from simdnn.evaluation.baselines.detector import Observation
-from simdnn.evaluation.baselines.observe import observe
+from simdnn.evaluation.baselines.inputs import BaselineInput, baseline_input
 from simdnn.networks.backbone import Backbone
 
-CLEAN = 200
-"""Clean images, at most, from which the usual consistency is learned."""
+CLEAN_IMAGES = 200
+"""Clean images, at most, from which mean and deviation of the consistency are learned."""
 
 
 class Neighbours:
     """Share of neighbours with the image's label, and mean cosine of their features with its own.
 
-    Both are standardised on clean images and added. The paper asks a second, self-supervised network, for 50
-    neighbours; here the protected network itself is asked, for fewer.
+    Both are standardised on clean images and added. The paper runs a second, self-supervised network on 50
+    neighbours; here the protected network itself is run, on fewer.
     """
 
     name: ClassVar[str] = "neighbours"
@@ -35,29 +34,24 @@ class Neighbours:
     def __init__(self, count: int = 10) -> None:
         self.count = count
 
-    def fit(self, network: Backbone, clean: Observation, labels: NDArray[np.int64]) -> None:
+    def fit(self, network: Backbone, clean: BaselineInput, labels: NDArray[np.int64]) -> None:
         """Learn how consistent clean images are."""
-        chosen = np.random.default_rng(0).permutation(len(labels))[:CLEAN]
-        some = Observation(
-            clean.pixels[torch.from_numpy(chosen)],
-            clean.logits[chosen],
-            {layer: values[chosen] for layer, values in clean.features.items()},
-        )
-        usual = self._consistency(network, some)
-        self.mean, self.deviation = usual.mean(axis=0), np.maximum(usual.std(axis=0), 1e-6)
+        chosen = np.random.default_rng(0).permutation(len(labels))[:CLEAN_IMAGES]
+        consistency = self._consistency(network, clean.rows(chosen))
+        self.mean, self.deviation = consistency.mean(axis=0), np.maximum(consistency.std(axis=0), 1e-6)
 
-    def score(self, network: Backbone, images: Observation) -> FloatArray:
+    def score(self, network: Backbone, images: BaselineInput) -> FloatArray:
         """Return the sum of the standardised consistencies."""
         return np.asarray(((self._consistency(network, images) - self.mean) / self.deviation).sum(axis=1))
 
-    def _consistency(self, network: Backbone, images: Observation) -> FloatArray:
+    def _consistency(self, network: Backbone, images: BaselineInput) -> FloatArray:
         """Return (N, 2): share of neighbours with the image's label, mean cosine of the features."""
         labels, own = images.logits.argmax(axis=1), _unit(images.penultimate)
         agree, cosine = np.zeros(len(labels)), np.zeros(len(labels))
         for number in range(self.count):
-            seen = observe(network, neighbour(images.pixels, number))
-            agree += seen.logits.argmax(axis=1) == labels
-            cosine += (own * _unit(seen.penultimate)).sum(axis=1)
+            changed = baseline_input(network, neighbour(images.pixels, number))
+            agree += changed.logits.argmax(axis=1) == labels
+            cosine += (own * _unit(changed.penultimate)).sum(axis=1)
         return np.stack([agree, cosine], axis=1) / self.count
 
 

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from simdnn.arrays import FloatArray
 from simdnn.attacks.attack import round_to_levels
-from simdnn.evaluation.baselines.detector import Observation
-from simdnn.evaluation.baselines.observe import observe
+from simdnn.evaluation.baselines.inputs import BaselineInput, baseline_input
 from simdnn.networks.backbone import Backbone
 
 
@@ -30,7 +29,7 @@ def median(pixels: Tensor) -> Tensor:
 
 
 def non_local_means(pixels: Tensor) -> Tensor:
-    """Average like patches of 3 x 3 pixels within 11 x 11, with strength 4 of 255."""
+    """Denoise by non-local means: patches of 3 x 3 pixels within 11 x 11, filter strength 4/255."""
     denoised = [
         denoise_nl_means(
             image.permute(1, 2, 0).numpy(),
@@ -57,14 +56,14 @@ class FeatureSqueezing:
         "Xu, Evans and Qi, Feature squeezing, NDSS 2018; its best joint squeezers for ImageNet"
     )
 
-    def fit(self, network: Backbone, clean: Observation, labels: NDArray[np.int64]) -> None:
+    def fit(self, network: Backbone, clean: BaselineInput, labels: NDArray[np.int64]) -> None:
         """Learn nothing."""
 
-    def score(self, network: Backbone, images: Observation) -> FloatArray:
+    def score(self, network: Backbone, images: BaselineInput) -> FloatArray:
         """Return minus the largest distance."""
         posterior = softmax(images.logits.astype(np.float64), axis=1)
         distances = []
         for squeeze in SQUEEZERS:
-            squeezed = observe(network, squeeze(images.pixels).clamp(0, 1)).logits.astype(np.float64)
+            squeezed = baseline_input(network, squeeze(images.pixels).clamp(0, 1)).logits.astype(np.float64)
             distances.append(np.abs(posterior - softmax(squeezed, axis=1)).sum(axis=1))
         return np.asarray(-np.max(distances, axis=0))

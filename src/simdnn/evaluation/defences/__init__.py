@@ -1,7 +1,7 @@
-"""Defences of others, each a wrapper around any network: images in [0, 1] to logits."""
+"""Defences that others have proposed, each a wrapper around any network: images in [0, 1] to logits."""
 
-from simdnn.evaluation.defences.averaged import averaged
+from simdnn.evaluation.defences.averaged import Averaged
 from simdnn.evaluation.defences.bart import reseed
-from simdnn.evaluation.defences.defended import DEFENCES, defended
+from simdnn.evaluation.defences.defended import defended
 
-__all__ = ["DEFENCES", "averaged", "defended", "reseed"]
+__all__ = ["Averaged", "defended", "reseed"]

@@ -9,9 +9,9 @@ from simdnn.errors import InputError
 
 
 class Averaged(nn.Module):
-    """The mean of a random network's logits over several draws, so that an attack climbs their mean gradient.
+    """The mean of a random network's logits over several draws, so that an attack follows the mean gradient.
 
-    It is the logits that are averaged, not the losses: every recipe then works as it is, whatever its loss. Time and
+    Logits are averaged, not losses: every attack then works unchanged, whatever its loss. Time and
     memory are ``samples`` times those of the network.
 
     Attributes
@@ -36,8 +36,3 @@ class Averaged(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the mean logits (N, K)."""
         return torch.stack([self.network(images) for _ in range(self.samples)]).mean(dim=0)
-
-
-def averaged(network: nn.Module, samples: int) -> nn.Module:
-    """Average a random network over ``samples`` draws."""
-    return Averaged(network, samples)

@@ -21,14 +21,14 @@ def reseed(network: nn.Module, seed: int) -> None:
 
 
 class BaRT(nn.Module):
-    """A network that sees every image through five random transforms, each of another group.
+    """A network that gets every image through five random transforms, each of another group.
 
-    The network is not trained on transformed images, as it was in the paper: the tables that this is compared with do
-    not say that theirs were. One pass, no vote over several.
+    The network is not trained on transformed images, as it was in BaRT's paper: the tables that this is compared with
+    do not say that theirs were. One pass, no vote over several.
 
     Gradients pass the transforms unchanged (BPDA with the identity): what reaches the images is the network's gradient
     at the transformed ones. By itself that is a weak attack (Sitawarin and others, "Demystifying the adversarial
-    robustness of random transformation defenses", ICML 2022); attack through :func:`averaged` as well.
+    robustness of random transformation defenses", ICML 2022); attack through :class:`Averaged` as well.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A defence by its name."""
+"""Finding a defence by its name."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from simdnn.attacks.attack import device_of
 from simdnn.errors import InputError
 from simdnn.evaluation.defences.bart import BaRT
 from simdnn.evaluation.defences.resupnet import ResUpNet, load_denoiser
-
-DEFENCES = ("bart", "resupnet")
-"""Names that plans use."""
+from simdnn.evaluation.names import DEFENCES
 
 DENOISER = "resupnet.safetensors"
 
@@ -22,7 +20,7 @@ def defended(name: str, network: nn.Module, *, seed: int, weights: Path) -> nn.M
 
     Parameters
     ----------
-    name : one of `DEFENCES`
+    name : one of :data:`simdnn.evaluation.names.DEFENCES`
     network : images (N, 3, H, W) in [0, 1] to logits
     seed : of the defence's own draws
     weights : folder with the weights of defences that have some

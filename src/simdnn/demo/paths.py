@@ -1,4 +1,4 @@
-"""Where the demonstration puts what it makes."""
+"""The files of the demonstration."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from simdnn.errors import InputError
 
 
 @dataclass(frozen=True)
-class Places:
-    """What the demonstration writes."""
+class DemoPaths:
+    """Paths of everything that the demonstration writes into its folder."""
 
     folder: Path
 
@@ -32,31 +32,31 @@ class Places:
 
     @property
     def attacked(self) -> Path:
-        """The changed pictures, one subfolder for each attack and control."""
+        """The attacked and the noisy pictures, one subfolder for each attack and control."""
         return self.folder / "attacked"
 
     @property
     def audit(self) -> Path:
-        """The record of what was flagged."""
+        """The audit store with the flagged images."""
         return self.folder / "audit.db"
 
     @property
     def audit_images(self) -> Path:
-        """The flagged pictures, by their content."""
+        """The flagged pictures, named by their content's hash."""
         return self.folder / "audit-images"
 
     @property
     def results(self) -> Path:
-        """The measured rates, with their intervals and where they come from."""
+        """The measured rates with their intervals, versions and hardware."""
         return self.folder / "results.json"
 
     @property
     def report(self) -> Path:
-        """The report to look at."""
+        """The report in HTML."""
         return self.folder / "report.html"
 
     def prepare(self) -> None:
-        """Make the folder, or clear away an earlier demonstration; refuse a folder with anything else in it."""
+        """Make the folder, or empty that of an earlier demonstration; InputError if anything else is in it."""
         mark = self.folder / ".simdnn-demo"
         if (
             self.folder.exists()

@@ -1,4 +1,4 @@
-"""The cells of the paper's tables I to III: detection rates of eq. (14), in per cent."""
+"""The values that the paper reports in its tables I to III: detection rates of eq. (14), in per cent."""
 
 from __future__ import annotations
 
@@ -54,6 +54,6 @@ TABLES: Mapping[str, Mapping[str, tuple[float, ...]]] = {
 
 
 def paper_cell(table: str, row: str, column: str) -> float | None:
-    """Return a cell of a table, row "Ours" being Sim-DNN's own; None where the paper has none."""
+    """Return a value of a table, row "Ours" being that of Sim-DNN; None where the paper has none."""
     cells = OURS if row == "Ours" else TABLES.get(table, {}).get(row)
     return cells[COLUMNS.index(column)] if cells and table in TABLES and column in COLUMNS else None

@@ -1,4 +1,4 @@
-"""Every peer against its formula, written plainly, and against the contract."""
+"""Every baseline against its formula, written plainly, and against the contract."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from simdnn.attacks import FGSM, attack
 from simdnn.digits import read_digits
 from simdnn.errors import InputError
-from simdnn.evaluation.baselines import PEERS, Detector, Observation, middle_layers, observe
+from simdnn.evaluation.baselines import BASELINES
 from simdnn.evaluation.baselines.classic import VirtualLogit
+from simdnn.evaluation.baselines.detector import Detector, find_detector
+from simdnn.evaluation.baselines.inputs import BaselineInput, baseline_input, middle_layers
 from simdnn.evaluation.baselines.kde import KDE
 from simdnn.evaluation.baselines.lid import LID, dimensionality
 from simdnn.evaluation.baselines.neighbours import neighbour
@@ -39,46 +41,38 @@ def network(digits: Path) -> Backbone:
 
 
 @pytest.fixture(scope="module")
-def seen(digits: Path, network: Backbone) -> tuple[Observation, NDArray[np.int64]]:
+def seen(digits: Path, network: Backbone) -> tuple[BaselineInput, NDArray[np.int64]]:
     _, images, labels = read_digits(digits / "train")
-    return observe(network, images), labels.numpy()
+    return baseline_input(network, images), labels.numpy()
 
 
 @pytest.fixture(scope="module")
-def clean(digits: Path, network: Backbone) -> Observation:
+def clean(digits: Path, network: Backbone) -> BaselineInput:
     _, images, _ = read_digits(digits / "test")
-    return observe(
+    return baseline_input(
         network, images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:HELD_OUT]]
     )
 
 
 @pytest.fixture(scope="module")
-def odd(clean: Observation, network: Backbone) -> Observation:
+def attacked(clean: BaselineInput, network: Backbone) -> BaselineInput:
     """The same digits, attacked."""
     truth = torch.from_numpy(clean.logits.argmax(axis=1))
-    return observe(network, attack(FGSM(eps=0.1), Classifier(network), clean.pixels, truth).images)
+    return baseline_input(network, attack(FGSM(eps=0.1), Classifier(network), clean.pixels, truth).images)
 
 
 @pytest.fixture(scope="module")
-def fitted(network: Backbone, seen: tuple[Observation, NDArray[np.int64]]) -> dict[str, Detector]:
-    made = {name: make() for name, make in PEERS.items()}
+def fitted(network: Backbone, seen: tuple[BaselineInput, NDArray[np.int64]]) -> dict[str, Detector]:
+    made = {name: find_detector(name)() for name in BASELINES}
     for detector in made.values():
         detector.fit(network, *seen)
     return made
 
 
-def part(observation: Observation, rows: slice) -> Observation:
-    return Observation(
-        observation.pixels[rows],
-        observation.logits[rows],
-        {layer: values[rows] for layer, values in observation.features.items()},
-    )
-
-
-@pytest.mark.parametrize("name", PEERS)
-class TestEveryPeer:
+@pytest.mark.parametrize("name", BASELINES)
+class TestEveryBaseline:
     def test_scores_are_finite_and_differ(
-        self, fitted: dict[str, Detector], network: Backbone, clean: Observation, name: str
+        self, fitted: dict[str, Detector], network: Backbone, clean: BaselineInput, name: str
     ) -> None:
         scores = fitted[name].score(network, clean)
         assert scores.shape == (HELD_OUT,)
@@ -87,39 +81,46 @@ class TestEveryPeer:
         assert len(np.unique(scores)) > 20
 
     def test_no_score_depends_on_the_other_images(
-        self, fitted: dict[str, Detector], network: Backbone, clean: Observation, name: str
+        self, fitted: dict[str, Detector], network: Backbone, clean: BaselineInput, name: str
     ) -> None:
-        whole = fitted[name].score(network, part(clean, slice(0, 12)))
-        parts = [fitted[name].score(network, part(clean, slice(i, i + 4))) for i in (0, 4, 8)]
+        whole = fitted[name].score(network, clean.rows(range(0, 12)))
+        parts = [fitted[name].score(network, clean.rows(range(i, i + 4))) for i in (0, 4, 8)]
         np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
 
     def test_two_fits_agree(
-        self, fitted: dict[str, Detector], network: Backbone, clean: Observation, name: str,
-        seen: tuple[Observation, NDArray[np.int64]],
+        self, fitted: dict[str, Detector], network: Backbone, clean: BaselineInput, name: str,
+        seen: tuple[BaselineInput, NDArray[np.int64]],
     ) -> None:  # fmt: skip
-        again = PEERS[name]()
+        again = find_detector(name)()
         again.fit(network, *seen)
-        some = part(clean, slice(0, 20))
+        some = clean.rows(range(0, 20))
         expected = fitted[name].score(network, some)
         np.testing.assert_allclose(
             again.score(network, some), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
         )
 
     def test_attacked_images_look_less_clean(
-        self, fitted: dict[str, Detector], network: Backbone, clean: Observation, odd: Observation, name: str
+        self,
+        fitted: dict[str, Detector],
+        network: Backbone,
+        clean: BaselineInput,
+        attacked: BaselineInput,
+        name: str,
     ) -> None:
-        assert np.median(fitted[name].score(network, odd)) < np.median(fitted[name].score(network, clean))
+        assert np.median(fitted[name].score(network, attacked)) < np.median(
+            fitted[name].score(network, clean)
+        )
 
     def test_identical_and_constant_features_do_no_harm(
-        self, network: Backbone, seen: tuple[Observation, NDArray[np.int64]], name: str
+        self, network: Backbone, seen: tuple[BaselineInput, NDArray[np.int64]], name: str
     ) -> None:
-        observation, _ = seen
-        features = {layer: values[:80].copy() for layer, values in observation.features.items()}
+        learned, _ = seen
+        features = {layer: values[:80].copy() for layer, values in learned.features.items()}
         for values in features.values():
             values[:, 0] = 1.0  # says nothing
             values[1] = values[0]  # a duplicate
-        detector = PEERS[name]()
-        few = Observation(observation.pixels[:80], observation.logits[:80], features)
+        detector = find_detector(name)()
+        few = BaselineInput(learned.pixels[:80], learned.logits[:80], features)
         detector.fit(network, few, np.arange(80) % 4)
         assert np.isfinite(detector.score(network, few)).all()
 
@@ -129,7 +130,7 @@ class TestEveryPeer:
 
 
 def test_msp_and_energy_are_their_formulas(
-    fitted: dict[str, Detector], network: Backbone, clean: Observation
+    fitted: dict[str, Detector], network: Backbone, clean: BaselineInput
 ) -> None:
     logits = clean.logits.astype(np.float64)
     np.testing.assert_allclose(
@@ -141,8 +142,8 @@ def test_msp_and_energy_are_their_formulas(
 def test_mahalanobis_is_half_the_squared_distance_to_the_nearest_mean(
     fitted: dict[str, Detector],
     network: Backbone,
-    clean: Observation,
-    seen: tuple[Observation, NDArray[np.int64]],
+    clean: BaselineInput,
+    seen: tuple[BaselineInput, NDArray[np.int64]],
 ) -> None:
     features, labels = seen[0].penultimate.astype(np.float64), seen[1]
     means = np.stack([features[labels == c].mean(axis=0) for c in range(10)])
@@ -156,8 +157,8 @@ def test_mahalanobis_is_half_the_squared_distance_to_the_nearest_mean(
 def test_knn_is_the_distance_to_the_fiftieth_neighbour_at_unit_length(
     fitted: dict[str, Detector],
     network: Backbone,
-    clean: Observation,
-    seen: tuple[Observation, NDArray[np.int64]],
+    clean: BaselineInput,
+    seen: tuple[BaselineInput, NDArray[np.int64]],
 ) -> None:
     def unit(x: NDArray[np.float32]) -> NDArray[np.float64]:
         wide = x.astype(np.float64)
@@ -170,7 +171,7 @@ def test_knn_is_the_distance_to_the_fiftieth_neighbour_at_unit_length(
 
 
 def test_kde_is_the_mean_kernel_over_the_class_of_the_nearest_mean(
-    network: Backbone, clean: Observation, seen: tuple[Observation, NDArray[np.int64]]
+    network: Backbone, clean: BaselineInput, seen: tuple[BaselineInput, NDArray[np.int64]]
 ) -> None:
     detector = KDE()
     detector.fit(network, *seen)
@@ -197,7 +198,7 @@ def test_the_dimension_of_a_uniform_ball_is_found() -> None:
 
 
 def test_lid_leaves_each_clean_image_itself_out(
-    network: Backbone, seen: tuple[Observation, NDArray[np.int64]]
+    network: Backbone, seen: tuple[BaselineInput, NDArray[np.int64]]
 ) -> None:
     detector = LID()
     detector.fit(network, *seen)
@@ -206,20 +207,20 @@ def test_lid_leaves_each_clean_image_itself_out(
 
 
 def test_feature_squeezing_is_the_largest_change_of_the_posterior(
-    fitted: dict[str, Detector], network: Backbone, clean: Observation
+    fitted: dict[str, Detector], network: Backbone, clean: BaselineInput
 ) -> None:
     pixels = clean.pixels[:3]
     before = softmax(clean.logits[:3].astype(np.float64), axis=1)
     for squeeze in (fewer_bits, median):
-        after = softmax(observe(network, squeeze(pixels)).logits.astype(np.float64), axis=1)
+        after = softmax(baseline_input(network, squeeze(pixels)).logits.astype(np.float64), axis=1)
         least = np.abs(before - after).sum(axis=1)
-        assert (-fitted["squeezing"].score(network, part(clean, slice(0, 3))) >= least - 1e-6).all()
+        assert (-fitted["squeezing"].score(network, clean.rows(range(0, 3))) >= least - 1e-6).all()
     assert len(set(fewer_bits(torch.linspace(0, 1, 1000)).tolist())) == 32
     corner = median(torch.arange(16.0).view(1, 1, 4, 4) / 16)[0, 0, 1, 1]
     assert corner in (torch.tensor([0.0, 1.0, 4.0, 5.0]) / 16)
 
 
-def test_neighbours_are_alike_for_all_images_and_unlike_each_other(clean: Observation) -> None:
+def test_neighbours_are_alike_for_all_images_and_unlike_each_other(clean: BaselineInput) -> None:
     some = clean.pixels[:4]
     torch.testing.assert_close(neighbour(some, 3)[2:], neighbour(some[2:], 3))
     assert (neighbour(some, 3) - neighbour(some, 4)).abs().max() > 0.1
@@ -228,7 +229,7 @@ def test_neighbours_are_alike_for_all_images_and_unlike_each_other(clean: Observ
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_vim_needs_a_head_that_takes_the_features(clean: Observation) -> None:
+def test_vim_needs_a_head_that_takes_the_features(clean: BaselineInput) -> None:
     network = DigitsNet()
     network.head = nn.Linear(96, 10, bias=False)
     backbone = load_backbone("x", network=network, mean=(0, 0, 0), std=(1, 1, 1), size=32)
@@ -254,6 +255,6 @@ def test_layers_are_found_in_every_family(name: str, side: int) -> None:
     assert 2 <= len(layers) <= 3
     watched = load_backbone("x", layers=(*layers, *plain.layers), network=network, size=side)
     images: Tensor = torch.rand(2, 3, side, side)
-    seen = observe(watched, images)
+    seen = baseline_input(watched, images)
     assert list(seen.features) == [*layers, *plain.layers]
     np.testing.assert_allclose(seen.penultimate, plain(images).features[plain.layers[0]].numpy(), rtol=1e-4)

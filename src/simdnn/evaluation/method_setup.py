@@ -1,0 +1,98 @@
+"""What the methods of a table are made from and evaluated on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from simdnn.evaluation.baselines.inputs import BaselineInput, baseline_input
+from simdnn.evaluation.metrics import MethodOutput
+from simdnn.guard.fitting import calibration_mask
+from simdnn.guard.guard import Guard
+from simdnn.networks.backbone import Backbone
+from simdnn.networks.extractor import Extractor
+
+CALIBRATION = 0.2
+"""Share of the clean images that calibrates the thresholds, the same images for every detector."""
+
+
+class TestImages:
+    """Images (N, 3, H, W) in [0, 1]; the network's logits and features for them are computed on first use."""
+
+    __test__ = False  # no test, whatever pytest makes of the name
+
+    def __init__(self, network: Backbone, pixels: Tensor) -> None:
+        self.network = network
+        self.pixels = pixels
+
+    @cached_property
+    def baseline_input(self) -> BaselineInput:
+        """The images with features and logits."""
+        return baseline_input(self.network, self.pixels)
+
+
+@dataclass(frozen=True)
+class MethodSetup:
+    """The protected network and the clean images that a method learns from.
+
+    Attributes
+    ----------
+    network : the protected network, which records the features of the layers that baselines look at
+    extractor : the same network for Sim-DNN, which records the features before the head
+    fit : CSV file of the clean images to learn from
+    clean : these images, with logits and features
+    labels : (N,) names of their classes
+    classes : names of all classes in sorted order
+    outputs : (C,) the network's output for each class
+    weights : folder with the weights of defences
+    seed, alpha : of every draw; false-alarm rate that thresholds are calibrated to
+    """
+
+    network: Backbone
+    extractor: Extractor
+    fit: Path
+    clean: BaselineInput
+    labels: NDArray[np.str_]
+    classes: tuple[str, ...]
+    outputs: NDArray[np.int64]
+    weights: Path
+    seed: int
+    alpha: float
+
+    @cached_property
+    def calibrates(self) -> NDArray[np.bool_]:
+        """(N,) which clean images are not learned, but calibrate thresholds."""
+        return calibration_mask(self.labels, CALIBRATION, self.seed)
+
+    @cached_property
+    def _guards(self) -> dict[str, Guard]:
+        return {}
+
+    def guard(self, level: str) -> Guard:
+        """Return the guard of one level of the profile rule, fitted on first use."""
+        if level not in self._guards:
+            self._guards[level] = Guard.fit(
+                self.fit,
+                self.extractor,
+                rule="profile",
+                level=level,
+                alpha=self.alpha,
+                calibration=CALIBRATION,
+                seed=self.seed,
+                view_seed=self.seed,
+            )
+        return self._guards[level]
+
+
+class Method(Protocol):
+    """One row of a table, made from a :class:`MethodSetup`."""
+
+    def evaluate(self, images: TestImages, truth: NDArray[np.str_]) -> MethodOutput:
+        """Label N images and flag attacks among them; ``truth`` (N,) only tells whether the labels are correct."""
+        ...

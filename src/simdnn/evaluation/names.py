@@ -1,0 +1,51 @@
+"""What plans can name: methods, attacks with their parameters, defences and corruptions.
+
+Tables of words only, so that a plan can be read without the libraries that attack and defend. Tests hold them against
+the code that does the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from simdnn.evaluation.baselines import BASELINES
+
+DEFENCES = ("bart", "resupnet")
+"""Defences, each put before the network."""
+
+METHODS = (
+    "none",
+    *DEFENCES,
+    *BASELINES,
+    "sim-dnn published",
+    "sim-dnn similarity",
+    "sim-dnn profile light",
+    "sim-dnn profile standard",
+    "sim-dnn profile full",
+)
+"""Methods that plans can name, besides a detector by its import path, ``package.module:Detector``."""
+
+CORRUPTIONS = ("noise 0.01", "noise 0.02", "resized", "cropped", "JPEG 75", "brighter", "contrast", "blurred")
+"""Harmless corruptions, as :data:`simdnn.images.corruptions.CORRUPTIONS` has them."""
+
+REQUIRED = None
+"""Marks a parameter that a plan has to give."""
+
+Parameters = Mapping[str, float | int | str | None]
+
+ATTACKS: Mapping[str, Parameters] = {
+    "fgsm": {"eps": REQUIRED},
+    "pgd": {"eps": REQUIRED, "steps": 20, "step_size": REQUIRED},
+    "ddn": {"steps": REQUIRED, "levels": 256},
+    "cw": {"steps": 40, "searches": 4, "confidence": 1.0, "step_size": 0.01, "initial_const": 0.1},
+    "deepfool": {"steps": 20, "candidates": 5, "overshoot": 0.1},
+    "fmn": {"steps": 60, "step_size": 1.0, "gamma": 0.05, "levels": 256},
+    "apgd": {"eps": REQUIRED, "steps": 50, "loss": "ce"},
+    "fab": {"eps": REQUIRED, "steps": 20, "targets": 2},
+    "square": {"eps": REQUIRED, "queries": 500},
+    "autoattack": {"eps": REQUIRED, "steps": 50, "queries": 500},
+    "mifgsm": {"eps": REQUIRED, "steps": 10, "momentum": 1.0},
+    "pgd-l2": {"eps": REQUIRED, "steps": 20, "rel_step_size": 0.125},
+    "hopskipjump": {"steps": 10, "queries": 50, "most_queries": 200},
+}
+"""Parameters of each attack with their defaults, in the order of the attack's class."""

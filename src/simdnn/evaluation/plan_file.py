@@ -1,0 +1,222 @@
+"""Reading a plan from its TOML file; every name is checked before any work, and no heavy library is imported."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from string import Template
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from simdnn.errors import InputError
+from simdnn.evaluation.metrics import METRICS
+from simdnn.evaluation.names import ATTACKS, CORRUPTIONS, DEFENCES, METHODS, REQUIRED
+from simdnn.evaluation.plan import FORMS, LAYOUTS, Column, DatasetPlan, NetworkPlan, Plan
+from simdnn.evaluation.spelling import did_you_mean, one_of, refuse_unknown
+
+T = TypeVar("T")
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+@dataclass(frozen=True)
+class _PlanFile:
+    """The settings of a plan's file, with their defaults."""
+
+    title: str
+    datasets: dict[str, dict[str, Any]]
+    networks: dict[str, dict[str, Any]]
+    methods: list[str]
+    rows: list[str] = field(default_factory=list)
+    attacks: list[dict[str, Any]] = field(default_factory=list)
+    controls: list[str] = field(default_factory=list)
+    forms: list[str] = field(default_factory=lambda: ["8-bit"])
+    layout: str = "methods"
+    metrics: list[str] = field(default_factory=lambda: ["auroc"])
+    paper: str = ""
+    note: str = ""
+    records: str = "records"
+    seed: Count = 0
+    alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
+    images: Count = 0
+
+
+@dataclass(frozen=True)
+class _AttackOptions:
+    """What an attack of a plan may have besides its own parameters."""
+
+    through: str = ""
+    samples: Annotated[int, msgspec.Meta(ge=1)] = 1
+    limit: Count = 0
+    forms: list[str] | None = None
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Variables of the environment such as ``$SIMDNN_DATA`` are put into the settings of datasets and networks. Relative
+    paths start at the plan's own folder. ``include`` names files with settings that the plan itself does not have;
+    ``rows`` says which of the networks are tested, and in what order; ``records`` is the folder of the records, by
+    default ``records`` beside the plan.
+
+    Raises
+    ------
+    InputError
+        If the file does not exist, is no TOML, or has a setting that is unknown, missing or of the wrong type. Of an
+        attack, the names of its parameters are checked here, and their values where the attack is made.
+    """
+    settings = _read(path)
+    included = settings.pop("include", [])
+    if not isinstance(included, list) or not all(isinstance(name, str) for name in included):
+        raise InputError(f"{path}: expected a list of files for 'include', got {included!r}")
+    for name in included:
+        settings = _read(path.parent / name) | settings
+    try:
+        return _plan(path, settings)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the plan {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"expected a plan in TOML, got {path}: {error}") from error
+
+
+def _plan(path: Path, settings: dict[str, Any]) -> Plan:
+    refuse_unknown(settings, _names(_PlanFile), "the plan")
+    for needed in ("title", "datasets", "networks", "methods"):
+        if not settings.get(needed):
+            raise InputError(f"the plan lacks {needed!r}")
+    given = _convert(_PlanFile, settings, "the plan")
+    datasets = {
+        name: _convert(DatasetPlan, _expanded(own), f"dataset {name}") for name, own in given.datasets.items()
+    }
+    rows = [one_of(row, given.networks, "rows") for row in given.rows or given.networks]
+    networks = [
+        _convert(NetworkPlan, {"row": row} | _expanded(given.networks[row]), f"network {row}") for row in rows
+    ]
+    for network in networks:
+        one_of(network.dataset, datasets, f"dataset of {network.row}")
+    return Plan(
+        name=path.stem,
+        folder=path.parent,
+        records=path.parent / given.records / f"{path.stem}.jsonl",
+        title=given.title,
+        layout=one_of(given.layout, LAYOUTS, "layout"),
+        metrics=tuple(one_of(metric, METRICS, "metrics") for metric in given.metrics),
+        paper=given.paper,
+        note=given.note,
+        seed=given.seed,
+        alpha=given.alpha,
+        images=given.images,
+        datasets=datasets,
+        networks=tuple(networks),
+        columns=tuple(_columns(given)),
+        methods=tuple(_method(name) for name in given.methods),
+    )
+
+
+def _columns(given: _PlanFile) -> list[Column]:
+    """Clean images first, then the harmless corruptions, then each attack in each form."""
+    controls = [one_of(name, CORRUPTIONS, "controls") for name in given.controls]
+    columns = [
+        Column("clean", "clean", {}),
+        *(Column("control", name, {"change": name}) for name in controls),
+    ]
+    for settings in given.attacks:
+        columns += _attack_columns(settings, given.forms)
+    return columns
+
+
+def _attack_columns(settings: Mapping[str, Any], default_forms: list[str]) -> list[Column]:
+    own = {name: value for name, value in settings.items() if name in _names(_AttackOptions)}
+    name, parameters = _attack({key: value for key, value in settings.items() if key not in own})
+    options = _convert(_AttackOptions, own, f"attack {name}")
+    if options.through:
+        one_of(options.through, DEFENCES, f"attack {name}: through")
+    forms = default_forms if options.forms is None else options.forms
+    return [
+        Column(
+            "attack",
+            _label(name, parameters),
+            {"attack": name, **parameters},
+            one_of(form, FORMS, "forms"),
+            options.through,
+            options.samples,
+            options.limit,
+        )
+        for form in forms
+    ]
+
+
+def _attack(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name of an attack, and all of its parameters."""
+    name = settings.pop("attack", None)
+    if not isinstance(name, str) or name not in ATTACKS:
+        raise InputError(
+            f"expected an attack among {', '.join(ATTACKS)}; got {name!r}{did_you_mean([name], ATTACKS)}"
+        )
+    known = ATTACKS[name]
+    if unknown := sorted(set(settings) - set(known)):
+        options = [*known, *_names(_AttackOptions)]
+        raise InputError(
+            f"{name} has no parameter {', '.join(unknown)}; it has {', '.join(known)}"
+            f"{did_you_mean(unknown, options)}"
+        )
+    if name == "pgd" and isinstance(settings.get("eps"), (int, float)):
+        settings.setdefault("step_size", settings["eps"] / 8)
+    parameters = {parameter: settings.get(parameter, default) for parameter, default in known.items()}
+    missing = [parameter for parameter, value in parameters.items() if value is REQUIRED]
+    if missing:
+        raise InputError(f"{name} needs {', '.join(missing)}")
+    return name, parameters
+
+
+def _label(name: str, parameters: Mapping[str, Any]) -> str:
+    """Name an attack with its strength, as it heads a column.
+
+    >>> _label("ddn", {"steps": 20}), _label("apgd", {"eps": 0.02, "loss": "dlr"}), _label("deepfool", {"steps": 20})
+    ('ddn-20', 'apgd-dlr-0.02', 'deepfool')
+    """
+    kind = f"{name}-{parameters['loss']}" if "loss" in parameters else name
+    if isinstance(parameters.get("eps"), (int, float)):
+        return f"{kind}-{parameters['eps']:g}"
+    return f"{kind}-{parameters['steps']}" if name == "ddn" else kind
+
+
+def _method(name: str) -> str:
+    if name in METHODS or ":" in name:
+        return name
+    raise InputError(
+        f"methods: expected one of {', '.join(METHODS)}, or package.module:Detector; got {name!r}"
+        f"{did_you_mean([name], METHODS)}"
+    )
+
+
+def _expanded(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Put variables of the environment into texts; one that is not set stays as it is."""
+    return {
+        name: Template(value).safe_substitute(os.environ) if isinstance(value, str) else value
+        for name, value in settings.items()
+    }
+
+
+def _convert(kind: type[T], settings: Mapping[str, Any], where: str) -> T:
+    """Make a dataclass of plain settings; InputError if a name or a type does not fit."""
+    refuse_unknown(settings, _names(kind), where)
+    try:
+        return msgspec.convert(settings, kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _names(kind: Any) -> list[str]:
+    return [one.name for one in fields(kind)]

@@ -1,0 +1,220 @@
+"""One network on its dataset: attacked, defended and watched by detectors, cell by cell."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from simdnn.attacks import predict
+from simdnn.errors import SimDNNError
+from simdnn.evaluation.baselines.inputs import baseline_input, middle_layers
+from simdnn.evaluation.columns import ColumnImages, Columns
+from simdnn.evaluation.datasets import Dataset, Part, load_dataset
+from simdnn.evaluation.defences import Averaged, defended
+from simdnn.evaluation.load_network import load_network
+from simdnn.evaluation.method_setup import Method, MethodSetup, TestImages
+from simdnn.evaluation.methods import find_method
+from simdnn.evaluation.metrics import MethodOutput, measure
+from simdnn.evaluation.plan import Column, NetworkPlan, Plan
+from simdnn.evaluation.records import Record, cell_key
+from simdnn.images.reading import read_image
+from simdnn.networks.backbone import Backbone
+from simdnn.networks.cache import FeatureCache
+from simdnn.networks.classifier import Classifier
+from simdnn.networks.device import default_device
+from simdnn.networks.extractor import Extractor
+from simdnn.progress import Progress
+
+ProgressBars = Callable[[str], AbstractContextManager[Progress]]
+"""Shows a progress bar with a title; gives the callback that moves it."""
+
+TIMED_IMAGES = 32
+"""Images on which the time of a method is compared with that of the bare network."""
+
+TIMING_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Folders:
+    """``cache`` for what can be made again, ``weights`` for those of defences."""
+
+    cache: Path
+    weights: Path
+
+
+class TestedNetwork:
+    """A network on its dataset, ready to be attacked and defended; attacks and fits are made on first use.
+
+    Use it in a ``with`` statement, which closes the feature cache.
+    """
+
+    __test__ = False  # no test, whatever pytest makes of the name
+
+    def __init__(self, plan: Plan, network: NetworkPlan, folders: Folders, bars: ProgressBars) -> None:
+        self.plan, self.network, self.folders, self.bars = plan, network, folders, bars
+        self.dataset: Dataset = load_dataset(
+            network.dataset, plan.datasets[network.dataset], plan.folder, folders.cache, plan.seed
+        )
+        self.backbone = self._load()
+        self.truth = np.array(self.dataset.test.labels)
+        self.identity = {
+            "split": self.dataset.test.hash[:16],
+            "fit": self.dataset.fit.hash[:16],
+            "weights": self.backbone.weights_hash[:16],
+        }
+        self._folder = tempfile.TemporaryDirectory()
+        self._features = FeatureCache(folders.cache / "features.sqlite")
+        self._columns: Columns | None = None
+        self._setup: MethodSetup | None = None
+        self._methods: dict[str, Method | Exception] = {}
+        self._clean_outputs: dict[str, MethodOutput] = {}
+
+    def __enter__(self) -> TestedNetwork:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._features.close()
+        self._folder.cleanup()
+
+    def key(self, column: Column, method: str) -> str:
+        """Identify a cell by everything that decides its value."""
+        preprocess = self.backbone.spec.preprocess.as_dict()
+        parts = {"column": column.key, "method": method, "seed": self.plan.seed, "alpha": self.plan.alpha}
+        network = {"backbone": self.network.backbone, "preprocess": preprocess}
+        counts = {"attacked_images": self.network.attacked_images}
+        if self.plan.images:
+            counts["images"] = self.plan.images
+        return cell_key(self.identity | parts | network | counts)
+
+    @property
+    def columns(self) -> Columns:
+        """The test images, clean, corrupted and attacked."""
+        if self._columns is None:
+            bare = Classifier(self.backbone)
+            through = {column.through: column.samples for column in self.plan.columns if column.through}
+            self._columns = Columns(
+                bare,
+                self._pixels(self.dataset.test),
+                torch.tensor([self.dataset.outputs[label] for label in self.dataset.test.labels]),
+                defences={name: self._attackable(name, bare, samples) for name, samples in through.items()},
+                identity=self.identity | {"preprocess": self.backbone.spec.preprocess.as_dict()},
+                store=self.folders.cache / "attacked",
+                limit=self.network.attacked_images,
+                seed=self.plan.seed,
+            )
+        return self._columns
+
+    @property
+    def setup(self) -> MethodSetup:
+        """The clean images that methods learn from."""
+        if self._setup is None:
+            fit = self.dataset.fit
+            with self.bars(f"{self.network.row}: clean images"):
+                clean = baseline_input(self.backbone, self._pixels(fit))
+            self._setup = MethodSetup(
+                network=self.backbone,
+                extractor=Extractor([self._load(layers=False)], cache=self._features),
+                fit=fit.write(Path(self._folder.name) / "fit.csv"),
+                clean=clean,
+                labels=np.array(fit.labels),
+                classes=self.dataset.classes,
+                outputs=np.array([self.dataset.outputs[label] for label in self.dataset.classes]),
+                weights=self.folders.weights,
+                seed=self.plan.seed,
+                alpha=self.plan.alpha,
+            )
+        return self._setup
+
+    def cell(self, column: Column, name: str, made: ColumnImages, images: TestImages) -> Record:
+        """Measure one cell: the method of that name on the images of a column."""
+        method = self._method(name)
+        truth = self.truth[made.rows]
+        output = method.evaluate(images, truth)
+        clean = output if column.kind == "clean" else self._clean_output(name, method)
+        metrics = measure(
+            column.kind, output, made.network_correct, made.fooled, clean, truth.tolist(), self.plan.seed
+        )
+        record: Record = {"n": len(truth), "fooled": int(made.fooled.sum()), "metrics": metrics}
+        if output.scores is not None:
+            counted = made.fooled if column.kind == "attack" else np.ones_like(made.fooled)
+            record["scores"] = [float(f"{score:.4g}") for score in output.scores[counted]]
+        if column.kind == "clean":
+            record["cost"] = self._cost(method, images, truth)
+        return record
+
+    def flags(self, name: str, images: TestImages, truth: NDArray[np.str_]) -> NDArray[np.bool_] | str | None:
+        """Return which images a method flags, why that failed, or None for one that flags nothing at all."""
+        try:
+            output = self._method(name).evaluate(images, truth)
+        except Exception as error:
+            return reason(error)
+        return None if output.scores is None else output.flagged
+
+    def _method(self, name: str) -> Method:
+        if name not in self._methods:
+            try:
+                with self.bars(f"{self.network.row}: fitting {name}"):
+                    self._methods[name] = find_method(name)(self.setup)
+            except Exception as error:
+                self._methods[name] = error
+        method = self._methods[name]
+        if isinstance(method, Exception):
+            raise method
+        return method
+
+    def _clean_output(self, name: str, method: Method) -> MethodOutput:
+        if name not in self._clean_outputs:
+            images = TestImages(self.backbone, self.columns.pixels)
+            self._clean_outputs[name] = method.evaluate(images, self.truth)
+        return self._clean_outputs[name]
+
+    def _cost(self, method: Method, images: TestImages, truth: NDArray[np.str_]) -> dict[str, float]:
+        """Time of a method, the network's own pass included, over that of the bare network on the same images."""
+        some, truth = images.pixels[:TIMED_IMAGES], truth[:TIMED_IMAGES]
+        bare = Classifier(self.backbone)
+        times = [
+            (
+                _seconds(lambda: predict(bare, some)),
+                _seconds(lambda: method.evaluate(TestImages(self.backbone, some), truth)),
+            )
+            for _ in range(TIMING_REPEATS)
+        ]
+        return {"ratio": round(median(own / alone for alone, own in times), 3), "images": len(some)}
+
+    def _load(self, *, layers: bool = True) -> Backbone:
+        """Load the network; with ``layers``, it also records the features of its middle layers."""
+        base, folder = self.plan.folder, self.dataset.folder
+        network = load_network(self.network, base, dataset_folder=folder)
+        if not layers:
+            return network
+        recorded = (*middle_layers(network), *network.layers)
+        return load_network(self.network, base, recorded, folder).to(default_device())
+
+    def _pixels(self, part: Part) -> torch.Tensor:
+        return torch.stack([self.backbone.spec.preprocess(read_image(path)) for path in part.paths])
+
+    def _attackable(self, name: str, bare: nn.Module, samples: int) -> nn.Module:
+        network = defended(name, bare, seed=self.plan.seed, weights=self.folders.weights)
+        return Averaged(network, samples) if samples > 1 else network
+
+
+def _seconds(job: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+def reason(error: Exception) -> str:
+    """Return one line that says what failed."""
+    message = str(error).strip().split("\n")[0]
+    return message if isinstance(error, SimDNNError) else f"{type(error).__name__}: {message}"
