@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from simdnn.rules.statistics import SOURCES, WEIGHTS, SimilarityProfile
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -32,11 +31,15 @@ from simdnn.images.files import labelled_images
 from simdnn.images.reading import read_image
 from simdnn.images.shifts import Shift
 from simdnn.networks.backbone import load_backbone
+from simdnn.networks.batch import Batch
 from simdnn.networks.classifier import Classifier
-from simdnn.networks.extractor import Extraction, Extractor
-from simdnn.networks.layers import PENULTIMATE
-from simdnn.paper.estimator import SimDNN
-from simdnn.rules.profile import compared, draw_views
+from simdnn.networks.extractor import Extractor
+from simdnn.networks.spec import PENULTIMATE
+from simdnn.paper.model import SimilarityModel
+from simdnn.rules.clean_profile import CleanProfile
+from simdnn.rules.inputs import RuleInput
+from simdnn.rules.profile import ProfileRule
+from simdnn.rules.sources import SOURCES, Measured
 
 ATTACKS = (
     {"attack": "fgsm", "eps": 0.015},
@@ -58,10 +61,10 @@ OTHER_VIEWS = {
 class Extracted:
     """Features and logits of images, and of all views that are tried."""
 
-    def __init__(self, found: Extraction, views: list[Shift], widths: dict[str, slice]) -> None:
+    def __init__(self, found: Batch, views: list[Shift], widths: dict[str, slice]) -> None:
         self.found, self.views, self.widths = found, views, widths
 
-    def part(self, views: tuple[Shift, ...], layer: str) -> Extraction:
+    def part(self, views: tuple[Shift, ...], layer: str) -> Batch:
         """Return what a guard with these views extracts at this layer."""
         rows, columns = [self.views.index(view) for view in views], self.widths[layer]
         return replace(
@@ -81,26 +84,16 @@ def measure(
 ) -> dict[str, object]:
     """Fit a profile of some views at a layer, without the sources ``left_out``; return AUROC and share flagged."""
     parts = {name: one.part(views, layer) for name, one in extracted.items()}
-    low, high = parts["learned"].features.min(axis=0), parts["learned"].features.max(axis=0)
-
-    def similarity(model: SimDNN, part: Extraction) -> NDArray[np.float64]:
-        return np.asarray(model.similarities(scaled(part)).max(axis=1))
-
-    def scaled(part: Extraction) -> NDArray[np.float64]:
-        return np.asarray((part.features - low) / np.maximum(high - low, 1e-9), dtype=np.float64)
-
-    model = SimDNN(calibration=0.0).fit(scaled(parts["learned"]), labels)
-    ordinary = np.setdiff1d(np.arange(len(labels)), [p.exemplar for p in model.prototypes_])
-    profile = SimilarityProfile.learn(
-        compared(parts["learned"])[ordinary], similarity(model, parts["learned"])[ordinary]
-    )
-    weights = np.array(WEIGHTS[:5]) * [source not in left_out for source in SOURCES[:5]]
-    scores = {
-        name: -np.sqrt(
-            np.maximum(profile.shortfalls(compared(part), similarity(model, part)), 0) ** 2 @ weights
-        )
-        for name, part in parts.items()
-    }
+    model = SimilarityModel.learn(parts["learned"].features, labels)
+    inputs = {name: RuleInput.of(part, model) for name, part in parts.items()}
+    ordinary = np.setdiff1d(np.arange(len(labels)), [p.exemplar for p in model.prototypes])
+    profile = CleanProfile.learn(Measured.of(inputs["learned"].take(ordinary), None))
+    kept = {source.name: source.weight for source in SOURCES if source.name not in left_out}
+    scores = {}
+    for name, one in inputs.items():
+        deviations = profile.deviations(Measured.of(one, None))
+        weighted = [kept[s] * np.maximum(d, 0) ** 2 for s, d in deviations.items() if s in kept]
+        scores[name] = -np.sqrt(np.sum(weighted, axis=0))
     calibration = np.concatenate([scores["calibration"], scores["corrupted"]])
     at_5, at_1 = (ConformalThreshold(calibration, alpha).offset for alpha in (0.05, 0.01))
     columns = {
@@ -173,7 +166,7 @@ def main() -> None:
         images[name] = made.images_8bit[made.success_8bit]
         log(f"{name}: {len(images[name])} of {len(correct)} fool the network")
 
-    drawn = draw_views("full", view_seed=3)
+    drawn = ProfileRule.draw_views("full", 3)
     views = [*drawn, *(view for pair in OTHER_VIEWS.values() for view in pair)]
     extractor = Extractor([both])
     extracted = {}
@@ -196,8 +189,8 @@ def main() -> None:
         trials[name] = lambda: measure(extracted, known, views, layer, *left_out)
 
     trial("standard", drawn[:2])
-    for source in SOURCES[:5]:
-        trial(f"standard without {source}", drawn[:2], "penultimate", source)
+    for source in SOURCES[:-1]:
+        trial(f"standard without {source.name}", drawn[:2], "penultimate", source.name)
     trial("light", drawn[:1])
     trial("full", drawn)
     for name, others in OTHER_VIEWS.items():

@@ -88,7 +88,7 @@ def test_false_alarms_stay_below_the_bound_for_the_clean_calibration_images(
     folder: Path, record: dict[str, Any], rows: dict[str, dict[str, Any]]
 ) -> None:
     guard = Guard.load(folder / "guard.simdnn")
-    assert record["calibrated"] == guard.training.calibrated == len(guard.model.calibration_samples_)
+    assert record["calibrated"] == guard.training.calibrated == guard.calibration.clean.sum()
     rank = int(record["alpha"] * (record["calibrated"] + 1))
     law = betabinom(599, rank, record["calibrated"] + 1 - rank)
     assert record["false_alarm_bound"] == law.ppf(0.975) / 599

@@ -18,7 +18,7 @@ from simdnn.evaluation.baselines.detector import find_detector
 from simdnn.evaluation.names import ATTACKS, CORRUPTIONS, METHODS, REQUIRED
 from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.plan_file import read_plan
-from simdnn.images.corruptions import CORRUPTIONS
+from simdnn.images import corruptions
 from simdnn.rules.profile import LEVELS
 
 PLANS = Path(__file__).parents[2] / "experiments" / "plans"
@@ -138,6 +138,6 @@ def test_the_attacks_are_those_of_the_code_with_its_defaults(tmp_path: Path, nam
 
 
 def test_the_corruptions_and_methods_are_those_of_the_code() -> None:
-    assert list(CORRUPTIONS) == list(CORRUPTIONS)
+    assert list(CORRUPTIONS) == list(corruptions.CORRUPTIONS)
     assert [name for name in METHODS if "profile" in name] == [f"sim-dnn profile {level}" for level in LEVELS]
     assert all(callable(find_detector(name)) for name in BASELINES)

@@ -12,8 +12,8 @@ from torchvision.models import get_model
 
 from simdnn.errors import InputError, WeightsError
 from simdnn.networks.backbone import load_backbone
-from simdnn.networks.loading import default_preprocess, last_layer, network_names
 from simdnn.networks.layers import watch, watching
+from simdnn.networks.loading import default_preprocess, last_layer, network_names
 from simdnn.networks.spec import PENULTIMATE
 
 WIDTHS = {

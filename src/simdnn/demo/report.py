@@ -102,7 +102,7 @@ def write_report(
     environment.filters |= {"per_cent": per_cent, "area": area, "title": title}
     page = environment.get_template("demo.html.j2").render(
         record=record,
-        score_text=SCORES[guard.rule],
+        score_text=SCORES[guard.rule.name],
         outcomes=outcomes,
         gallery=gallery,
         histograms=histograms,
