@@ -17,6 +17,9 @@ import numpy as np
 import torch
 from rich.console import Console
 from safetensors.torch import save_file
+from simdnn.evaluation.adaptive.baselines import SCORES
+from simdnn.evaluation.adaptive.evaluate import cost, robust_accuracy, symptoms
+from simdnn.evaluation.adaptive.images import Examined
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -24,10 +27,7 @@ from record import processor
 from simdnn.attacks.adaptive.module import Guarded, GuardedNetwork, PeerNetwork
 from simdnn.attacks.mifgsm import MIFGSM
 from simdnn.conformal.split import ConformalThreshold
-from simdnn.evaluation.adaptive.baselines import SCORES
 from simdnn.evaluation.adaptive.black_box import decision_cost, transferred
-from simdnn.evaluation.adaptive.evaluate import cost, robust_accuracy, symptoms
-from simdnn.evaluation.adaptive.images import Examined
 from simdnn.evaluation.baselines import observe
 from simdnn.evaluation.datasets import Dataset, Part, load_dataset
 from simdnn.evaluation.plan import NetworkPlan, read_plan

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from simdnn.attacks import DDN, FGSM, PGD, Noise, Recipe, attack, predict
+from simdnn.attacks import DDN, FGSM, PGD, Attack, Noise, predict, run_attack
 from simdnn.audit.store import AuditStore
 from simdnn.demo.outcome import Group, Outcome, expected_false_alarms, summarise
 from simdnn.demo.places import Places
@@ -28,8 +28,8 @@ from simdnn.networks.digits import SIDE
 from simdnn.networks.extractor import Extractor
 from simdnn.progress import Progress
 
-CONTROLS: tuple[Recipe, ...] = (Noise(eps=0.1),)
-ATTACKS: tuple[Recipe, ...] = (FGSM(eps=0.1), PGD(eps=0.1, steps=20, step_size=0.02), DDN(steps=40))
+CONTROLS: tuple[Attack, ...] = (Noise(eps=0.1),)
+ATTACKS: tuple[Attack, ...] = (FGSM(eps=0.1), PGD(eps=0.1, steps=20, step_size=0.02), DDN(steps=40))
 """Strong enough that the network mislabels nearly every digit."""
 
 Stage = Callable[[str], AbstractContextManager[Progress]]
@@ -132,7 +132,7 @@ def _attack(places: Places, guard: Guard, stage: Stage, seed: int) -> dict[str, 
     made = {}
     for recipe in CONTROLS + ATTACKS:
         with stage(f"making {recipe.name} images") as progress:
-            result = attack(recipe, classifier, images[right], digits[right], seed=seed, progress=progress)
+            result = run_attack(recipe, classifier, images[right], digits[right], seed=seed, progress=progress)
         _write(result.images_8bit, kept, places.attacked / recipe.name)
         made[recipe.name] = result.parameters
     return made

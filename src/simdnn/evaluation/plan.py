@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, TypeVar
 
-from simdnn.attacks.registry import recipe, title
+from simdnn.attacks.registry import make_attack, title
 from simdnn.errors import InputError, WeightsError
 from simdnn.evaluation.methods import find_method
 from simdnn.evaluation.metrics import METRICS
@@ -237,7 +237,7 @@ def _columns(plain: dict[str, Any]) -> list[Column]:
         settings = dict(given)
         own = {name: settings.pop(name) for name in ("through", "samples", "limit") if name in settings}
         forms = [_one_of(form, FORMS, "forms") for form in settings.pop("forms", usual)]
-        made = recipe(settings)
+        made = make_attack(settings)
         columns += [
             Column("attack", title(made), {"attack": made.name, **_values(made)}, form, **own)
             for form in forms

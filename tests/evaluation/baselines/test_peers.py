@@ -13,7 +13,7 @@ from scipy.special import logsumexp, softmax
 from tests.guard.networks import digits_backbone
 from torch import Tensor, nn
 
-from simdnn.attacks import FGSM, attack
+from simdnn.attacks import FGSM, run_attack
 from simdnn.digits import read_digits
 from simdnn.errors import InputError
 from simdnn.evaluation.baselines import PEERS, Detector, Observation, middle_layers, observe
@@ -56,7 +56,7 @@ def clean(digits: Path, network: Backbone) -> Observation:
 def odd(clean: Observation, network: Backbone) -> Observation:
     """The same digits, attacked."""
     truth = torch.from_numpy(clean.logits.argmax(axis=1))
-    return observe(network, attack(FGSM(eps=0.1), Classifier(network), clean.pixels, truth).images)
+    return observe(network, run_attack(FGSM(eps=0.1), Classifier(network), clean.pixels, truth).images)
 
 
 @pytest.fixture(scope="module")

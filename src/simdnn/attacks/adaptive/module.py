@@ -1,7 +1,7 @@
 """A network and its detector as one differentiable module.
 
-What :mod:`simdnn.core` computes with NumPy stands here once more in PyTorch, since only so the score has a slope; the
-tests hold the one against the other to 1e-5.
+The guard's score, which :mod:`simdnn.rules` computes with NumPy, is computed here once more in PyTorch, since only so
+it has a gradient; tests compare the two to 1e-5.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from simdnn.rules.profile import GuardProfile
 from simdnn.rules.statistics import LEAST_GAIN, LEAST_MARGIN, WEIGHTS
 
 _TINY = 1e-9
-_BLUNT = 1e-12
-"""Added under a square root, whose slope at 0 is infinite."""
+_UNDER_ROOT = 1e-12
+"""Added under a square root, whose gradient at 0 is infinite."""
 
 
-class Answered(NamedTuple):
-    """What a guarded network says of N images.
+class GuardedOutput(NamedTuple):
+    """The output of a guarded network for N images.
 
     Attributes
     ----------
     logits : (N, K)
     score : (N,) high for clean
-    features : (N, d) of the network, and the witness's logits behind them
-    label_lag : (N,) how far the prototypes of the wanted answer's class are behind those of another, as a logarithm;
-        -inf where it does not matter to the score
+    features : (N, d) of the network, followed by the auxiliary network's logits
+    label_gap : (N,) log-odds of the similarity to the most similar prototype of another class, less that of the assumed
+        output's class; -inf where the score does not depend on it
     """
 
     logits: Tensor
     score: Tensor
     features: Tensor
-    label_lag: Tensor
+    label_gap: Tensor
 
 
-class Guarded(Protocol):
-    """A network with a detector: what attacks that know of it take.
+class GuardedModel(Protocol):
+    """A network with a detector, the target of adaptive attacks.
 
     Attributes
     ----------
@@ -56,16 +56,16 @@ class Guarded(Protocol):
 
     threshold: float
 
-    def __call__(self, images: Tensor, answer: Tensor | None = None) -> Answered:
-        """Answer images (N, 3, H, W) in [0, 1].
+    def __call__(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
+        """Return logits, scores and features of images (N, 3, H, W) in [0, 1], on the model's device.
 
-        With ``answer`` (N,), outputs of the network, the score is what it would be if the network and the guard had
-        answered that: it has a slope towards an answer that has yet to be reached.
+        With ``output`` (N,), indices of outputs, the score is computed as if the network had predicted those: it has a
+        gradient towards an output that is not yet reached.
         """
         ...
 
-    def nearness(self, images: Tensor) -> Tensor:
-        """Return how near each output is to the images, (N, K): the attacker aims at the nearest wrong one."""
+    def target_logits(self, images: Tensor) -> Tensor:
+        """Return (N, K) logits for the choice of a target: the attack targets the wrong output with the largest."""
         ...
 
 
@@ -104,7 +104,7 @@ class Prototypes(nn.Module):
 
 
 class GuardedNetwork(nn.Module):
-    """A guard, with its network, its views and its witness, as one module.
+    """A guard, with its network, its views and its auxiliary network, as one module.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class GuardedNetwork(nn.Module):
     Raises
     ------
     InputError
-        If the guard has no such rule, or has several networks besides a witness.
+        If the guard has no such rule, or has several networks besides the auxiliary one.
     """
 
     def __init__(self, guard: Guard, rule: str | None = None, views: Sequence[View] | None = None) -> None:
@@ -129,7 +129,7 @@ class GuardedNetwork(nn.Module):
             )
         if len(guard.extractor.backbones) > 1:
             raise InputError(
-                f"expected a guard of one network, besides a witness; got {len(guard.extractor.backbones)}"
+                f"expected a guard of one network, besides an auxiliary one; got {len(guard.extractor.backbones)}"
             )
         self.backbone: Backbone = guard.extractor.backbones[0]
         self.prototypes = Prototypes(guard)
@@ -143,37 +143,38 @@ class GuardedNetwork(nn.Module):
             self.witness = _Witness(self.profile.witness, guard.extractor.witness, self.prototypes)
         self.eval()
 
-    def forward(self, images: Tensor, answer: Tensor | None = None) -> Answered:
-        """Answer images (N, 3, H, W) in [0, 1]; differentiable. For ``answer`` see :class:`Guarded`."""
+    def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
+        """Return the output for images (N, 3, H, W) in [0, 1], differentiable; as :class:`GuardedModel`."""
         seen = self.backbone(torch.cat([images, *(view(images) for view in self.views)]))
         features = _by_view(torch.cat(list(seen.features.values()), dim=1), len(images))
         logits = _by_view(seen.logits, len(images))
         similarities = self.prototypes(features[0])
         nearest, own = similarities.amax(dim=1), features[0]
-        lag = torch.full_like(nearest, -torch.inf)
+        gap = torch.full_like(nearest, -torch.inf)
         if self.profile:
-            top = logits[0].argmax(dim=1) if answer is None else answer
+            top = logits[0].argmax(dim=1) if output is None else output
             columns = _compared(features.transpose(0, 1).double(), logits.transpose(0, 1).double(), top)
             doubt = None
             if self.witness:
-                told = self.witness.seen(images)
-                doubt = self.witness(told, top, similarities.argmax(dim=1))
-                lag, own = self.witness.lag(self.prototypes, similarities, top), torch.cat([own, told], dim=1)
+                own_logits = self.witness.logits(images)
+                doubt = self.witness(own_logits, top, similarities.argmax(dim=1))
+                gap = self.witness.label_gap(self.prototypes, similarities, top)
+                own = torch.cat([own, own_logits], dim=1)
             score = _profile_score(self.profile, columns, nearest, doubt)
         else:
             score = nearest if self.rule == "similarity" else nearest / similarities.sum(dim=1)
-        return Answered(logits[0], score, own, lag)
+        return GuardedOutput(logits[0], score, own, gap)
 
-    def nearness(self, images: Tensor) -> Tensor:
-        """Return how near each output is: by the witness where there is one, else by the logits."""
+    def target_logits(self, images: Tensor) -> Tensor:
+        """Return the auxiliary network's logits of the outputs' classes; without one, the network's logits."""
         if self.witness:
-            return self.witness.nearness(images)
+            return self.witness.target_logits(images)
         logits: Tensor = self.backbone(images).logits
         return logits
 
 
 class _Witness(nn.Module):
-    """What the witness has against the answers, :func:`simdnn.rules.disagreement.disagreement`."""
+    """The auxiliary network's disagreement with the outputs, :func:`simdnn.rules.disagreement.disagreement`."""
 
     def __init__(self, learned: Witness, network: Backbone, answering: Prototypes) -> None:
         super().__init__()
@@ -185,7 +186,7 @@ class _Witness(nn.Module):
         self.of_labels = torch.tensor([places.get(str(name), -1) for name in answering.labels])
         self.of_outputs = torch.tensor([places.get(name, -1) for name in learned.usual])
 
-    def seen(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         """Return its logits (N, w)."""
         return witnessed(self.network, images)
 
@@ -193,12 +194,12 @@ class _Witness(nn.Module):
         """Return the largest logit among the outputs that stand for each class: (N, C)."""
         return torch.stack([logits[:, own].amax(dim=1) for own in self.outputs], dim=1)
 
-    def nearness(self, images: Tensor) -> Tensor:
+    def target_logits(self, images: Tensor) -> Tensor:
         """Return its logit of the class that each output stands for; outputs without a class are farthest."""
-        logits = self.of_classes(self.seen(images))
+        logits = self.of_classes(self.logits(images))
         return torch.where(self.of_outputs >= 0, logits[:, self.of_outputs.clamp(min=0)], -torch.inf)
 
-    def lag(self, prototypes: Prototypes, similarities: Tensor, output: Tensor) -> Tensor:
+    def label_gap(self, prototypes: Prototypes, similarities: Tensor, output: Tensor) -> Tensor:
         """Return how far the class of an output is behind another, by the prototypes of the protected network."""
         classes = prototypes.of_classes(similarities).clamp(_TINY, 1 - _TINY).logit()
         places = [prototypes.classes.index(name) if name in prototypes.classes else -1 for name in self.usual]
@@ -225,7 +226,7 @@ def _by_view(values: Tensor, n: int) -> Tensor:
 
 
 def _compared(features: Tensor, logits: Tensor, top: Tensor) -> Tensor:
-    """:func:`simdnn.rules.statistics.compare_views`: (N, 1 + V, d) and (N, 1 + V, K) to (N, 6), for answers ``top``."""
+    """:func:`simdnn.rules.statistics.compare_views`: (N, 1 + V, d) and (N, 1 + V, K) to (N, 6), for outputs ``top``."""
     directions = features / (features.norm(dim=-1, keepdim=True) + _TINY)
     apart = ((directions[:, 0] - directions[:, 1:].mean(dim=1)) ** 2).sum(dim=1)
     top = top[:, None]
@@ -270,17 +271,17 @@ def _profile_score(profile: GuardProfile, views: Tensor, similarity: Tensor, dou
     )
     short = (torch.stack(values, dim=1) - slope * torch.stack(spreads, dim=1) - intercept) / deviation
     weights = torch.tensor(WEIGHTS[: len(values)], dtype=torch.float64)
-    return -((short.clamp(min=0) ** 2 @ weights) + _BLUNT).sqrt()
+    return -((short.clamp(min=0) ** 2 @ weights) + _UNDER_ROOT).sqrt()
 
 
-class PeerNetwork(nn.Module):
-    """A network beside a score of its logits and penultimate features, as a peer of Sim-DNN computes it.
+class BaselineNetwork(nn.Module):
+    """A network with a baseline detector, which scores its logits and penultimate features.
 
     Parameters
     ----------
-    backbone : the network, watched at its penultimate layer
+    backbone : the network; its features are those of its penultimate layer
     score : (logits (N, K), features (N, d)) to (N,) scores, high for clean, differentiable
-    threshold : flagged is what lies below
+    threshold : an image is flagged if its score lies below
     """
 
     def __init__(
@@ -288,34 +289,34 @@ class PeerNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.own_score = score
+        self.score = score
         self.threshold = threshold
         self.eval()
 
-    def forward(self, images: Tensor, answer: Tensor | None = None) -> Answered:
-        """Answer images (N, 3, H, W) in [0, 1]; differentiable. For ``answer`` see :class:`Guarded`."""
+    def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
+        """Return the output for images (N, 3, H, W) in [0, 1], differentiable; as :class:`GuardedModel`."""
         seen = self.backbone(images)
         features = torch.cat(list(seen.features.values()), dim=1)
         logits = seen.logits
-        if answer is not None:  # as if that output were the largest
-            logits = logits.scatter(1, answer[:, None], logits.amax(dim=1, keepdim=True))
-        score = self.own_score(logits, features)
-        return Answered(seen.logits, score, features, torch.full_like(score, -torch.inf))
+        if output is not None:  # as if that output were the largest
+            logits = logits.scatter(1, output[:, None], logits.amax(dim=1, keepdim=True))
+        scores = self.score(logits, features)
+        return GuardedOutput(seen.logits, scores, features, torch.full_like(scores, -torch.inf))
 
-    def nearness(self, images: Tensor) -> Tensor:
+    def target_logits(self, images: Tensor) -> Tensor:
         """Return the logits."""
         logits: Tensor = self.backbone(images).logits
         return logits
 
 
 class Rejecting(nn.Module):
-    """A guarded network for libraries that know logits only: one more class, which wins where the detector flags.
+    """A guarded network as a plain classifier with one more class, predicted where the detector flags.
 
-    The last output is ``max logit + (threshold - score) * steepness``; so Carlini and Wagner (AISec 2017) attack
-    detectors.
+    The last logit is ``max logit + (threshold - score) * steepness`` (Carlini and Wagner, AISec 2017). Attacks of any
+    library can take it.
     """
 
-    def __init__(self, guarded: Guarded, steepness: float = 1.0) -> None:
+    def __init__(self, guarded: GuardedModel, steepness: float = 1.0) -> None:
         super().__init__()
         self.guarded = guarded
         self.steepness = steepness

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from simdnn.attacks.attack import device_of
+from simdnn.attacks.device import device_of
 from simdnn.evaluation.baselines.detector import Observation
 from simdnn.networks.backbone import Backbone
 from simdnn.networks.loading import last_layer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from simdnn.attacks.attack import device_of
+from simdnn.attacks.device import device_of
 from simdnn.errors import InputError
 from simdnn.evaluation.defences.bart import BaRT
 from simdnn.evaluation.defences.resupnet import ResUpNet, load_denoiser
