@@ -11,6 +11,7 @@ from simdnn.attacks import (
     PGD,
     Attack,
 )
+from simdnn.attacks.adaptive import GuardedOutput
 from simdnn.attacks.apgd import APGD
 from simdnn.attacks.cw import CW
 from simdnn.attacks.deepfool import DeepFool
@@ -67,3 +68,28 @@ class Brightness(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         bright = self.steepness * (images.flatten(1).mean(dim=1) - 0.4)
         return torch.stack([-bright, bright], dim=1)
+
+
+class Reached(Exception):  # noqa: N818
+    """Images came to the network on its device."""
+
+
+class Elsewhere(nn.Module):
+    """A network, and a guarded model, on the meta device: it stops whoever brings it images of that device."""
+
+    threshold = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("place", torch.zeros(1, device="meta"))
+        self.eval()
+
+    def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
+        assert images.device.type == "meta"
+        assert output is None or output.device.type == "meta"
+        raise Reached("images on the meta device")
+
+    def target_logits(self, images: Tensor) -> Tensor:
+        """On the CPU, so that attacks go on to their first step."""
+        assert images.device.type == "meta"
+        return torch.arange(2.0).expand(len(images), 2)

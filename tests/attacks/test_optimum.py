@@ -157,9 +157,7 @@ def naive_mifgsm(
 def test_mifgsm_is_the_papers_on_a_network_that_is_not_linear(momentum: float) -> None:
     torch.manual_seed(1)
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.Tanh(), nn.Linear(32, 5)).eval()
-    network.requires_grad_(False).get_parameter("3.weight").mul_(
-        8
-    )  # steep: the gradient changes on the way
+    network.requires_grad_(False).get_parameter("3.weight").mul_(8)  # steep: the gradient changes on the way
     images = torch.rand(12, *SHAPE, generator=torch.Generator().manual_seed(3))
     labels = predict(network, images)
     found = run_attack(MIFGSM(eps=0.2, steps=8, momentum=momentum), network, images, labels).images

@@ -180,9 +180,7 @@ def test_a_network_on_a_gpu_gives_what_it_gives_on_the_cpu(
     ],
     ids=by_name,
 )
-def test_an_image_that_resists_comes_back_unchanged(
-    attack: Attack, images: Tensor, flat: bool
-) -> None:
+def test_an_image_that_resists_comes_back_unchanged(attack: Attack, images: Tensor, flat: bool) -> None:
     """Nor is there a warning of it, even where no gradient is left."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 4)).eval()
     with torch.no_grad():

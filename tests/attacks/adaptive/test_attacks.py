@@ -26,7 +26,9 @@ def test_it_succeeds_exactly_where_a_success_exists(name: str, norm: str) -> Non
     """From (0.3, 0.2) both aims lie 0.3 away: in reach at 0.5, not at 0.25."""
     # the three channels move alike, but only the first counts: the others are free
     far, near = (
-        run_adaptive_attack(Plane(), ADAPTIVE_ATTACKS[name], at(0.3, 0.2), GOAL, eps=eps, norm=norm, steps=100)
+        run_adaptive_attack(
+            Plane(), ADAPTIVE_ATTACKS[name], at(0.3, 0.2), GOAL, eps=eps, norm=norm, steps=100
+        )
         for eps in ((0.6, 0.25) if norm == "inf" else (1.5, 0.25))
     )
     assert far.score[0] >= 0

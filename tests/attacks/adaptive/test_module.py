@@ -46,7 +46,8 @@ def test_gradient_is_that_of_finite_differences(
     guard: Guard, guard_with_auxiliary: Guard, digits: tuple[Tensor, Tensor], rule: str
 ) -> None:
     module = GuardedNetwork(
-        guard_with_auxiliary if rule == WITH_AUXILIARY else guard, "profile" if rule == WITH_AUXILIARY else rule
+        guard_with_auxiliary if rule == WITH_AUXILIARY else guard,
+        "profile" if rule == WITH_AUXILIARY else rule,
     )
     module = module.double()
     images = (0.8 * digits[0][:6] + 0.1).double().requires_grad_(True)
@@ -54,7 +55,9 @@ def test_gradient_is_that_of_finite_differences(
     assert (gradient.flatten(1).norm(dim=1) > 0).all()
     step = 1e-6
     for seed in range(3):
-        direction = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        direction = torch.randn(
+            images.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        )
         with torch.no_grad():
             after, before = module(images + step * direction).score, module(images - step * direction).score
         expected = (gradient * direction).sum(dim=(1, 2, 3))
@@ -73,7 +76,9 @@ def test_an_assumed_output_changes_the_score_only_where_the_network_predicts_ano
     assert (other.score < plain.score).all()
 
 
-def test_target_logits_are_the_auxiliary_networks(guard_with_auxiliary: Guard, digits: tuple[Tensor, Tensor]) -> None:
+def test_target_logits_are_the_auxiliary_networks(
+    guard_with_auxiliary: Guard, digits: tuple[Tensor, Tensor]
+) -> None:
     """They classify clean images correctly, whatever the protected network predicts."""
     images, labels = digits
     module = GuardedNetwork(guard_with_auxiliary)

@@ -35,9 +35,7 @@ def test_a_looser_threshold_is_evaded_more_often() -> None:
 
 
 def test_feature_matching_takes_the_guides_of_the_target() -> None:
-    found = robust_accuracy(
-        Plane(), CLEAN, {"5 %": 0.0}, eps=0.5, steps=60, attacks=["feature-matching"]
-    )
+    found = robust_accuracy(Plane(), CLEAN, {"5 %": 0.0}, eps=0.5, steps=60, attacks=["feature-matching"])
     assert found["robust_accuracy"]["5 %"]["value"] == 0
 
 
