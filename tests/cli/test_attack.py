@@ -49,7 +49,7 @@ def test_it_writes_pngs_floats_and_a_record(
         "attack", "pgd", "--eps", 0.1, digits / "test" / "3", "-o", out, "--limit", 20, *network
     )
     assert code == 0
-    assert "of 20 correctly classified images" in out_text
+    assert "of 20 images that were classified correctly before the attack" in out_text
     record = json.loads((out / "attack.json").read_text(encoding="utf-8"))
     assert record["settings"]["steps"] == 20
     assert record["misclassified"]["value"] > 0.9
@@ -385,3 +385,10 @@ def test_a_run_that_attacked_nothing_does_not_keep_its_folder(
         patch.setattr("simdnn.attacks.fgsm.FGSM.perturb", broken)
         assert simdnn("attack", "fgsm", "--eps", 0.1, *command)[0] == 2
     assert simdnn("attack", "pgd", "--eps", 0.1, *command)[0] == 0
+
+
+def test_a_guards_network_is_put_on_the_device(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
+    """The meta device has no values, so that the run breaks where predictions come back from it."""
+    command = ["attack", "fgsm", "--eps", 0.1, "--detector", digits / "guard.simdnn", digits / "test" / "1"]
+    with pytest.raises(NotImplementedError, match="meta tensor"):
+        simdnn(*command, "-o", tmp_path / "out", "--device", "meta")

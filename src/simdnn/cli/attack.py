@@ -209,8 +209,9 @@ def _settings(named: dict[str, float | None], param: list[str]) -> dict[str, Any
 def _summary(record: dict[str, Any], output: Path) -> str:
     total = record["misclassified"]
     if total is None:
-        return f"no image that the network classified correctly; wrote {output}"
-    text = f"of {total['n']} correctly classified images, {_shares(record, 'misclassified')} are misclassified"
+        return f"no image was classified correctly before the attack; wrote {output}"
+    text = f"of {total['n']} images that were classified correctly before the attack, "
+    text += f"{_shares(record, 'misclassified')} are misclassified"
     if "evaded" in record:
         text += f"; {_shares(record, 'evaded')} are misclassified and not flagged"
     return f"{text}; wrote {output}"
