@@ -70,12 +70,12 @@ class Brightness(nn.Module):
         return torch.stack([-bright, bright], dim=1)
 
 
-class Reached(Exception):  # noqa: N818
+class ImagesReceived(Exception):  # noqa: N818
     """Images came to the network on its device."""
 
 
-class Elsewhere(nn.Module):
-    """A network, and a guarded model, on the meta device: it stops whoever brings it images of that device."""
+class NetworkOnMeta(nn.Module):
+    """A network, and a guarded model, on the meta device: it raises ImagesReceived for images on that device."""
 
     threshold = 0.0
 
@@ -87,7 +87,7 @@ class Elsewhere(nn.Module):
     def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
         assert images.device.type == "meta"
         assert output is None or output.device.type == "meta"
-        raise Reached("images on the meta device")
+        raise ImagesReceived("images on the meta device")
 
     def target_logits(self, images: Tensor) -> Tensor:
         """On the CPU, so that attacks go on to their first step."""

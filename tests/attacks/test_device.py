@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.attacks.networks import ATTACKS, SHAPE, Elsewhere, Reached, by_name
+from tests.attacks.networks import ATTACKS, SHAPE, ImagesReceived, NetworkOnMeta, by_name
 from torch import nn
 
 from simdnn.attacks import Attack, run_attack
@@ -19,7 +19,7 @@ IMAGES, LABELS = torch.rand(2, *SHAPE, generator=torch.Generator().manual_seed(0
 
 def test_the_device_is_that_of_parameters_then_of_buffers() -> None:
     assert device_of(nn.Linear(1, 1, device="meta")).type == "meta"
-    assert device_of(Elsewhere()).type == "meta"
+    assert device_of(NetworkOnMeta()).type == "meta"
     assert device_of(nn.Flatten()).type == "cpu"
     assert device_of(lambda images: images).type == "cpu"
 
@@ -30,18 +30,20 @@ def test_precision_is_that_which_the_device_has() -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=by_name)
 def test_every_attack_sends_its_images_there(attack: Attack) -> None:
-    with pytest.raises((Reached, RuntimeError), match="meta"):  # foolbox reads the images' values first
-        attack.perturb(Elsewhere(), IMAGES, LABELS, torch.Generator())
+    with pytest.raises(
+        (ImagesReceived, RuntimeError), match="meta"
+    ):  # foolbox reads the images' values first
+        attack.perturb(NetworkOnMeta(), IMAGES, LABELS, torch.Generator())
 
 
 def test_so_do_the_helpers() -> None:
     for call in (
-        lambda: predict(Elsewhere(), IMAGES),
-        lambda: gradient_of_loss(Elsewhere(), IMAGES, LABELS),
-        lambda: n_classes(Elsewhere(), IMAGES),
-        lambda: run_attack(ATTACKS[0], Elsewhere(), IMAGES, LABELS),
+        lambda: predict(NetworkOnMeta(), IMAGES),
+        lambda: gradient_of_loss(NetworkOnMeta(), IMAGES, LABELS),
+        lambda: n_classes(NetworkOnMeta(), IMAGES),
+        lambda: run_attack(ATTACKS[0], NetworkOnMeta(), IMAGES, LABELS),
     ):
-        with pytest.raises(Reached):
+        with pytest.raises(ImagesReceived):
             call()
 
 
@@ -49,5 +51,5 @@ def test_so_do_the_helpers() -> None:
 def test_adaptive_attacks_send_images_and_targets_there(run: object) -> None:
     goal = Goal(torch.ones(2).long(), 0.0)
     radius = {"eps": 0.1} if run is run_adaptive_attack else {}
-    with pytest.raises(Reached):
-        run(Elsewhere(), Selective(), IMAGES, goal, **radius)  # type: ignore[operator]
+    with pytest.raises(ImagesReceived):
+        run(NetworkOnMeta(), Selective(), IMAGES, goal, **radius)  # type: ignore[operator]

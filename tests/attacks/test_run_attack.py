@@ -77,7 +77,7 @@ class TestEveryAttack:
 
     def test_the_same_seed_gives_the_same_images(self, attack: Attack, linear: nn.Module) -> None:
         first = self.run(attack, linear).images
-        torch.manual_seed(99)  # the global stream of random numbers has no say
+        torch.manual_seed(99)  # the global generator is not used
         assert torch.equal(first, self.run(attack, linear).images)
 
     def test_records_its_strength_so_that_it_can_be_made_again(

@@ -299,7 +299,7 @@ def test_what_does_not_fit_an_attack_on_a_guard_is_refused(
         ("the norm inf or 2", ["orthogonal", "--eps", 0.1, "--param", "norm=1", *guard]),
         ("no profile", ["orthogonal", "--eps", 0.1, "--rule", "profile", *guard]),
         ("--backbone does not go with --detector", ["fgsm", "--eps", 0.1, "--backbone", "vgg16", *guard]),
-        ("the guard's file says which network", ["fgsm", "--eps", 0.1, "--backbone", "vgg16", *guard]),
+        ("the guard's file has the network", ["fgsm", "--eps", 0.1, "--backbone", "vgg16", *guard]),
         ("--mean does not go with --detector", ["fgsm", "--eps", 0.1, "--mean", "0,0,0", *guard]),
         ("--std does not go with --detector", ["fgsm", "--eps", 0.1, "--std", "1,1,1", *guard]),
         ("--size does not go with --detector", ["fgsm", "--eps", 0.1, "--size", 32, *guard]),

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from simdnn.networks.backbone import Backbone
 
 UNREADABLE = 1
+_WITH_DETECTOR = (
+    "does not go with --detector: the guard's file has the network and how its images are prepared"
+)
+_WITHOUT_DETECTOR = (
+    "needs --detector: without a guard there is no rule to attack, and no file whose code would run"
+)
 
 
 def attack(
@@ -141,14 +147,6 @@ def attack(
         typer.echo(shown(f"skipped {entry['path']}: {entry['error']}"), err=True)
     if broken:
         raise typer.Exit(UNREADABLE)
-
-
-_WITH_DETECTOR = (
-    "does not go with --detector: the guard's file says which network it guards, and how its images are prepared"
-)
-_WITHOUT_DETECTOR = (
-    "needs --detector: without a guard there is no rule to attack, and no file whose code would run"
-)
 
 
 def _refuse(options: dict[str, object], why: str) -> None:

@@ -132,7 +132,9 @@ def _attack(places: Places, guard: Guard, stage: Stage, seed: int) -> dict[str, 
     made = {}
     for recipe in CONTROLS + ATTACKS:
         with stage(f"making {recipe.name} images") as progress:
-            result = run_attack(recipe, classifier, images[right], digits[right], seed=seed, progress=progress)
+            result = run_attack(
+                recipe, classifier, images[right], digits[right], seed=seed, progress=progress
+            )
         _write(result.images_8bit, kept, places.attacked / recipe.name)
         made[recipe.name] = result.parameters
     return made

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from simdnn.attacks.adaptive.module import GuardedNetwork, Rejecting
 from simdnn.attacks.adaptive.pgd import AdaptivePGD
@@ -134,9 +134,10 @@ class _Run:
         pixels = torch.stack(list(images.values()))
         before = predict(network, pixels)
         labels = before if self.truth is None else torch.tensor([self.truth[path] for path in images])
-        adaptive = self.detector is not None and isinstance(self.attack, AdaptivePGD)
-        attacked = Rejecting(self.detector) if adaptive else network
-        result = run_attack(self.attack, attacked, pixels, labels, seed=seed, batch_size=len(pixels))
+        model: nn.Module = network
+        if self.detector is not None and isinstance(self.attack, AdaptivePGD):
+            model = Rejecting(self.detector)
+        result = run_attack(self.attack, model, pixels, labels, seed=seed, batch_size=len(pixels))
         after = {"": predict(network, result.images), "_8bit": predict(network, result.images_8bit)}
         sound: list[dict[str, Any]] = []
         for i, path in enumerate(images):

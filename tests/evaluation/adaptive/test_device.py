@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from tests.attacks.adaptive.plane import Plane
-from tests.attacks.networks import SHAPE, Elsewhere, Reached
+from tests.attacks.networks import SHAPE, ImagesReceived, NetworkOnMeta
 from tests.evaluation.adaptive.examples import CLEAN as PLANE_IMAGES
 from torch import Tensor, nn
 
@@ -32,7 +32,7 @@ CLEAN = EvaluationImages(IMAGES, LABELS, IMAGES, LABELS)
 THRESHOLDS = {"5 %": 0.0}
 
 
-class AtHome(nn.Module):
+class NetworkOnCPU(nn.Module):
     """A source network on the CPU."""
 
     def forward(self, images: Tensor) -> Tensor:
@@ -42,22 +42,22 @@ class AtHome(nn.Module):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: predict_and_score(Elsewhere(), IMAGES),
-        lambda: robust_accuracy(Elsewhere(), CLEAN, THRESHOLDS, eps=0.1),
-        lambda: minimum_norm_cost(Elsewhere(), Elsewhere(), CLEAN, 0.0),
-        lambda: symptoms(Elsewhere(), CLEAN, 0.0, 0.1),
-        lambda: decision_cost(Elsewhere(), Elsewhere(), CLEAN, 0.0),
-        lambda: transfer_attack(Elsewhere(), CLEAN, AtHome().eval(), FGSM(0.1), THRESHOLDS),
-        lambda: random_search(Elsewhere(), IMAGES, LABELS, 0.0, 0.1, queries=1),
+        lambda: predict_and_score(NetworkOnMeta(), IMAGES),
+        lambda: robust_accuracy(NetworkOnMeta(), CLEAN, THRESHOLDS, eps=0.1),
+        lambda: minimum_norm_cost(NetworkOnMeta(), NetworkOnMeta(), CLEAN, 0.0),
+        lambda: symptoms(NetworkOnMeta(), CLEAN, 0.0, 0.1),
+        lambda: decision_cost(NetworkOnMeta(), NetworkOnMeta(), CLEAN, 0.0),
+        lambda: transfer_attack(NetworkOnMeta(), CLEAN, NetworkOnCPU().eval(), FGSM(0.1), THRESHOLDS),
+        lambda: random_search(NetworkOnMeta(), IMAGES, LABELS, 0.0, 0.1, queries=1),
     ],
 )
 def test_images_are_sent_there(call: Callable[[], object]) -> None:
-    with pytest.raises(Reached):
+    with pytest.raises(ImagesReceived):
         call()
 
 
 def test_a_decision_model_is_where_its_network_is() -> None:
-    assert device_of(DecisionModel(Elsewhere(), 0.0, 0)).type == "meta"
+    assert device_of(DecisionModel(NetworkOnMeta(), 0.0, 0)).type == "meta"
 
 
 class OnGPU(nn.Module):
