@@ -25,7 +25,7 @@ tables: .venv/dev
 	$(BIN)/simdnn bench report -o build/report
 	mkdir -p docs/tables
 	cp build/report/*.md docs/tables/
-	PYTHONPATH=experiments/scripts $(BIN)/python experiments/scripts/aware_tables.py
+	PYTHONPATH=experiments/scripts $(BIN)/python experiments/scripts/adaptive_attack_tables.py
 
 clean:
 	rm -rf .venv demo

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from check_speed import NETWORKS
 from record import write_record
-from simdnn.attacks import attack, recipe
+from simdnn.attacks import make_attack, run_attack
 from simdnn.attacks.attack import predict
 from simdnn.cli.progress import progress_bar
 from simdnn.conformal.split import ConformalThreshold
@@ -159,8 +159,13 @@ def main() -> None:
     )
     for settings in ATTACKS:
         with progress_bar(str(settings)) as progress:
-            made = attack(
-                recipe(settings), classifier, test[correct], truth[correct], batch_size=20, progress=progress
+            made = run_attack(
+                make_attack(settings),
+                classifier,
+                test[correct],
+                truth[correct],
+                batch_size=20,
+                progress=progress,
             )
         name = " ".join(str(value) for value in settings.values())
         images[name] = made.images_8bit[made.success_8bit]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -11,11 +13,16 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 from tests.conftest import Simdnn
-from tests.guard.networks import digits_backbone
+from tests.guard.networks import NAME, digits_backbone
 
-from simdnn.attacks import FGSM, RECIPES
+from simdnn.attacks import ATTACKS, FGSM
+from simdnn.digits import IN_UNITS
 from simdnn.errors import InputError
 from simdnn.evaluation.attack_files import attack_files
+from simdnn.guard.guard import Guard
+from simdnn.networks.backbone import load_backbone
+from simdnn.networks.digits import SIDE
+from simdnn.networks.extractor import Extractor
 
 NETWORK = [
     "--backbone",
@@ -38,14 +45,14 @@ def test_it_writes_pngs_floats_and_a_record(
     simdnn: Simdnn, digits: Path, network: list[object], tmp_path: Path
 ) -> None:
     out = tmp_path / "attacked"
-    code, said, _ = simdnn(
+    code, out_text, _ = simdnn(
         "attack", "pgd", "--eps", 0.1, digits / "test" / "3", "-o", out, "--limit", 20, *network
     )
     assert code == 0
-    assert "images that the network had right" in said
+    assert "of 20 images that were classified correctly before the attack" in out_text
     record = json.loads((out / "attack.json").read_text(encoding="utf-8"))
     assert record["settings"]["steps"] == 20
-    assert record["turned"]["value"] > 0.9
+    assert record["misclassified"]["value"] > 0.9
     assert len(record["images"]) == 20
     for entry in record["images"]:
         original = np.asarray(Image.open(entry["path"]).convert("RGB"), dtype=np.float64) / 255
@@ -55,18 +62,29 @@ def test_it_writes_pngs_floats_and_a_record(
         assert np.abs(floats - original).max() == pytest.approx(entry["linf"], abs=1e-6)
         assert entry["linf"] <= 0.1 + 1e-6
         assert np.linalg.norm(floats - original) == pytest.approx(entry["l2"], rel=1e-4)
-        assert entry["turned_8bit"] == (entry["label_after"] != entry["label"])
+        assert entry["misclassified_8bit"] == (entry["label_after"] != entry["label"])
 
 
 def test_a_stopped_run_goes_on_and_gives_the_same(
     simdnn: Simdnn, digits: Path, network: list[object], tmp_path: Path
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    asked = ["attack", "pgd", "--eps", 0.1, "--steps", 4, digits / "test" / "5", "--batch-size", 8, *network]
-    assert simdnn(*asked, "-o", whole, "--limit", 24)[0] == 0
-    assert simdnn(*asked, "-o", parts, "--limit", 8)[0] == 0
+    command = [
+        "attack",
+        "pgd",
+        "--eps",
+        0.1,
+        "--steps",
+        4,
+        digits / "test" / "5",
+        "--batch-size",
+        8,
+        *network,
+    ]
+    assert simdnn(*command, "-o", whole, "--limit", 24)[0] == 0
+    assert simdnn(*command, "-o", parts, "--limit", 8)[0] == 0
     first = (parts / "5").stat().st_mtime_ns, sorted(p.stat().st_mtime_ns for p in (parts / "5").iterdir())
-    assert simdnn(*asked, "-o", parts, "--limit", 24)[0] == 0
+    assert simdnn(*command, "-o", parts, "--limit", 24)[0] == 0
     assert sorted(p.stat().st_mtime_ns for p in (parts / "5").iterdir())[:16] == first[1]
     for picture in (whole / "5").glob("*.png"):
         assert picture.read_bytes() == (parts / "5" / picture.name).read_bytes()
@@ -83,12 +101,12 @@ def test_what_cannot_be_read_is_skipped_by_name(
     good = next((digits / "test" / "1").iterdir())
     (photos / "good.png").write_bytes(good.read_bytes())
     (photos / "bad.png").write_bytes(good.read_bytes()[:60])
-    code, said, err = simdnn(
+    code, out_text, err = simdnn(
         "attack", "fgsm", "--eps", 0.1, photos, "-o", tmp_path / "out", "--json", *network
     )
     assert code == 1
     assert "bad.png" in err
-    lines = [json.loads(line) for line in said.splitlines()]
+    lines = [json.loads(line) for line in out_text.splitlines()]
     assert {Path(line["path"]).name: "error" in line for line in lines} == {
         "bad.png": True,
         "good.png": False,
@@ -98,7 +116,7 @@ def test_what_cannot_be_read_is_skipped_by_name(
 def test_labels_may_come_from_the_folders(
     simdnn: Simdnn, digits: Path, network: list[object], tmp_path: Path
 ) -> None:
-    asked = [
+    command = [
         "attack",
         "fgsm",
         "--eps",
@@ -110,14 +128,14 @@ def test_labels_may_come_from_the_folders(
         tmp_path / "out",
         "--json",
     ]
-    code, said, _ = simdnn(*asked, digits / "test" / "7", "--limit", 3)
+    code, out_text, _ = simdnn(*command, digits / "test" / "7", "--limit", 3)
     assert code == 0
-    assert {json.loads(line)["label"] for line in said.splitlines()} == {"7"}
+    assert {json.loads(line)["label"] for line in out_text.splitlines()} == {"7"}
     strange = tmp_path / "seven"
     strange.mkdir()
     (strange / "a.png").write_bytes(next((digits / "test" / "7").iterdir()).read_bytes())
-    asked[-2] = tmp_path / "other"
-    code, _, err = simdnn(*asked, strange)
+    command[-2] = tmp_path / "other"
+    code, _, err = simdnn(*command, strange)
     assert code == 2
     assert (
         "no output of the network is named as the folder seven; name the folder by the output's number" in err
@@ -136,7 +154,7 @@ def test_a_folder_that_names_two_outputs_is_refused(digits: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["pgdd", "--eps", 0.1], "expected an attack among fgsm, pgd, ddn"),
         (["pgd"], "pgd needs eps"),
@@ -162,15 +180,21 @@ def test_a_folder_that_names_two_outputs_is_refused(digits: Path, tmp_path: Path
             ["fgsm", "--eps", 0.1, "--device", "gpu"],
             "expected a device that is here, such as cpu or cuda, got 'gpu'",
         ),
-        (["fgsm", "--eps", 0.1, "--labels", "mine"], "--labels is one of own, folders; got 'mine'"),
+        (["fgsm", "--eps", 0.1, "--rule", "similarity"], "--rule needs --detector"),
+        (["fgsm", "--eps", 0.1, "--trust", "mine:make"], "--trust needs --detector"),
+        (
+            ["fgsm", "--eps", 0.1, "--weights", "w.pth"],
+            "expected --weights once, for the one network, got it 2 times",
+        ),
+        (["fgsm", "--eps", 0.1, "--labels", "mine"], "--labels is one of predicted, folders; got 'mine'"),
     ],
 )
-def test_what_does_not_fit_is_said_before_the_work(
-    simdnn: Simdnn, digits: Path, network: list[object], tmp_path: Path, arguments: list[object], told: str
+def test_what_does_not_fit_is_refused_before_the_work(
+    simdnn: Simdnn, digits: Path, network: list[object], tmp_path: Path, arguments: list[object], message: str
 ) -> None:
     code, _, err = simdnn("attack", *arguments, digits / "test" / "1", "-o", tmp_path / "out", *network)
     assert code == 2
-    assert told in err
+    assert message in err
     assert not (tmp_path / "out").exists()
 
 
@@ -204,16 +228,16 @@ def test_no_attacked_picture_is_overwritten_by_another(
         (tmp_path / place / "same").mkdir(parents=True)
         picture = next((digits / "test" / digit).iterdir())
         (tmp_path / place / "same" / "x.png").write_bytes(picture.read_bytes())
-    asked = ["attack", "fgsm", "--eps", 0.1, *network]
-    told = "since their folders have one name; attack them into two folders"
-    assert told in simdnn(*asked, tmp_path / "a", tmp_path / "b", "-o", tmp_path / "at once")[2]
-    assert simdnn(*asked, tmp_path / "a", "-o", tmp_path / "out")[0] == 0
+    command = ["attack", "fgsm", "--eps", 0.1, *network]
+    message = "since their folders have one name; attack them into two folders"
+    assert message in simdnn(*command, tmp_path / "a", tmp_path / "b", "-o", tmp_path / "at once")[2]
+    assert simdnn(*command, tmp_path / "a", "-o", tmp_path / "out")[0] == 0
     first = (tmp_path / "out" / "same" / "x.png").read_bytes()
-    code, _, err = simdnn(*asked, tmp_path / "b", "-o", tmp_path / "out")
-    assert (code, told in err) == (2, True)
+    code, _, err = simdnn(*command, tmp_path / "b", "-o", tmp_path / "out")
+    assert (code, message in err) == (2, True)
     assert (tmp_path / "out" / "same" / "x.png").read_bytes() == first
-    code, said, _ = simdnn(*asked, tmp_path / "a", tmp_path / "a", "-o", tmp_path / "twice", "--json")
-    assert (code, len(said.splitlines())) == (0, 1)
+    code, out_text, _ = simdnn(*command, tmp_path / "a", tmp_path / "a", "-o", tmp_path / "twice", "--json")
+    assert (code, len(out_text.splitlines())) == (0, 1)
 
 
 def test_what_could_not_be_read_is_tried_again(
@@ -222,41 +246,51 @@ def test_what_could_not_be_read_is_tried_again(
     (tmp_path / "photos").mkdir()
     picture = next((digits / "test" / "1").iterdir()).read_bytes()
     (tmp_path / "photos" / "x.png").write_bytes(picture[:60])
-    asked = ["attack", "fgsm", "--eps", 0.1, tmp_path / "photos", "-o", tmp_path / "out", "--json", *network]
-    assert [simdnn(*asked)[0], simdnn(*asked)[0]] == [1, 1]
+    command = [
+        "attack",
+        "fgsm",
+        "--eps",
+        0.1,
+        tmp_path / "photos",
+        "-o",
+        tmp_path / "out",
+        "--json",
+        *network,
+    ]
+    assert [simdnn(*command)[0], simdnn(*command)[0]] == [1, 1]
     (tmp_path / "photos" / "x.png").write_bytes(picture)
-    code, said, _ = simdnn(*asked)
-    assert (code, "error" in json.loads(said)) == (0, False)
+    code, out_text, _ = simdnn(*command)
+    assert (code, "error" in json.loads(out_text)) == (0, False)
 
 
 def test_the_help_names_every_attack(simdnn: Simdnn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
-    said = simdnn("attack", "--help")[1]
-    assert set(RECIPES) <= set(re.findall(r"[\w-]+", said))
+    out_text = simdnn("attack", "--help")[1]
+    assert set(ATTACKS) <= set(re.findall(r"[\w-]+", out_text))
 
 
-def test_what_gets_past_a_guard_is_what_check_calls_clean(
-    simdnn: Simdnn, digits: Path, tmp_path: Path
-) -> None:
-    guard, photos, passed = digits / "guard.simdnn", digits / "test" / "3", {}
+def test_what_evades_a_guard_is_what_check_calls_clean(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
+    guard, photos, evaded = digits / "guard.simdnn", digits / "test" / "3", {}
     for name in ("pgd", "selective"):
         out = tmp_path / name
-        code, said, _ = simdnn(
+        code, out_text, _ = simdnn(
             "attack", name, "--eps", 0.3, photos, "-o", out, "--limit", 15, "--detector", guard
         )
         record = json.loads((out / "attack.json").read_text(encoding="utf-8"))
-        assert (code, "are turned and not flagged" in said) == (0, True)
+        assert (code, "are misclassified and not flagged" in out_text) == (0, True)
         rows = [json.loads(line) for line in simdnn("check", guard, out, "--json")[1].splitlines()]
         verdicts = {Path(row["path"]).name: row["verdict"] for row in rows}
         for entry in record["images"]:
             clean = verdicts[Path(entry["attacked"]).name] == "clean"
-            assert entry["through_8bit"] == (entry["turned_8bit"] and clean)
+            assert entry["evaded_8bit"] == (entry["misclassified_8bit"] and clean)
             assert entry["linf"] <= 0.3 + 1e-6
-        passed[name] = record["through"]["value"]
-    assert passed["selective"] > 0.8 > 0.5 > passed["pgd"]
+        evaded[name] = record["evaded"]["value"]
+    assert evaded["selective"] > 0.8 > 0.5 > evaded["pgd"]
 
 
-def test_what_does_not_fit_an_attack_on_a_guard_is_said(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
+def test_what_does_not_fit_an_attack_on_a_guard_is_refused(
+    simdnn: Simdnn, digits: Path, tmp_path: Path
+) -> None:
     guard, photos, out = ["--detector", digits / "guard.simdnn"], digits / "test" / "3", tmp_path / "out"
     wrong: list[tuple[str, list[object]]] = [
         ("--detector", ["selective", "--eps", 0.1]),
@@ -264,7 +298,97 @@ def test_what_does_not_fit_an_attack_on_a_guard_is_said(simdnn: Simdnn, digits: 
         ("has no parameter momentum", ["joint-1", "--eps", 0.1, "--param", "momentum=1", *guard]),
         ("the norm inf or 2", ["orthogonal", "--eps", 0.1, "--param", "norm=1", *guard]),
         ("no profile", ["orthogonal", "--eps", 0.1, "--rule", "profile", *guard]),
+        ("--backbone does not go with --detector", ["fgsm", "--eps", 0.1, "--backbone", "vgg16", *guard]),
+        ("the guard's file has the network", ["fgsm", "--eps", 0.1, "--backbone", "vgg16", *guard]),
+        ("--mean does not go with --detector", ["fgsm", "--eps", 0.1, "--mean", "0,0,0", *guard]),
+        ("--std does not go with --detector", ["fgsm", "--eps", 0.1, "--std", "1,1,1", *guard]),
+        ("--size does not go with --detector", ["fgsm", "--eps", 0.1, "--size", 32, *guard]),
+        ("expected a device that is here", ["fgsm", "--eps", 0.1, "--device", "gpu", *guard]),
+        ("expected weights once for each", ["fgsm", "--eps", 0.1, *["--weights", "w.pth"] * 2, *guard]),
     ]
-    for told, options in wrong:
+    for message, options in wrong:
         code, _, err = simdnn("attack", *options, photos, "-o", out)
-        assert (code, told in err, out.exists()) == (2, True, False), err
+        assert (code, message in err, out.exists()) == (2, True, False), err
+
+
+def test_weights_of_a_guard_that_have_moved_are_named(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
+    guard = tmp_path / "guard.simdnn"
+    moved = tmp_path / "moved.safetensors"
+    moved.write_bytes((digits / "weights.safetensors").read_bytes())
+    backbone = load_backbone(NAME, moved, size=SIDE, mean=IN_UNITS.mean, std=IN_UNITS.std)
+    Guard.fit(digits / "train", Extractor([backbone], device="cpu"), rule="similarity").save(guard)
+    moved.rename(tmp_path / "here.safetensors")
+    command = ["attack", "fgsm", "--eps", 0.1, "--detector", guard, digits / "test" / "1", "--limit", 1]
+    code, _, err = simdnn(*command, "-o", tmp_path / "out")
+    assert (code, "say where they are now: --weights FILE" in err) == (2, True)
+    here = ["--weights", tmp_path / "here.safetensors", "--device", "cpu"]
+    assert simdnn(*command, "-o", tmp_path / "out", *here)[0] == 0
+
+
+def test_code_that_a_guard_names_runs_only_if_trusted(
+    simdnn: Simdnn, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_network.py").write_text(
+        "from simdnn.networks.digits import digits_network\n\n\ndef make():\n    return digits_network()\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    weights, guard = digits / "weights.safetensors", tmp_path / "guard.simdnn"
+    backbone = load_backbone("my_network:make", weights, size=SIDE, mean=IN_UNITS.mean, std=IN_UNITS.std)
+    Guard.fit(digits / "train", Extractor([backbone], device="cpu"), rule="similarity").save(guard)
+    command = ["attack", "fgsm", "--eps", 0.1, "--detector", guard, digits / "test" / "1", "--limit", 1]
+    code, _, err = simdnn(*command, "-o", tmp_path / "out")
+    assert (code, "--trust my_network:make" in err) == (2, True)
+    assert simdnn(*command, "-o", tmp_path / "out", "--trust", "my_network:make")[0] == 0
+
+
+@pytest.mark.parametrize("kind", ["below a file", "pipe"])
+def test_a_folder_that_cannot_be_written_is_an_error_before_the_work(
+    simdnn: Simdnn, digits: Path, network: list[object], tmp_path: Path, kind: str
+) -> None:
+    if kind == "pipe":
+        output = tmp_path / "pipe"
+        os.mkfifo(output)
+        message = f"expected an empty or new folder, got {output}; choose another with -o"
+    else:
+        (tmp_path / "file").write_text("kept", encoding="utf-8")
+        output = tmp_path / "file" / "out"
+        message = (
+            f"cannot write attacked images into {output}: Not a directory; choose another folder with -o"
+        )
+    code, _, err = simdnn("attack", "fgsm", "--eps", 0.1, digits / "test" / "1", "-o", output, *network)
+    assert (code, message in err) == (2, True)
+
+
+def test_a_full_disk_is_an_error_of_one_line(
+    simdnn: Simdnn, digits: Path, network: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("PIL.Image.Image.save", full)
+    code, _, err = simdnn(
+        "attack", "fgsm", "--eps", 0.1, digits / "test" / "1", "-o", tmp_path / "o", *network
+    )
+    assert (code, err.count("\n")) == (2, 1)
+    assert "No space left on device; choose another folder with -o" in err
+
+
+def test_a_run_that_attacked_nothing_does_not_keep_its_folder(
+    simdnn: Simdnn, digits: Path, network: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise InputError("broken")
+
+    command = [digits / "test" / "1", "--limit", 1, "-o", tmp_path / "out", *network]
+    with monkeypatch.context() as patch:
+        patch.setattr("simdnn.attacks.fgsm.FGSM.perturb", broken)
+        assert simdnn("attack", "fgsm", "--eps", 0.1, *command)[0] == 2
+    assert simdnn("attack", "pgd", "--eps", 0.1, *command)[0] == 0
+
+
+def test_a_guards_network_is_put_on_the_device(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
+    """The meta device has no values, so that the run breaks where predictions come back from it."""
+    command = ["attack", "fgsm", "--eps", 0.1, "--detector", digits / "guard.simdnn", digits / "test" / "1"]
+    with pytest.raises(NotImplementedError, match="meta tensor"):
+        simdnn(*command, "-o", tmp_path / "out", "--device", "meta")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from tests.evaluation.test_bench import PLAN
 
-from simdnn.attacks.registry import RECIPES, recipe, title
+from simdnn.attacks.registry import ATTACKS as CLASSES
+from simdnn.attacks.registry import make_attack, title
 from simdnn.errors import InputError
 from simdnn.evaluation.baselines import BASELINES
 from simdnn.evaluation.baselines.detector import find_detector
@@ -119,9 +120,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_plan(tmp_path / "p.toml")
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", CLASSES)
 def test_the_attacks_are_those_of_the_code_with_its_defaults(tmp_path: Path, name: str) -> None:
-    assert list(ATTACKS) == list(RECIPES)
+    assert list(ATTACKS) == list(CLASSES)
     given: dict[str, Any] = {
         p: 7 if p == "steps" else 0.25 for p, v in ATTACKS[name].items() if v is REQUIRED
     }
@@ -131,7 +132,7 @@ def test_the_attacks_are_those_of_the_code_with_its_defaults(tmp_path: Path, nam
     attacks = f'attacks = [{{ attack = "{name}", {settings} }}]'.replace(",  }", " }")
     before, _, rest = PLAN.partition("attacks = [")
     plan = read(tmp_path, before + attacks + rest.partition("\n]")[2])
-    made = recipe({"attack": name} | given)
+    made = make_attack({"attack": name} | given)
     (column,) = [column for column in plan.columns if column.kind == "attack"]
     assert column.parameters == {"attack": name} | {f.name: getattr(made, f.name) for f in fields(made)}
     assert column.label == title(made)

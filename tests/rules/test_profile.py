@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from simdnn.attacks import DDN, attack, predict
+from simdnn.attacks import DDN, predict, run_attack
 from simdnn.digits import IN_UNITS, read_digits, train_network, write_digits
 from simdnn.errors import InputError
 from simdnn.evaluation.intervals import auroc
@@ -85,7 +85,7 @@ def test_scores_are_those_of_the_profile(guard: Guard, held_out: tuple[Tensor, T
 def test_small_attacks_are_told_from_clean_digits(guard: Guard, held_out: tuple[Tensor, Tensor]) -> None:
     images, labels = held_out
     right = predict(guard.classifier, images) == labels
-    attacked = attack(DDN(steps=40), guard.classifier, images[right][:60], labels[right][:60]).images_8bit
+    attacked = run_attack(DDN(steps=40), guard.classifier, images[right][:60], labels[right][:60]).images_8bit
     area = {
         rule: auroc(scores(guard, images, rule), scores(guard, attacked, rule), resamples=2).value
         for rule in ("profile", "similarity")

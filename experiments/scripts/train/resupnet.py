@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from record import write_record
-from simdnn.attacks import FGSM, PGD, Recipe, attack, predict, round_to_levels
+from simdnn.attacks import FGSM, PGD, Attack, predict, round_to_levels, run_attack
 from simdnn.cli.progress import progress_bar
 from simdnn.evaluation.defences.defended import DENOISER
 from simdnn.evaluation.defences.resupnet import (
@@ -39,7 +39,7 @@ from simdnn.networks.backbone import load_backbone
 from simdnn.networks.classifier import Classifier
 from simdnn.networks.weights import fit_weights, read_weights
 
-RECIPES: list[Recipe] = [
+RECIPES: list[Attack] = [
     *(FGSM(eps) for eps in (0.008, 0.015, 0.03)),
     *(PGD(eps, steps=5, step_size=eps / 3) for eps in (0.008, 0.015, 0.03)),
 ]
@@ -86,7 +86,7 @@ def main() -> None:
     with progress_bar("attacking") as progress:
         for number, recipe in enumerate(RECIPES):
             rows = torch.arange(number, len(clean), len(RECIPES))
-            result = attack(recipe, network, clean[rows], truth[rows], seed=options.seed, batch_size=16)
+            result = run_attack(recipe, network, clean[rows], truth[rows], seed=options.seed, batch_size=16)
             attacked[rows] = round_to_levels(result.images)
             progress(number + 1, len(RECIPES))
     denoiser = Denoiser()

@@ -1,28 +1,29 @@
 """Attacks by name, over secml-torch, foolbox and pyautoattack (``pip install simdnn[lab]``).
 
-Budgets are in pixel units of [0, 1] images. Success is measured on floats and again on 8 bits.
+Images are in [0, 1], and budgets in the same units. Success is measured on the floats and again after rounding to
+8 bits. Attacks that know of the detector are in :mod:`simdnn.attacks.adaptive`.
 """
 
 from simdnn.attacks import libraries
-from simdnn.attacks.attack import AttackResult, Recipe, attack, predict, round_to_levels
+from simdnn.attacks.attack import Attack, AttackResult, predict, round_to_levels, run_attack
 from simdnn.attacks.ddn import DDN
 from simdnn.attacks.fgsm import FGSM
 from simdnn.attacks.noise import Noise
 from simdnn.attacks.pgd import PGD
-from simdnn.attacks.registry import RECIPES, recipe, title
+from simdnn.attacks.registry import ATTACKS, make_attack, title
 
 __all__ = [
+    "ATTACKS",
     "DDN",
     "FGSM",
     "PGD",
-    "RECIPES",
+    "Attack",
     "AttackResult",
     "Noise",
-    "Recipe",
-    "attack",
     "libraries",
+    "make_attack",
     "predict",
-    "recipe",
     "round_to_levels",
+    "run_attack",
     "title",
 ]

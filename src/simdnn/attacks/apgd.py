@@ -8,10 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from simdnn.attacks.attack import classes_of, device_of
+from simdnn.attacks.attack import n_classes
 from simdnn.attacks.libraries import pyautoattack, seeded
-from simdnn.attacks.native import run_autoattack
+from simdnn.attacks.pyautoattack_runner import run_pyautoattack
 from simdnn.errors import InputError
+from simdnn.networks.device import device_of
 
 LOSSES = ("ce", "dlr")
 DLR_CLASSES = 3
@@ -20,9 +21,9 @@ DLR_CLASSES = 3
 
 @dataclass(frozen=True)
 class APGD:
-    """Projected gradient descent that halves its step where it stalls, L-inf; pyautoattack's.
+    """PGD that halves its step size where the loss stalls, L-inf; pyautoattack's.
 
-    An image that was not turned stays as it was.
+    An image that stays correctly classified comes back unchanged.
 
     Attributes
     ----------
@@ -46,10 +47,10 @@ class APGD:
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
         device = device_of(model)
-        if self.loss == "dlr" and (classes := classes_of(model, images)) < DLR_CLASSES:
+        if self.loss == "dlr" and (classes := n_classes(model, images)) < DLR_CLASSES:
             raise InputError(f"the DLR loss needs three classes, the network has {classes}; take loss 'ce'")
         with seeded(generator) as seed:
-            native = pyautoattack.autopgd_base.APGDAttack(
+            library_attack = pyautoattack.autopgd_base.APGDAttack(
                 model, n_iter=self.steps, eps=self.eps, loss=self.loss, seed=seed, device=device
             )
-            return run_autoattack(native, model, images, labels)
+            return run_pyautoattack(library_attack, model, images, labels)

@@ -1,4 +1,4 @@
-"""Running an attack over many images, and measuring what it did."""
+"""What an attack is, and running one over many images."""
 
 from __future__ import annotations
 
@@ -12,32 +12,44 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from simdnn.errors import InputError
+from simdnn.networks.device import device_of
 
 LEVELS = 256
 """Levels of an 8-bit channel."""
 
 
-class Recipe(Protocol):
+class Attack(Protocol):
     """An attack with its strength: a frozen dataclass, so that what was run can be recorded."""
 
     name: ClassVar[str]
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return (N, 3, H, W) attacked images of one batch, in [0, 1]; ``generator`` makes every draw."""
+        """Attack one batch.
+
+        Parameters
+        ----------
+        model : the network, on any device; (N, 3, H, W) in [0, 1] to logits (N, K)
+        images, labels : (N, 3, H, W) in [0, 1] and (N,) true classes, both on the CPU
+        generator : source of every random number, on the CPU
+
+        Returns
+        -------
+        (N, 3, H, W) attacked images in [0, 1], on the CPU.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class AttackResult:
-    """What an attack made of N images.
+    """The outcome of an attack on N images; all tensors are on the CPU.
 
     Attributes
     ----------
     parameters : the attack's name, its strength and the seed, ready for JSON
     images : (N, 3, H, W) attacked images, float32 in [0, 1]
     images_8bit : (N, 3, H, W) the same, rounded to multiples of 1/255, as an image file holds them
-    success : (N,) bool, whether the network no longer gives the true label
+    success : (N,) bool, whether the attacked image is misclassified
     success_8bit : (N,) bool, the same after rounding
     l2, linf : (N,) norms of the change, before rounding
     """
@@ -51,8 +63,8 @@ class AttackResult:
     linf: Tensor
 
 
-def attack(
-    recipe: Recipe,
+def run_attack(
+    attack: Attack,
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
@@ -61,19 +73,19 @@ def attack(
     batch_size: int = 64,
     progress: Callable[[int, int], None] | None = None,
 ) -> AttackResult:
-    """Attack images with full knowledge of a network, so that it does not give their true labels.
+    """Attack images, white-box and untargeted: a success is any class but the true one.
 
     Parameters
     ----------
-    recipe
-        One of :data:`~simdnn.attacks.RECIPES`, with its strength.
+    attack
+        One of :data:`~simdnn.attacks.ATTACKS`, with its strength.
     model
-        In evaluation mode; images (N, 3, H, W) in [0, 1] to logits (N, K), normalisation inside. Nothing of it
-        is changed.
+        In evaluation mode, on any device; images (N, 3, H, W) in [0, 1] to logits (N, K), normalisation inside. It is
+        left as it was.
     images, labels
-        (N, 3, H, W) in [0, 1] and (N,) indices of the true classes, on the CPU; batches visit the model's device.
+        (N, 3, H, W) in [0, 1] and (N,) indices of the true classes, on the CPU; batches go to the model's device.
     seed
-        Of the draws; each batch continues the same stream of random numbers.
+        Of the random numbers; each batch continues the same stream.
     progress
         Called with (images done, images in all) after every batch.
 
@@ -88,14 +100,14 @@ def attack(
     with _frozen(model):
         for start in range(0, len(images), batch_size):
             batch = slice(start, start + batch_size)
-            attacked.append(recipe.perturb(model, images[batch], labels[batch], generator).detach())
+            attacked.append(attack.perturb(model, images[batch], labels[batch], generator).detach())
             if progress is not None:
                 progress(min(start + batch_size, len(images)), len(images))
     result = torch.cat(attacked)
     rounded = round_to_levels(result)
     change = (result - images).flatten(1)
     return AttackResult(
-        parameters={"attack": recipe.name, **asdict(recipe), "seed": seed},
+        parameters={"attack": attack.name, **asdict(attack), "seed": seed},
         images=result,
         images_8bit=rounded,
         success=predict(model, result, batch_size) != labels,
@@ -112,20 +124,15 @@ def round_to_levels(images: Tensor, levels: int = LEVELS) -> Tensor:
 
 @torch.no_grad()
 def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
-    """Return (N,) the class that a network gives each image, on the CPU."""
+    """Return (N,) the class that a network predicts for each image, on the CPU."""
     device = device_of(model)
     return torch.cat(
         [model(batch.to(device)).argmax(dim=1).cpu() for batch in torch.split(images, batch_size)]
     )
 
 
-def device_of(model: nn.Module) -> torch.device:
-    """Return where a network's parameters are; the CPU if it has none."""
-    return next((p.device for p in model.parameters()), torch.device("cpu"))
-
-
 def gradient_of_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return (N, C, H, W) the gradient of each image's cross-entropy by its pixels, on the CPU."""
+    """Return (N, 3, H, W) the gradient of each image's cross-entropy with respect to its pixels, on the CPU."""
     device = device_of(model)
     leaf = images.detach().clone().requires_grad_()
     loss = cross_entropy(model(leaf.to(device)), labels.to(device), reduction="sum")
@@ -134,8 +141,8 @@ def gradient_of_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor
 
 
 @torch.no_grad()
-def classes_of(model: nn.Module, images: Tensor) -> int:
-    """Return the number of classes that a network tells apart in such images."""
+def n_classes(model: nn.Module, images: Tensor) -> int:
+    """Return the number of a network's outputs, K, by running the first image."""
     return int(model(images[:1].to(device_of(model))).shape[1])
 
 
@@ -155,7 +162,7 @@ def _check(model: nn.Module, images: Tensor, labels: Tensor) -> None:
 
 @contextmanager
 def _frozen(model: nn.Module) -> Iterator[None]:
-    """Keep gradients off a network's own parameters."""
+    """Switch off the gradients of a network's own parameters, and restore them after."""
     required = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     model.requires_grad_(False)
     try:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from simdnn.attacks.apgd import APGD, DLR_CLASSES
-from simdnn.attacks.attack import classes_of, predict
+from simdnn.attacks.attack import n_classes, predict
 from simdnn.attacks.fab import FAB
 from simdnn.attacks.square import Square
 from simdnn.errors import InputError
@@ -17,10 +17,10 @@ from simdnn.errors import InputError
 
 @dataclass(frozen=True)
 class AutoAttack:
-    """The four attacks one after the other, each on the images that the ones before did not turn.
+    """The four attacks one after the other, each on the images that are still correctly classified.
 
-    The paper's ensemble aims APGD on the DLR loss and FAB at nine classes each; here the untargeted APGD-DLR is taken,
-    and FAB as :class:`FAB` has it. An image that none turned stays as it was.
+    The paper's ensemble runs APGD-DLR and FAB against nine target classes each; here APGD-DLR is untargeted, and FAB
+    takes the targets of :class:`FAB`. An image that stays correctly classified comes back unchanged.
 
     Attributes
     ----------
@@ -39,18 +39,18 @@ class AutoAttack:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
-        if (classes := classes_of(model, images)) < DLR_CLASSES:
+        if (classes := n_classes(model, images)) < DLR_CLASSES:
             raise InputError(
                 f"autoattack needs three classes for its DLR loss, the network has {classes}; take apgd, fab or square"
             )
         attacked = images.clone()
-        for recipe in (
+        for attack in (
             APGD(self.eps, self.steps, "ce"),
             APGD(self.eps, self.steps, "dlr"),
             FAB(self.eps),
             Square(self.eps, self.queries),
         ):
-            left = predict(model, attacked, len(attacked)) == labels
-            if left.any():
-                attacked[left] = recipe.perturb(model, images[left], labels[left], generator)
+            correct = predict(model, attacked, len(attacked)) == labels
+            if correct.any():
+                attacked[correct] = attack.perturb(model, images[correct], labels[correct], generator)
         return attacked

@@ -8,28 +8,28 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from simdnn.attacks.foolbox_runner import run_foolbox
 from simdnn.attacks.libraries import foolbox
-from simdnn.attacks.native import run_foolbox
 
 
 @dataclass(frozen=True)
 class CW:
-    """The smallest Euclidean change that turns the label by a given gap of the logits; foolbox's.
+    """Minimum-norm attack: the smallest Euclidean change that reaches a given logit margin; foolbox's.
 
-    An image that was not turned stays as it was.
+    An image that stays correctly classified comes back unchanged.
 
     Attributes
     ----------
     steps
-        Steps of Adam for each weight of the loss.
+        Steps of Adam for each value of the constant c.
     searches
-        Weights of the loss that are tried, by bisection.
+        Values of c that are tried, by binary search.
     confidence
-        Gap of the logits that the attack must reach; 0 ends on the boundary, and rounding to 8 bits undoes it.
+        Logit margin that the attack must reach (kappa); 0 ends on the boundary, where rounding to 8 bits undoes it.
     step_size
         Of Adam.
     initial_const
-        First weight of the loss.
+        First value of c, the weight of the margin loss.
     """
 
     name: ClassVar[str] = "cw"
@@ -41,11 +41,11 @@ class CW:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
-        native = foolbox.L2CarliniWagnerAttack(
+        library_attack = foolbox.L2CarliniWagnerAttack(
             binary_search_steps=self.searches,
             steps=self.steps,
             stepsize=self.step_size,
             confidence=self.confidence,
             initial_const=self.initial_const,
         )
-        return run_foolbox(native, model, images, labels, generator, eps=None)
+        return run_foolbox(library_attack, model, images, labels, generator, eps=None)

@@ -10,16 +10,16 @@ from secmlt.adv.evasion.ddn import DDNNative
 from torch import Tensor, nn
 
 from simdnn.attacks.attack import LEVELS
-from simdnn.attacks.secml import Rounded, run
+from simdnn.attacks.secml_runner import RoundedToLevels, run_secml
 
 
 @dataclass(frozen=True)
 class DDN:
-    """The smallest Euclidean change that turns the network's label, found in few steps.
+    """Minimum-norm attack: the smallest Euclidean change that is misclassified, in few steps; secml-torch's.
 
-    The steps are secml-torch's. As in the authors' own program, the image is rounded in every step to the levels
-    that an image file can hold; without that, the change is so small that writing the file often undoes it. An
-    image that no step turned stays as it was.
+    As in the authors' implementation, the image is rounded in every step to the levels that an image file can hold;
+    without that, the change is so small that writing the file often undoes it. An image that stays correctly
+    classified comes back unchanged.
 
     Attributes
     ----------
@@ -36,8 +36,8 @@ class DDN:
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch; nothing is drawn."""
         del generator
-        native = DDNNative(
+        library_attack = DDNNative(
             num_steps=self.steps, eps_init=1.0
         )  # the paper's first norm; the library's is 8/255
-        native.manipulation_function.domain_constraints.append(Rounded(self.levels))
-        return run(native, model, images, labels)
+        library_attack.manipulation_function.domain_constraints.append(RoundedToLevels(self.levels))
+        return run_secml(library_attack, model, images, labels)

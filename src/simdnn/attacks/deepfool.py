@@ -8,25 +8,25 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from simdnn.attacks.foolbox_runner import run_foolbox
 from simdnn.attacks.libraries import foolbox
-from simdnn.attacks.native import run_foolbox
 
 
 @dataclass(frozen=True)
 class DeepFool:
-    """Steps to the nearest boundary of the linearised network, until one is crossed; foolbox's.
+    """Steps to the nearest decision boundary of the linearised network, until it is crossed; foolbox's.
 
-    An image that was not turned stays as it was.
+    An image that stays correctly classified comes back unchanged.
 
     Attributes
     ----------
     steps
         Largest number of steps.
     candidates
-        Likeliest classes whose boundaries are looked at.
+        Number of most probable classes whose boundaries are considered.
     overshoot
-        Share by which the change is enlarged at the end. The paper has 0.02; 0.1 outlasts rounding to 8 bits more
-        often on small pictures, but on photographs the change is far below a level, and rounding undoes it anyway.
+        Share by which the change is enlarged at the end. The paper has 0.02; 0.1 survives rounding to 8 bits more
+        often on small images; on photographs the change is far below one level, and rounding undoes it anyway.
     """
 
     name: ClassVar[str] = "deepfool"
@@ -36,7 +36,7 @@ class DeepFool:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
-        native = foolbox.L2DeepFoolAttack(
+        library_attack = foolbox.L2DeepFoolAttack(
             steps=self.steps, candidates=self.candidates, overshoot=self.overshoot
         )
-        return run_foolbox(native, model, images, labels, generator, eps=None)
+        return run_foolbox(library_attack, model, images, labels, generator, eps=None)

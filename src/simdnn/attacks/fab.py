@@ -8,25 +8,26 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from simdnn.attacks.attack import classes_of, device_of
+from simdnn.attacks.attack import n_classes
 from simdnn.attacks.libraries import pyautoattack, seeded
-from simdnn.attacks.native import run_autoattack
+from simdnn.attacks.pyautoattack_runner import run_pyautoattack
+from simdnn.networks.device import device_of
 
 
 @dataclass(frozen=True)
 class FAB:
-    """The smallest change of any pixel that turns the label, towards the likeliest other classes; pyautoattack's.
+    """Minimum-norm attack, L-inf, towards the most probable other classes; pyautoattack's.
 
-    An image that was not turned within ``eps`` stays as it was.
+    An image that stays correctly classified within ``eps`` comes back unchanged.
 
     Attributes
     ----------
     eps
         Largest change of a pixel, in units of [0, 1] images.
     steps
-        Steps for each class that is aimed at.
+        Steps for each target class.
     targets
-        Classes that are aimed at, fewer if the network has fewer others.
+        Number of target classes; fewer if the network has fewer other classes.
     """
 
     name: ClassVar[str] = "fab"
@@ -37,9 +38,9 @@ class FAB:
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
         device = device_of(model)
-        others = classes_of(model, images) - 1
+        others = n_classes(model, images) - 1
         with seeded(generator) as seed:
-            native = pyautoattack.fab_pt.FABAttack_PT(
+            library_attack = pyautoattack.fab_pt.FABAttack_PT(
                 model,
                 n_iter=self.steps,
                 eps=self.eps,
@@ -48,4 +49,4 @@ class FAB:
                 n_target_classes=min(self.targets, others),
                 device=device,
             )
-            return run_autoattack(native, model, images, labels)
+            return run_pyautoattack(library_attack, model, images, labels)

@@ -15,8 +15,8 @@ from simdnn.attacks.attack import gradient_of_loss
 class FGSM:
     """One step of size ``eps`` along the sign of the loss's gradient.
 
-    secml-torch has no native FGSM, and one step of its PGD keeps the clean image where that has the higher loss;
-    the method is one line, so it is here.
+    Written here: secml-torch has no FGSM, and one step of its PGD returns the clean image where that has the higher
+    loss.
 
     Attributes
     ----------

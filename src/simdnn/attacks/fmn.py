@@ -11,24 +11,24 @@ from secmlt.adv.evasion.perturbation_models import LpPerturbationModels
 from torch import Tensor, nn
 
 from simdnn.attacks.attack import LEVELS
-from simdnn.attacks.secml import Rounded, run
+from simdnn.attacks.secml_runner import RoundedToLevels, run_secml
 
 
 @dataclass(frozen=True)
 class FMN:
-    """The smallest Euclidean change that turns the label, on a ball whose size follows the boundary.
+    """Minimum-norm attack: the smallest Euclidean change, on a ball whose radius adapts to the boundary; secml-torch's.
 
-    The steps are secml-torch's; foolbox's end twice as far away on a linear network. In every step the image is
-    rounded to the levels that an image file can hold, as in :class:`DDN`.
+    On a linear network, foolbox's FMN ends twice as far away. In every step the image is rounded to the levels that an
+    image file can hold, as in :class:`DDN`.
 
     Attributes
     ----------
     steps
         Number of steps.
     step_size
-        Of the first step; it shrinks along a cosine.
+        Of the first step; it falls with cosine annealing.
     gamma
-        Share by which the ball grows or shrinks in the first step.
+        Share by which the radius grows or shrinks in the first step.
     levels
         Levels of a channel to which the image is rounded; 256 for 8 bits.
     """
@@ -42,8 +42,8 @@ class FMN:
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch; nothing is drawn."""
         del generator
-        native = FMNNative(
+        library_attack = FMNNative(
             LpPerturbationModels.L2, num_steps=self.steps, max_step_size=self.step_size, gamma=self.gamma
         )
-        native.manipulation_function.domain_constraints.append(Rounded(self.levels))
-        return run(native, model, images, labels)
+        library_attack.manipulation_function.domain_constraints.append(RoundedToLevels(self.levels))
+        return run_secml(library_attack, model, images, labels)

@@ -1,4 +1,4 @@
-"""HopSkipJump, L2, which sees nothing but labels: Chen, Jordan and Wainwright, S&P 2020."""
+"""HopSkipJump, L2, a decision-based attack: Chen, Jordan and Wainwright, S&P 2020."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from simdnn.attacks.attack import device_of, predict
+from simdnn.attacks.attack import predict
+from simdnn.attacks.foolbox_runner import run_foolbox
 from simdnn.attacks.libraries import foolbox, l2
-from simdnn.attacks.native import run_foolbox
+from simdnn.networks.device import device_of
 
 DIRECTIONS = 100
-"""Pictures of noise that are tried as a start; a network calls nearly all noise alike."""
+"""Noise images that are tried as a start: a network gives nearly all noise one class."""
 
 
 @dataclass(frozen=True)
 class HopSkipJump:
-    """Walks along the boundary, whose direction it estimates from labels alone; foolbox's.
+    """Walks along the decision boundary, whose normal it estimates from predicted labels alone; foolbox's.
 
-    It starts from the image blended with noise; where that turns no label, the image stays as it was. Images are
-    attacked one by one: foolbox gives the directions that it tries, and the gradient that it estimates from them, unit
-    length over a whole batch, so that N images together take steps that are sqrt(N) too short.
+    It starts from the image blended with noise; where no blend is misclassified, the image comes back unchanged. Images
+    are attacked one by one: foolbox normalises the estimated gradient over a whole batch, so that the steps of N images
+    together are sqrt(N) too short.
 
     Attributes
     ----------
     steps
         Steps along the boundary.
     queries
-        Labels asked for in the first step's estimate; later steps ask for more, by the square root of their number.
+        Queries for the first gradient estimate; they grow with the square root of the step's number.
     most_queries
-        The most that a step asks for.
+        Largest number of queries for one estimate.
     """
 
     name: ClassVar[str] = "hopskipjump"
@@ -46,7 +47,7 @@ class HopSkipJump:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "LinearSearchBlendedUniformNoiseAttack failed", UserWarning)
             attacked = run_foolbox(blend, model, images, labels, generator, eps=None)
-        native = foolbox.HopSkipJumpAttack(
+        library_attack = foolbox.HopSkipJumpAttack(
             steps=self.steps,
             initial_gradient_eval_steps=self.queries,
             max_gradient_eval_steps=self.most_queries,
@@ -55,9 +56,9 @@ class HopSkipJump:
             one = slice(row, row + 1)
             start = attacked[one]
             if predict(model, start).equal(labels[one]):
-                continue  # foolbox refuses to go on without a start
+                continue  # foolbox raises an error without a misclassified start
             start = start.to(device_of(model))
             attacked[one] = run_foolbox(
-                native, model, images[one], labels[one], generator, eps=None, starting_points=start
+                library_attack, model, images[one], labels[one], generator, eps=None, starting_points=start
             )
         return attacked

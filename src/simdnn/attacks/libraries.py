@@ -1,4 +1,4 @@
-"""The attack libraries, imported quietly; secml-torch imports foolbox by itself, so this module comes first."""
+"""The attack libraries without their warnings; import this module before secml-torch, which imports foolbox."""
 
 from __future__ import annotations
 

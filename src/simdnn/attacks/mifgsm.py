@@ -17,8 +17,8 @@ TINY = torch.finfo(torch.float32).tiny
 class MIFGSM:
     """Steps along the sign of the accumulated gradient within ``eps`` of the image (the paper's eqs. 6 and 7).
 
-    The paper adds up gradients divided by their L1 norm; foolbox adds up their signs, and reaches a lower loss.
-    The method is a few lines, so it is here.
+    Written here: the paper accumulates gradients divided by their L1 norm; foolbox accumulates their signs, and reaches
+    a lower loss.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class MIFGSM:
     steps
         Number of steps, of size ``eps / steps`` each, as in the paper.
     momentum
-        Share of the old gradients that each step keeps.
+        Decay factor of the accumulated gradient (mu).
     """
 
     name: ClassVar[str] = "mifgsm"

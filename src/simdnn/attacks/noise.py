@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Noise:
-    """Uniform noise as large as an attack: a detector that flags it sees changes, not attacks.
+    """Uniform noise with the budget of an attack: a detector that flags it detects changes, not attacks.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Noise:
     eps: float
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Change every pixel at random; the network has no say."""
+        """Add noise to every pixel; the network is not used."""
         del model, labels
         drawn = 2 * torch.rand(images.shape, generator=generator, dtype=images.dtype) - 1
         return (images + self.eps * drawn).clamp(0, 1)

@@ -11,14 +11,14 @@ from secmlt.adv.evasion.pgd import PGDNative
 from secmlt.optimization.initializer import Initializer
 from torch import Tensor, nn
 
-from simdnn.attacks.secml import run
+from simdnn.attacks.secml_runner import run_secml
 
 
 @dataclass(frozen=True)
 class PGD:
-    """Steps along the sign of the loss's gradient within ``eps`` of the image, from a random start.
+    """Steps along the sign of the loss's gradient within ``eps`` of the image, from a random start; secml-torch's.
 
-    The steps are secml-torch's, which returns the point of highest loss that it met.
+    It returns the iterate of highest loss.
 
     Attributes
     ----------
@@ -37,20 +37,19 @@ class PGD:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
-        native = PGDNative(
+        library_attack = PGDNative(
             perturbation_model=LpPerturbationModels.LINF,
             epsilon=self.eps,
-            num_steps=self.steps
-            + 1,  # the library looks at a point before it steps on, so never at its last one
+            num_steps=self.steps + 1,  # secml-torch evaluates each iterate before its step, so never the last
             step_size=self.step_size,
             random_start=False,
         )
-        native.initializer = _UniformStart(self.eps, generator)
-        return run(native, model, images, labels)
+        library_attack.initializer = _UniformStart(self.eps, generator)
+        return run_secml(library_attack, model, images, labels)
 
 
 class _UniformStart(Initializer):
-    """A start drawn uniformly within ``eps``; the library's own adds the image to the draw before it is cut off."""
+    """A start drawn uniformly within ``eps``; secml-torch's own adds the image to the draw before clipping."""
 
     def __init__(self, eps: float, generator: torch.Generator) -> None:
         self.eps = eps

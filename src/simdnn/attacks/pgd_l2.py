@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from simdnn.attacks.foolbox_runner import run_foolbox
 from simdnn.attacks.libraries import foolbox
-from simdnn.attacks.native import run_foolbox
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,5 @@ class PGDL2:
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Attack one batch."""
-        native = foolbox.L2PGD(steps=self.steps, rel_stepsize=self.rel_step_size, random_start=True)
-        return run_foolbox(native, model, images, labels, generator, self.eps)
+        library_attack = foolbox.L2PGD(steps=self.steps, rel_stepsize=self.rel_step_size, random_start=True)
+        return run_foolbox(library_attack, model, images, labels, generator, self.eps)

@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from simdnn.attacks.apgd import APGD
-from simdnn.attacks.attack import Recipe
+from simdnn.attacks.attack import Attack
 from simdnn.attacks.autoattack import AutoAttack
 from simdnn.attacks.cw import CW
 from simdnn.attacks.ddn import DDN
@@ -23,38 +23,38 @@ from simdnn.attacks.pgd_l2 import PGDL2
 from simdnn.attacks.square import Square
 from simdnn.errors import InputError
 
-_KINDS: tuple[type[Recipe], ...] = (
+_KINDS: tuple[type[Attack], ...] = (
     FGSM, PGD, DDN, CW, DeepFool, FMN, APGD, FAB, Square, AutoAttack, MIFGSM, PGDL2, HopSkipJump,
 )  # fmt: skip
 
-RECIPES: Mapping[str, type[Recipe]] = {kind.name: kind for kind in _KINDS}
-"""Attacks by the name that plans and the command line use."""
+ATTACKS: Mapping[str, type[Attack]] = {kind.name: kind for kind in _KINDS}
+"""Attack classes by the name that plans and the command line use."""
 
 STEPS_OF_PGD, STEPS_WITHIN_EPS = 20, 8
-LOWEST = {"confidence": 0, "overshoot": 0, "momentum": 0, "levels": 2}
-"""The least that a parameter may be; all others are above 0."""
+MINIMA = {"confidence": 0, "overshoot": 0, "momentum": 0, "levels": 2}
+"""The smallest value of a parameter; all others are above 0."""
 
 
-def recipe(settings: Mapping[str, Any] | str) -> Recipe:
+def make_attack(settings: Mapping[str, Any] | str) -> Attack:
     """Make an attack from plain settings, such as ``{"attack": "pgd", "eps": 0.01}``, or from its name alone.
 
-    What an attack has a default for may be left out; PGD has 20 steps of ``eps / 8``.
+    Parameters with a default may be left out; PGD's are 20 steps of ``eps / 8``.
 
     Raises
     ------
     InputError
         If there is no such attack, or a parameter is unknown, missing, no number, or out of its range.
 
-    >>> recipe({"attack": "pgd", "eps": 0.08})
+    >>> make_attack({"attack": "pgd", "eps": 0.08})
     PGD(eps=0.08, steps=20, step_size=0.01)
-    >>> recipe("deepfool")
+    >>> make_attack("deepfool")
     DeepFool(steps=20, candidates=5, overshoot=0.1)
     """
     given: dict[str, Any] = {"attack": settings} if isinstance(settings, str) else dict(settings)
     name = given.pop("attack", None)
-    if not isinstance(name, str) or name not in RECIPES:
-        raise InputError(f"expected an attack among {', '.join(RECIPES)}; got {name!r}")
-    kind = RECIPES[name]
+    if not isinstance(name, str) or name not in ATTACKS:
+        raise InputError(f"expected an attack among {', '.join(ATTACKS)}; got {name!r}")
+    kind = ATTACKS[name]
     known = {field.name: field for field in fields(kind)}
     if unknown := set(given) - set(known):
         raise InputError(f"{name} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}")
@@ -68,34 +68,34 @@ def recipe(settings: Mapping[str, Any] | str) -> Recipe:
     return kind(**given)
 
 
-def title(made: Recipe) -> str:
-    """Name an attack with its strength, as it heads a column.
+def title(attack: Attack) -> str:
+    """Return an attack's name with its strength, as a table's column has it.
 
     >>> title(DDN(steps=20)), title(APGD(eps=0.02, loss="dlr")), title(DeepFool())
     ('ddn-20', 'apgd-dlr-0.02', 'deepfool')
     """
-    values = {field.name: getattr(made, field.name) for field in fields(made)}
-    kind = f"{made.name}-{values['loss']}" if "loss" in values else made.name
+    values = {field.name: getattr(attack, field.name) for field in fields(attack)}
+    kind = f"{attack.name}-{values['loss']}" if "loss" in values else attack.name
     if "eps" in values:
         return f"{kind}-{values['eps']:g}"
-    return f"{kind}-{values['steps']}" if made.name == DDN.name else kind
+    return f"{kind}-{values['steps']}" if attack.name == DDN.name else kind
 
 
 def _check(name: str, parameter: str, value: object, kind: str) -> None:
-    """Refuse a value of another type than the parameter's, or one that makes no sense."""
+    """Raise InputError if a value is not of the parameter's type, or out of its range."""
     if kind == "str":
         if not isinstance(value, str):
             raise InputError(f"{name}: expected a word for {parameter}, got {value!r}")
         return
-    whole, lowest = kind == "int", LOWEST.get(parameter)
+    whole, minimum = kind == "int", MINIMA.get(parameter)
     if (
         isinstance(value, bool)
         or not isinstance(value, int if whole else (int, float))
         or value == math.inf
-        or not (value > 0 if lowest is None else value >= lowest)
+        or not (value > 0 if minimum is None else value >= minimum)
     ):
         wanted = "a whole number" if whole else "a number"
-        least = "above 0" if lowest is None else f"of {lowest} or more"
+        least = "above 0" if minimum is None else f"of {minimum} or more"
         raise InputError(f"{name}: expected {wanted} {least} for {parameter}, got {value!r}")
     if parameter == "eps" and value > 1 and name != PGDL2.name:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The square attack, which sees scores only: Andriushchenko and others, ECCV 2020."""
+"""The Square attack, a score-based attack: Andriushchenko and others, ECCV 2020."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from simdnn.attacks.attack import device_of
 from simdnn.attacks.libraries import pyautoattack, seeded
-from simdnn.attacks.native import run_autoattack
+from simdnn.attacks.pyautoattack_runner import run_pyautoattack
+from simdnn.networks.device import device_of
 
 
 @dataclass(frozen=True)
 class Square:
     """Random search over squares of changed pixels, L-inf; pyautoattack's.
 
-    An image that was not turned stays as it was.
+    An image that stays correctly classified comes back unchanged.
 
     Attributes
     ----------
     eps
         Largest change of a pixel, in units of [0, 1] images.
     queries
-        Times that the network is asked about an image.
+        Largest number of queries for one image.
     """
 
     name: ClassVar[str] = "square"
@@ -35,7 +35,7 @@ class Square:
         """Attack one batch."""
         device = device_of(model)
         with seeded(generator) as seed:
-            native = pyautoattack.square.SquareAttack(
+            library_attack = pyautoattack.square.SquareAttack(
                 model, n_queries=self.queries, eps=self.eps, seed=seed, device=device
             )
-            return run_autoattack(native, model, images, labels)
+            return run_pyautoattack(library_attack, model, images, labels)

@@ -1,10 +1,10 @@
-"""``simdnn attack``: make attacked images, to see what a guard makes of them."""
+"""``simdnn attack``: make attacked images, and see what a guard detects of them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from simdnn.cli.options import (
     Rule,
     Size,
     Std,
+    Trust,
     load_guard,
     three_numbers,
 )
@@ -24,7 +25,17 @@ from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 from simdnn.errors import InputError
 
+if TYPE_CHECKING:
+    from simdnn.attacks.adaptive.module import GuardedNetwork
+    from simdnn.networks.backbone import Backbone
+
 UNREADABLE = 1
+_WITH_DETECTOR = (
+    "does not go with --detector: the guard's file has the network and how its images are prepared"
+)
+_WITHOUT_DETECTOR = (
+    "needs --detector: without a guard there is no rule to attack, and no file whose code would run"
+)
 
 
 def attack(
@@ -32,7 +43,8 @@ def attack(
         str,
         typer.Argument(
             help="The attack: fgsm, pgd, ddn, cw, deepfool, fmn, apgd, fab, square, autoattack, mifgsm, pgd-l2 or "
-            "hopskipjump; with --detector also selective, orthogonal, joint-0.1, joint-1 or joint-10, which know of it."
+            "hopskipjump; with --detector also the adaptive attacks selective, orthogonal, joint-0.1, joint-1 and "
+            "joint-10, which attack network and detector at once."
         ),
     ],
     photos: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
@@ -47,10 +59,18 @@ def attack(
         list[str] | None, typer.Option(help="A further parameter of the attack, as name=value.")
     ] = None,
     backbone: Annotated[
-        str, typer.Option(help="Network: a torchvision name, or package.module:factory.")
-    ] = DEFAULT_BACKBONE,
+        str | None,
+        typer.Option(
+            help="Network: a torchvision name, or package.module:factory.", show_default=DEFAULT_BACKBONE
+        ),
+    ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Its weights, .safetensors or .pth.", show_default="torchvision's own")
+        list[str] | None,
+        typer.Option(
+            help="Its weights, .safetensors or .pth; with --detector, where the weights of the guard's networks are "
+            "now, once per network.",
+            show_default="torchvision's own, or where the guard last had them",
+        ),
     ] = None,
     mean: Mean = None,
     std: Std = None,
@@ -58,50 +78,52 @@ def attack(
     detector: Annotated[
         Path | None,
         typer.Option(
-            help="Attack the network of this guard, and say what gets past the guard.", metavar="GUARD"
+            help="Attack the network of this guard, and count what evades the guard.", metavar="GUARD"
         ),
     ] = None,
     rule: Rule = None,
+    trust: Trust = None,
     labels: Annotated[
         str,
         typer.Option(
-            help="Turn the network away from its own answers, or from the classes that folders name."
+            help="Attack the classes that the network predicts (predicted), or those that the folders name (folders)."
         ),
-    ] = "own",
-    limit: Annotated[int | None, typer.Option(min=1, help="Attack the first so many images only.")] = None,
+    ] = "predicted",
+    limit: Annotated[int | None, typer.Option(min=1, help="Attack only the first images, this many.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images that are attacked together.")] = 16,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
     """Attack photographs, white-box on a network; write them as 8-bit PNG and as floats.
 
-    Each is written under the name of its folder; attack.json tells what became of it. A stopped run goes on where
-    it was. Exit status: 0 if every image was attacked, 1 if some could not be read.
+    Each is written under the name of its folder; attack.json has the outcome of each. A stopped run continues where it
+    was. Exit status: 0 if every image was attacked, 1 if some could not be read.
     """
     from simdnn.images.files import find_images
-    from simdnn.networks.backbone import load_backbone
-    from simdnn.networks.device import chosen_device
 
     with lab_libraries():
-        from simdnn.attacks import recipe
-        from simdnn.attacks.adaptive.attack import WAYS, aware
-        from simdnn.attacks.adaptive.module import GuardedNetwork
+        from simdnn.attacks import make_attack
+        from simdnn.attacks.adaptive.pgd import METHODS, make_adaptive_attack
         from simdnn.evaluation.attack_files import LABELS, attack_files
     if labels not in LABELS:
         raise InputError(f"--labels is one of {', '.join(LABELS)}; got {labels!r}")
-    given = _given({"eps": eps, "steps": steps}, param or [])
-    if name in WAYS and detector is None:
+    settings = _settings({"eps": eps, "steps": steps}, param or [])
+    if name in METHODS and detector is None:
         raise InputError(f"{name} attacks a network with its detector; name the guard's file as --detector")
-    made = aware(name, **given) if name in WAYS else recipe({"attack": name} | given)
+    made = (
+        make_adaptive_attack(name, **settings)
+        if name in METHODS
+        else make_attack({"attack": name} | settings)
+    )
     guarded = None
     if detector is not None:
-        guarded = GuardedNetwork(load_guard(detector, [str(weights)] if weights else None), rule)
+        _refuse({"--backbone": backbone, "--mean": mean, "--std": std, "--size": size}, _WITH_DETECTOR)
+        guarded = _load_guarded(detector, weights, trust, rule, device)
         network = guarded.backbone
     else:
-        network = load_backbone(
-            backbone, weights, mean=three_numbers(mean, "--mean"), std=three_numbers(std, "--std"), size=size
-        ).to(chosen_device(device))
+        _refuse({"--rule": rule, "--trust": trust}, _WITHOUT_DETECTOR)
+        network = _load_network(backbone or DEFAULT_BACKBONE, weights, mean, std, size, device)
     paths = find_images(photos)[:limit]
     with progress_bar("attacking") as progress:
         record = attack_files(
@@ -127,29 +149,70 @@ def attack(
         raise typer.Exit(UNREADABLE)
 
 
-def _given(named: dict[str, float | None], param: list[str]) -> dict[str, Any]:
-    given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
+def _refuse(options: dict[str, object], why: str) -> None:
+    """Raise InputError for the first option that was given."""
+    for option, value in options.items():
+        if value is not None and value != []:
+            raise InputError(f"{option} {why}; leave it out")
+
+
+def _load_guarded(
+    file: Path, weights: list[str] | None, trust: list[str] | None, rule: str | None, device: str | None
+) -> GuardedNetwork:
+    from simdnn.attacks.adaptive.module import GuardedNetwork
+    from simdnn.networks.device import chosen_device
+
+    where = chosen_device(device)
+    return GuardedNetwork(load_guard(file, weights, trust), rule).to(where)
+
+
+def _load_network(
+    backbone: str,
+    weights: list[str] | None,
+    mean: str | None,
+    std: str | None,
+    size: int | None,
+    device: str | None,
+) -> Backbone:
+    from simdnn.networks.backbone import load_backbone
+    from simdnn.networks.device import chosen_device
+
+    if weights and len(weights) > 1:
+        raise InputError(f"expected --weights once, for the one network, got it {len(weights)} times")
+    where = chosen_device(device)
+    return load_backbone(
+        backbone,
+        weights[0] if weights else None,
+        mean=three_numbers(mean, "--mean"),
+        std=three_numbers(std, "--std"),
+        size=size,
+    ).to(where)
+
+
+def _settings(named: dict[str, float | None], param: list[str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
     for text in param:
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise InputError(f"--param takes name=value, such as momentum=0.9; got {text!r}")
-        if key in given:
+        if key in settings:
             raise InputError(f"{key} is given twice; give it once")
         try:
-            given[key] = json.loads(value)
+            settings[key] = json.loads(value)
         except ValueError:
-            given[key] = value
-    return given
+            settings[key] = value
+    return settings
 
 
 def _summary(record: dict[str, Any], output: Path) -> str:
-    total = record["turned"]
+    total = record["misclassified"]
     if total is None:
-        return f"no image that the network had right; wrote {output}"
-    said = f"of {total['n']} images that the network had right, {_shares(record, 'turned')} are turned"
-    if "through" in record:
-        said += f"; {_shares(record, 'through')} are turned and not flagged"
-    return f"{said}; wrote {output}"
+        return f"no image was classified correctly before the attack; wrote {output}"
+    text = f"of {total['n']} images that were classified correctly before the attack, "
+    text += f"{_shares(record, 'misclassified')} are misclassified"
+    if "evaded" in record:
+        text += f"; {_shares(record, 'evaded')} are misclassified and not flagged"
+    return f"{text}; wrote {output}"
 
 
 def _shares(record: dict[str, Any], name: str) -> str:

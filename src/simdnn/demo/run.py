@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from simdnn.attacks import DDN, FGSM, PGD, Noise, Recipe, attack, predict
+from simdnn.attacks import DDN, FGSM, PGD, Attack, Noise, predict, run_attack
 from simdnn.audit.store import AuditStore
 from simdnn.demo.outcome import ImageGroup, Outcome, false_alarm_bound, summarise
 from simdnn.demo.paths import DemoPaths
@@ -28,8 +28,8 @@ from simdnn.networks.digits import SIDE
 from simdnn.networks.extractor import Extractor
 from simdnn.progress import Progress
 
-CONTROLS: tuple[Recipe, ...] = (Noise(eps=0.1),)
-ATTACKS: tuple[Recipe, ...] = (FGSM(eps=0.1), PGD(eps=0.1, steps=20, step_size=0.02), DDN(steps=40))
+CONTROLS: tuple[Attack, ...] = (Noise(eps=0.1),)
+ATTACKS: tuple[Attack, ...] = (FGSM(eps=0.1), PGD(eps=0.1, steps=20, step_size=0.02), DDN(steps=40))
 """Strong enough that the network misclassifies nearly every digit."""
 
 Stage = Callable[[str], AbstractContextManager[Progress]]
@@ -130,13 +130,13 @@ def _attack(paths: DemoPaths, guard: Guard, stage: Stage, seed: int) -> dict[str
     correct = predict(classifier, images) == digits
     originals = [path for path, chosen in zip(files, correct.tolist(), strict=True) if chosen]
     parameters = {}
-    for recipe in CONTROLS + ATTACKS:
-        with stage(f"making {recipe.name} images") as progress:
-            result = attack(
-                recipe, classifier, images[correct], digits[correct], seed=seed, progress=progress
+    for attack in CONTROLS + ATTACKS:
+        with stage(f"making {attack.name} images") as progress:
+            result = run_attack(
+                attack, classifier, images[correct], digits[correct], seed=seed, progress=progress
             )
-        _write(result.images_8bit, originals, paths.attacked / recipe.name)
-        parameters[recipe.name] = result.parameters
+        _write(result.images_8bit, originals, paths.attacked / attack.name)
+        parameters[attack.name] = result.parameters
     return parameters
 
 
@@ -153,7 +153,7 @@ def _check(
 ) -> tuple[ImageGroup, ...]:
     """Check the files, and record those that are flagged."""
     folders = {"clean": paths.digits / "test"} | {name: paths.attacked / name for name in parameters}
-    attacks = {recipe.name for recipe in ATTACKS}
+    attacks = {attack.name for attack in ATTACKS}
     model_id = guard.model_id
     groups = []
     with AuditStore.open(paths.audit, images=paths.audit_images) as store:

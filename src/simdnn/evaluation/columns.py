@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 
-from simdnn.attacks import attack, predict, round_to_levels
-from simdnn.attacks.registry import recipe
+from simdnn.attacks import predict, round_to_levels, run_attack
+from simdnn.attacks.registry import make_attack
 from simdnn.evaluation.defences import reseed
 from simdnn.evaluation.plan import Column
 from simdnn.evaluation.records import cell_key
@@ -116,8 +116,8 @@ class Columns:
         rows = chosen[: limit or None].sort().values
         target = self.defences[column.through] if column.through else self.network
         reseed(target, self.seed)
-        result = attack(
-            recipe(column.parameters),
+        result = run_attack(
+            make_attack(column.parameters),
             target,
             self.pixels[rows],
             self.truth[rows],

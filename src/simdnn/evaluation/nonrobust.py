@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from simdnn.arrays import FloatArray
-from simdnn.attacks import DDN, attack, predict
+from simdnn.attacks import DDN, predict, run_attack
 from simdnn.errors import ImageReadError, InputError
 from simdnn.images.reading import read_image
 from simdnn.networks.backbone import Backbone
@@ -86,7 +86,7 @@ def select_nonrobust(
             if progress is not None:
                 progress(before + done, norms.size)
 
-        result = attack(
+        result = run_attack(
             DDN(steps=STEPS), bare, pixels, predict(bare, pixels), batch_size=batch_size, progress=shifted
         )
         norms[:, column] = np.where(result.success.numpy(), result.l2.numpy(), np.inf)

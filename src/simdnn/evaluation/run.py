@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
-from simdnn.attacks.registry import recipe
+from simdnn.attacks.registry import make_attack
 from simdnn.evaluation.method_setup import TestImages
 from simdnn.evaluation.methods import find_method
 from simdnn.evaluation.plan import Column, NetworkPlan, Plan
@@ -72,7 +72,7 @@ def _check(plan: Plan) -> None:
     """Make every attack, and import every method, so that a mistake shows before hours of work."""
     for column in plan.columns:
         if column.kind == "attack":
-            recipe(column.parameters)
+            make_attack(column.parameters)
     for method in plan.methods:
         find_method(method)
 

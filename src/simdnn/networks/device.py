@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
+from torch import nn
 
 from simdnn.errors import InputError
 
@@ -24,3 +27,10 @@ def default_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def device_of(model: object) -> torch.device:
+    """Return the device of a network's parameters or, where it has none, of its buffers; else the CPU."""
+    if not isinstance(model, nn.Module):
+        return torch.device("cpu")
+    return next((t.device for t in chain(model.parameters(), model.buffers())), torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Guards of a small network on scanned digits: with every rule, and with a witness."""
+"""Guards of a small network on scanned digits: with every rule, and with an auxiliary network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from simdnn.networks.extractor import Extractor
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("aware")
+    folder = tmp_path_factory.mktemp("adaptive")
     torch.set_num_threads(1)
     write_digits(folder, seed=0)
     for seed in (0, 1):
@@ -41,8 +41,8 @@ def guard(place: Path) -> Guard:
 
 
 @pytest.fixture(scope="session")
-def hardened(place: Path) -> Guard:
-    """The witness is no robust network here, only another one."""
+def guard_with_auxiliary(place: Path) -> Guard:
+    """The auxiliary network is no robust one here, only another one."""
     extractor = Extractor([backbone(place, 0)], auxiliary=backbone(place, 1))
     return Guard.fit(place / "train", extractor, view_seed=3)
 

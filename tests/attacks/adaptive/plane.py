@@ -1,24 +1,26 @@
-"""A network with a detector whose boundaries are lines: every answer is known."""
+"""A network with a detector whose boundaries are lines: every output is known."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from simdnn.attacks.adaptive import Answered, Goal
+from simdnn.attacks.adaptive import Goal, GuardedOutput
 
 
 class Plane:
-    """Two pixels x and y: the network answers 1 where x > 0.6, the detector flags where y < 0.5."""
+    """Two pixels x and y: the network predicts 1 where x > 0.6, the detector flags where y < 0.5."""
 
     threshold = 0.0
 
-    def __call__(self, images: Tensor, answer: Tensor | None = None) -> Answered:
+    def __call__(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
         x, y = images[:, 0, 0, 0], images[:, 0, 0, 1]
         logits = torch.stack([0.6 - x, x - 0.6], dim=1) * 10
-        return Answered(logits, (y - 0.5).double(), images.flatten(1), torch.full((len(images),), -torch.inf))
+        return GuardedOutput(
+            logits, (y - 0.5).double(), images.flatten(1), torch.full((len(images),), -torch.inf)
+        )
 
-    def nearness(self, images: Tensor) -> Tensor:
+    def target_logits(self, images: Tensor) -> Tensor:
         return self(images).logits
 
 

@@ -13,7 +13,7 @@ from scipy.special import logsumexp, softmax
 from tests.guard.networks import digits_backbone
 from torch import Tensor, nn
 
-from simdnn.attacks import FGSM, attack
+from simdnn.attacks import FGSM, run_attack
 from simdnn.digits import read_digits
 from simdnn.errors import InputError
 from simdnn.evaluation.baselines import BASELINES
@@ -58,7 +58,7 @@ def clean(digits: Path, network: Backbone) -> BaselineInput:
 def attacked(clean: BaselineInput, network: Backbone) -> BaselineInput:
     """The same digits, attacked."""
     truth = torch.from_numpy(clean.logits.argmax(axis=1))
-    return baseline_input(network, attack(FGSM(eps=0.1), Classifier(network), clean.pixels, truth).images)
+    return baseline_input(network, run_attack(FGSM(eps=0.1), Classifier(network), clean.pixels, truth).images)
 
 
 @pytest.fixture(scope="module")

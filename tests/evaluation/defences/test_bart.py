@@ -12,7 +12,7 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
-from simdnn.attacks import FGSM, PGD, attack
+from simdnn.attacks import FGSM, PGD, run_attack
 from simdnn.errors import InputError
 from simdnn.evaluation.defences import Averaged, bart, reseed
 from simdnn.evaluation.defences.bart import BaRT
@@ -176,7 +176,7 @@ def test_attacks_run_through_and_again_alike(network: nn.Module, images: Tensor,
         results = []
         for _ in range(2):
             reseed(target, 7)
-            results.append(attack(recipe, target, images, labels, seed=1).images)
+            results.append(run_attack(recipe, target, images, labels, seed=1).images)
         torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
         assert 0.04 < (results[0] - images).abs().max() <= 0.05 + 1e-6
 

@@ -1,20 +1,29 @@
-"""Attacks by somebody who knows of the detector, and what they find.
+"""Adaptive attacks: white-box on a network and its detector at once.
 
-A network and its detector are one differentiable module (:class:`GuardedNetwork`), which the attacks here, or those of
-any library, take as they would a network.
+Network and detector are one differentiable module, :class:`GuardedNetwork`, which the attacks here take, and through
+:class:`Rejecting` those of any library.
 """
 
-from simdnn.attacks.adaptive.attacks import ATTACKS, AwareAttack, Found, Goal, attack_aware
-from simdnn.attacks.adaptive.module import Answered, GuardedNetwork, PeerNetwork, Rejecting
+from simdnn.attacks.adaptive.attacks import ADAPTIVE_ATTACKS, AdaptiveAttack
+from simdnn.attacks.adaptive.goal import Goal
+from simdnn.attacks.adaptive.module import (
+    BaselineNetwork,
+    GuardedModel,
+    GuardedNetwork,
+    GuardedOutput,
+    Rejecting,
+)
+from simdnn.attacks.adaptive.run import AdaptiveResult, run_adaptive_attack
 
 __all__ = [
-    "ATTACKS",
-    "Answered",
-    "AwareAttack",
-    "Found",
+    "ADAPTIVE_ATTACKS",
+    "AdaptiveAttack",
+    "AdaptiveResult",
+    "BaselineNetwork",
     "Goal",
+    "GuardedModel",
     "GuardedNetwork",
-    "PeerNetwork",
+    "GuardedOutput",
     "Rejecting",
-    "attack_aware",
+    "run_adaptive_attack",
 ]

@@ -1,72 +1,76 @@
-"""How far an image must be changed: the smallest Euclidean perturbation, of the network alone and past its detector."""
+"""Minimum-norm adaptive attack: the smallest Euclidean change that is misclassified, and unflagged if asked for."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from simdnn.attacks.adaptive.attacks import BATCH, AwareAttack, Goal, length_of
-from simdnn.attacks.adaptive.module import Guarded
+from simdnn.attacks.adaptive.attacks import AdaptiveAttack, length_of
+from simdnn.attacks.adaptive.goal import BATCH, Goal
+from simdnn.attacks.adaptive.module import GuardedModel
+from simdnn.networks.device import device_of
 from simdnn.progress import Progress
 
 GAMMA = 0.05
 """Share by which the radius grows or shrinks at each step (Rony and others, CVPR 2019)."""
 
 
-class Smallest(NamedTuple):
-    """The smallest change found: ``images`` (N, 3, H, W), and its ``norm`` (N,); inf where none was found."""
+class MinimumNorm(NamedTuple):
+    """The smallest changes found, on the CPU: ``images`` (N, 3, H, W), and ``norm`` (N,); inf where none was found."""
 
     images: Tensor
     norm: Tensor
 
 
-def smallest_change(
-    guarded: Guarded,
-    attack: AwareAttack,
+def minimum_norm_attack(
+    guarded: GuardedModel,
+    attack: AdaptiveAttack,
     images: Tensor,
     goal: Goal,
     *,
     steps: int = 100,
-    first: float = 1.0,
+    first_radius: float = 1.0,
     unflagged: bool = True,
     batch_size: int = BATCH,
     progress: Progress | None = None,
-) -> Smallest:
-    """Search for the smallest change that makes the network answer the target, unflagged if asked for.
+) -> MinimumNorm:
+    """Search for the smallest Euclidean change with which the network predicts the target.
 
-    The radius shrinks by `GAMMA` after a success and grows after a failure, as in DDN, along an attack's slope.
+    As in DDN, the radius shrinks by `GAMMA` after a success and grows after a failure; the direction is that of an
+    adaptive attack's gradient.
 
     Parameters
     ----------
-    guarded, attack, images, goal : as for :func:`simdnn.attacks.adaptive.attacks.attack_aware`
-    first : radius of the first step
-    unflagged : False asks for the network to be fooled, whatever the detector says
+    guarded, attack, images, goal, progress : as for :func:`simdnn.attacks.adaptive.run.run_adaptive_attack`
+    steps : number of steps
+    first_radius : Euclidean radius of the first step
+    unflagged : whether a success must also pass the detector
     """
+    device = device_of(guarded)
     best, norm = images.clone(), torch.full((len(images),), torch.inf)
     for start in range(0, len(images), batch_size):
         rows = torch.arange(start, min(start + batch_size, len(images)))
-        clean = images[rows]
+        clean = images[rows].to(device)
         change = torch.zeros_like(clean)
-        radius = torch.full((len(rows), 1, 1, 1), first)
-        aim = replace(goal, targets=goal.targets[rows])
+        radius = torch.full((len(rows), 1, 1, 1), first_radius, device=device)
+        batch_goal = goal.rows(rows, device)
         for step in range(steps):
-            at = (clean + change).clamp(0, 1).requires_grad_(True)
-            answered = guarded(at, aim.targets)
-            slope = attack.slope(answered, at, aim)
-            success = aim.fooled(answered)
+            iterate = (clean + change).clamp(0, 1).requires_grad_(True)
+            output = guarded(iterate, batch_goal.targets)
+            gradient = attack.gradient(output, iterate, batch_goal)
+            success = batch_goal.misclassified(output)
             if unflagged:
-                success &= answered.score.detach() >= goal.threshold
-            moved = length_of(at.detach() - clean).flatten()
-            better = success & (moved < norm[rows])
-            best[rows[better]], norm[rows[better]] = at.detach()[better], moved[better]
+                success &= output.score.detach() >= goal.threshold
+            length = length_of(iterate.detach() - clean).flatten().cpu()
+            better = success.cpu() & (length < norm[rows])
+            best[rows[better]], norm[rows[better]] = iterate.detach().cpu()[better], length[better]
             radius *= torch.where(success, 1 - GAMMA, 1 + GAMMA).view(-1, 1, 1, 1)
-            rate = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / steps))) * 0.5 + 0.01
-            change = change - rate * radius * slope / length_of(slope)
+            step_size = float(0.25 * (1 + torch.cos(torch.tensor(torch.pi * step / steps))) + 0.01)
+            change = change - step_size * radius * gradient / length_of(gradient)
             change = change * (radius / length_of(change))
             change = (clean + change).clamp(0, 1) - clean
             if progress is not None:
                 progress(start * steps + len(rows) * (step + 1), len(images) * steps)
-    return Smallest(best, norm)
+    return MinimumNorm(best, norm)

@@ -22,26 +22,26 @@ from simdnn.rules.view_statistics import compare_views
 _TINY = 1e-9
 
 
-class Answered(NamedTuple):
-    """What a guarded network says of N images.
+class GuardedOutput(NamedTuple):
+    """The output of a guarded network for N images.
 
     Attributes
     ----------
     logits : (N, K)
     score : (N,) high for clean
-    features : (N, d) of the network, and the witness's logits behind them
-    label_lag : (N,) how far the prototypes of the wanted answer's class are behind those of another, as a logarithm;
-        -inf where it does not matter to the score
+    features : (N, d) of the network, followed by the auxiliary network's logits
+    label_gap : (N,) log-odds of the similarity to the most similar prototype of another class, less that of the assumed
+        output's class; -inf where the score does not depend on it
     """
 
     logits: Tensor
     score: Tensor
     features: Tensor
-    label_lag: Tensor
+    label_gap: Tensor
 
 
-class Guarded(Protocol):
-    """A network with a detector: what attacks that know of it take.
+class GuardedModel(Protocol):
+    """A network with a detector, the target of adaptive attacks.
 
     Attributes
     ----------
@@ -50,16 +50,16 @@ class Guarded(Protocol):
 
     threshold: float
 
-    def __call__(self, images: Tensor, answer: Tensor | None = None) -> Answered:
-        """Answer images (N, 3, H, W) in [0, 1].
+    def __call__(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
+        """Return logits, scores and features of images (N, 3, H, W) in [0, 1], on the model's device.
 
-        With ``answer`` (N,), outputs of the network, the score is what it would be if the network and the guard had
-        answered that: it has a slope towards an answer that has yet to be reached.
+        With ``output`` (N,), indices of outputs, the score is computed as if the network had predicted those: it has a
+        gradient towards an output that is not yet reached.
         """
         ...
 
-    def nearness(self, images: Tensor) -> Tensor:
-        """Return how near each output is to the images, (N, K): the attacker aims at the nearest wrong one."""
+    def target_logits(self, images: Tensor) -> Tensor:
+        """Return (N, K) logits for the choice of a target: the attack targets the wrong output with the largest."""
         ...
 
 
@@ -96,12 +96,12 @@ class GuardedNetwork(nn.Module):
         self.outputs: OutputClasses | None = getattr(self.rule, "outputs", None)
         self.eval()
 
-    def forward(self, images: Tensor, answer: Tensor | None = None) -> Answered:
-        """Answer images (N, 3, H, W) in [0, 1]; differentiable. For ``answer`` see :class:`Guarded`."""
+    def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
+        """Return the output for images (N, 3, H, W) in [0, 1], differentiable; as :class:`GuardedModel`."""
         seen = self.backbone(torch.cat([images, *(view(images) for view in self.views)]))
         features = _by_view(torch.cat(list(seen.features.values()), dim=1), len(images))
         logits = _by_view(seen.logits, len(images))
-        predictions = logits[:, 0].argmax(dim=1) if answer is None else answer
+        predictions = logits[:, 0].argmax(dim=1) if output is None else output
         auxiliary = images.new_zeros(len(images), 0)
         if self.auxiliary is not None:
             auxiliary = auxiliary_logits(self.auxiliary, images)
@@ -111,15 +111,15 @@ class GuardedNetwork(nn.Module):
         similarities = self.rule.model.similarities(features[:, 0])
         inputs = RuleInput(features[:, 0], logits[:, 0], predictions, similarities, auxiliary, views)
         score: Tensor = self.rule.score(inputs)
-        lag = torch.full_like(score, -torch.inf)
+        gap = torch.full_like(score, -torch.inf)
         if self.outputs is not None:
-            lag = self._label_lag(similarities, predictions)
-        return Answered(logits[:, 0], score, torch.cat([features[:, 0], auxiliary], dim=1), lag)
+            gap = self._label_gap(similarities, predictions)
+        return GuardedOutput(logits[:, 0], score, torch.cat([features[:, 0], auxiliary], dim=1), gap)
 
-    def nearness(self, images: Tensor) -> Tensor:
-        """Return how near each output is: by the auxiliary network where there is one, else by the logits.
+    def target_logits(self, images: Tensor) -> Tensor:
+        """Return the auxiliary network's logits of the outputs' classes; without one, the network's logits.
 
-        Outputs whose class the auxiliary network does not know are farthest.
+        They are -inf for outputs whose class the auxiliary network does not know.
         """
         if self.auxiliary is None or self.outputs is None:
             logits: Tensor = self.backbone(images).logits
@@ -128,8 +128,8 @@ class GuardedNetwork(nn.Module):
         known = index_like(self.outputs.columns(self.outputs.protected), classes)
         return torch.where(known >= 0, classes[:, known.clamp(min=0)], -torch.inf)
 
-    def _label_lag(self, similarities: Tensor, predictions: Tensor) -> Tensor:
-        """Return how far the class of each prediction is behind another, by the prototypes."""
+    def _label_gap(self, similarities: Tensor, predictions: Tensor) -> Tensor:
+        """Return the log-odds of the most similar prototype of another class, less that of the prediction's class."""
         assert self.outputs is not None
         model = self.rule.model
         labels = model.prototypes.labels
@@ -151,14 +151,14 @@ def _by_view(values: Tensor, n: int) -> Tensor:
     return values.reshape(-1, n, values.shape[1]).transpose(0, 1)
 
 
-class PeerNetwork(nn.Module):
-    """A network beside a score of its logits and penultimate features, as a peer of Sim-DNN computes it.
+class BaselineNetwork(nn.Module):
+    """A network with a baseline detector, which scores its logits and penultimate features.
 
     Parameters
     ----------
-    backbone : the network, watched at its penultimate layer
+    backbone : the network; its features are those of its penultimate layer
     score : (logits (N, K), features (N, d)) to (N,) scores, high for clean, differentiable
-    threshold : flagged is what lies below
+    threshold : an image is flagged if its score lies below
     """
 
     def __init__(
@@ -166,34 +166,34 @@ class PeerNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.own_score = score
+        self.score = score
         self.threshold = threshold
         self.eval()
 
-    def forward(self, images: Tensor, answer: Tensor | None = None) -> Answered:
-        """Answer images (N, 3, H, W) in [0, 1]; differentiable. For ``answer`` see :class:`Guarded`."""
+    def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
+        """Return the output for images (N, 3, H, W) in [0, 1], differentiable; as :class:`GuardedModel`."""
         seen = self.backbone(images)
         features = torch.cat(list(seen.features.values()), dim=1)
         logits = seen.logits
-        if answer is not None:  # as if that output were the largest
-            logits = logits.scatter(1, answer[:, None], logits.amax(dim=1, keepdim=True))
-        score = self.own_score(logits, features)
-        return Answered(seen.logits, score, features, torch.full_like(score, -torch.inf))
+        if output is not None:  # as if that output were the largest
+            logits = logits.scatter(1, output[:, None], logits.amax(dim=1, keepdim=True))
+        scores = self.score(logits, features)
+        return GuardedOutput(seen.logits, scores, features, torch.full_like(scores, -torch.inf))
 
-    def nearness(self, images: Tensor) -> Tensor:
+    def target_logits(self, images: Tensor) -> Tensor:
         """Return the logits."""
         logits: Tensor = self.backbone(images).logits
         return logits
 
 
 class Rejecting(nn.Module):
-    """A guarded network for libraries that know logits only: one more class, which wins where the detector flags.
+    """A guarded network as a plain classifier with one more class, predicted where the detector flags.
 
-    The last output is ``max logit + (threshold - score) * steepness``; so Carlini and Wagner (AISec 2017) attack
-    detectors.
+    The last logit is ``max logit + (threshold - score) * steepness`` (Carlini and Wagner, AISec 2017). Attacks of any
+    library can take it.
     """
 
-    def __init__(self, guarded: Guarded, steepness: float = 1.0) -> None:
+    def __init__(self, guarded: GuardedModel, steepness: float = 1.0) -> None:
         super().__init__()
         self.guarded = guarded
         self.steepness = steepness

@@ -1,4 +1,4 @@
-"""Attackers of a guarded network who cannot follow its slopes: they see scores, verdicts, or another network."""
+"""Black-box attacks on a guarded network: by scores, by verdicts alone, and by transfer from another network."""
 
 from __future__ import annotations
 
@@ -9,115 +9,149 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from simdnn.attacks import Recipe, attack
-from simdnn.attacks.adaptive.attacks import BATCH
-from simdnn.attacks.adaptive.module import Guarded
+from simdnn.attacks import Attack, run_attack
+from simdnn.attacks.adaptive.goal import BATCH
+from simdnn.attacks.adaptive.module import GuardedModel
 from simdnn.attacks.hopskipjump import HopSkipJump
-from simdnn.evaluation.adaptive.images import Examined, answers, or_none, shares
+from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
+from simdnn.evaluation.adaptive.scoring import (
+    finite_or_none,
+    predict_and_score,
+    robust_share,
+)
+from simdnn.networks.device import device_of
 
 
-class Verdict(nn.Module):
-    """What users of a guarded network get to see of one picture's variants: which class is answered, as one-hot logits.
+class DecisionModel(nn.Module):
+    """What a user of a guarded network sees, as a classifier: the predicted class only, as one-hot logits.
 
-    A flagged image counts as answered rightly, for it gains the attacker nothing. So a decision attack on this module
-    is one on network and detector.
+    A flagged image counts as correctly classified, so that a decision-based attack on this module is one on network and
+    detector.
 
     Parameters
     ----------
     guarded : network and detector
     threshold : of the detector
-    truth : the right answer for all images that come
+    label : the true output of every image that it is given
     """
 
-    def __init__(self, guarded: Guarded, threshold: float, truth: int) -> None:
+    def __init__(self, guarded: GuardedModel, threshold: float, label: int) -> None:
         super().__init__()
-        self.guarded, self.threshold, self.truth = guarded, threshold, truth
+        self.guarded, self.threshold, self.label = guarded, threshold, label
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (N, K) for images (N, 3, H, W) in [0, 1]."""
-        said = self.guarded(images)
-        given = torch.where(said.score >= self.threshold, said.logits.argmax(dim=1), self.truth)
-        return one_hot(given, said.logits.shape[1]).to(said.logits.dtype)
+        output = self.guarded(images)
+        predicted = torch.where(output.score >= self.threshold, output.logits.argmax(dim=1), self.label)
+        return one_hot(predicted, output.logits.shape[1]).to(output.logits.dtype)
 
 
 def decision_cost(
-    network: Guarded, guarded: Guarded, examined: Examined, threshold: float, recipe: Recipe | None = None
+    network: GuardedModel,
+    guarded: GuardedModel,
+    clean: EvaluationImages,
+    threshold: float,
+    attack: Attack | None = None,
 ) -> dict[str, Any]:
-    """Compare the Euclidean changes that an attacker finds who sees verdicts only: without the detector, and with it.
+    """Compare the Euclidean changes that a decision-based attack finds without the detector and with it.
 
-    Over images that the network has right. ``recipe``: a decision attack; default HopSkipJump.
+    Over correctly classified images. ``network``, ``guarded``, ``clean`` and ``threshold`` are as for
+    :func:`simdnn.evaluation.adaptive.minimum_norm_cost.minimum_norm_cost`; ``attack`` is HopSkipJump if not given.
 
     Returns
     -------
-    Medians, None where most found nothing, and how many of the n images each found a change for.
+    dict
+        The medians ``network`` and ``network_and_detector`` (None where most images resist), and for how many of the
+        ``n`` images each found a change.
     """
-    recipe = recipe or HopSkipJump()
-    given, _ = answers(guarded, examined.images)
-    rows = torch.nonzero(given == examined.truth)[:, 0].tolist()
-    told: dict[str, Any] = {"n": len(rows)}
-    for name, what, offset in (
+    attack = attack or HopSkipJump()
+    predicted, _ = predict_and_score(guarded, clean.images)
+    rows = torch.nonzero(predicted == clean.labels)[:, 0].tolist()
+    result: dict[str, Any] = {"n": len(rows)}
+    for name, model, offset in (
         ("network", network, -torch.inf),
         ("network_and_detector", guarded, threshold),
     ):
         norms = torch.full((len(rows),), torch.inf)
         for place, row in enumerate(rows):
-            truth = examined.truth[row : row + 1]
-            found = attack(recipe, Verdict(what, offset, int(truth)), examined.images[row : row + 1], truth)
+            label = clean.labels[row : row + 1]
+            decisions = DecisionModel(model, offset, int(label))
+            found = run_attack(attack, decisions, clean.images[row : row + 1], label)
             if found.success:
                 norms[place] = found.l2
-        told[name] = or_none(norms.median())
-        told[f"found_{name}"] = int(norms.isfinite().sum())
-    return told
+        result[name] = finite_or_none(norms.median())
+        result[f"found_{name}"] = int(norms.isfinite().sum())
+    return result
 
 
-def transferred(
-    guarded: Guarded, examined: Examined, source: nn.Module, recipe: Recipe, thresholds: Mapping[str, float]
+def transfer_attack(
+    guarded: GuardedModel,
+    clean: EvaluationImages,
+    source: nn.Module,
+    attack: Attack,
+    thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Attack another network with the same outputs, and return what is kept of the images on this one: shares."""
-    found = attack(recipe, source, examined.images, examined.truth, batch_size=BATCH)
-    given, score = answers(guarded, found.images)
-    best = torch.where(given != examined.truth, score, -torch.inf)
+    """Attack another network with the same outputs, and give the attacked images to the guarded one.
+
+    Returns
+    -------
+    dict
+        The attack's parameters, the shares of images that are ``misclassified_by_source`` and ``misclassified`` by the
+        guarded network, and its ``robust_accuracy`` by threshold.
+    """
+    found = run_attack(attack, source, clean.images, clean.labels, batch_size=BATCH)
+    predicted, score = predict_and_score(guarded, found.images)
+    misclassified = predicted != clean.labels
     return {
         **found.parameters,
-        "fooled_source": float(found.success.double().mean()),
-        "fooled_network": float((given != examined.truth).double().mean()),
-        "robust_accuracy": shares(best, thresholds),
+        "misclassified_by_source": float(found.success.double().mean()),
+        "misclassified": float(misclassified.double().mean()),
+        "robust_accuracy": robust_share(torch.where(misclassified, score, -torch.inf), thresholds),
     }
 
 
 @torch.no_grad()
 def random_search(
-    guarded: Guarded, images: Tensor, truth: Tensor, threshold: float, eps: float, queries: int, seed: int = 0
+    guarded: GuardedModel,
+    images: Tensor,
+    labels: Tensor,
+    threshold: float,
+    eps: float,
+    queries: int,
+    seed: int = 0,
 ) -> float:
-    """Return the share of images brought through by a search without slopes, over squares of changed pixels.
+    """Return the share of images that a score-based random search over squares gets misclassified and unflagged.
 
-    After Square (Andriushchenko and others, ECCV 2020), on the margin of the label and, once that is gone, the score.
+    After Square (Andriushchenko and others, ECCV 2020): it raises the margin of the wrong class and, once the image is
+    misclassified, the detector's score.
     """
-    draw = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     side = images.shape[-1]
-    stripes = torch.randint(0, 2, (*images.shape[:2], 1, side), generator=draw) * 2.0 - 1
+    stripes = torch.randint(0, 2, (*images.shape[:2], 1, side), generator=generator) * 2.0 - 1
     change = eps * stripes.expand_as(images).clone()
-    best = _progress(guarded, (images + change).clamp(0, 1), truth, threshold)
+    best = _search_score(guarded, (images + change).clamp(0, 1), labels, threshold)
     for query in range(queries):
         width = max(1, int(side * (0.5 * (1 - query / queries)) ** 0.5))
-        down, right = torch.randint(0, side - width + 1, (2,), generator=draw).tolist()
-        tried = change.clone()
-        colour = torch.randint(0, 2, (*images.shape[:2], 1, 1), generator=draw) * 2.0 - 1
-        tried[..., down : down + width, right : right + width] = eps * colour
-        reached = _progress(guarded, (images + tried).clamp(0, 1), truth, threshold)
+        down, right = torch.randint(0, side - width + 1, (2,), generator=generator).tolist()
+        candidate = change.clone()
+        colour = torch.randint(0, 2, (*images.shape[:2], 1, 1), generator=generator) * 2.0 - 1
+        candidate[..., down : down + width, right : right + width] = eps * colour
+        reached = _search_score(guarded, (images + candidate).clamp(0, 1), labels, threshold)
         better = reached > best
-        change[better], best[better] = tried[better], reached[better]
+        change[better], best[better] = candidate[better], reached[better]
     return float((best >= 0).double().mean())
 
 
-def _progress(guarded: Guarded, images: Tensor, truth: Tensor, threshold: float) -> Tensor:
-    """Return how far images are on their way: at least 0 is through, (N,)."""
-    found = []
-    for batch, right in zip(torch.split(images, BATCH), torch.split(truth, BATCH), strict=True):
-        said = guarded(batch)
-        own = said.logits.gather(1, right[:, None])[:, 0]
-        others = said.logits.scatter(1, right[:, None], -torch.inf).amax(dim=1)
-        missing = (threshold - said.score).clamp(min=0).double()
-        found.append(torch.where(others > own, -missing, -1e3 + (others - own).double()))
-    return torch.cat(found)
+def _search_score(guarded: GuardedModel, images: Tensor, labels: Tensor, threshold: float) -> Tensor:
+    """Return what the search maximises, (N,), on the CPU: at least 0 where an image is misclassified and unflagged."""
+    device = device_of(guarded)
+    scores = []
+    for batch, label in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
+        output = guarded(batch.to(device))
+        logits = output.logits.cpu()
+        true = logits.gather(1, label[:, None])[:, 0]
+        others = logits.scatter(1, label[:, None], -torch.inf).amax(dim=1)
+        missing = (threshold - output.score.cpu()).clamp(min=0).double()
+        scores.append(torch.where(others > true, -missing, -1e3 + (others - true).double()))
+    return torch.cat(scores)

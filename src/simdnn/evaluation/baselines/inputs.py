@@ -10,8 +10,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from simdnn.attacks.attack import device_of
 from simdnn.networks.backbone import Backbone
+from simdnn.networks.device import device_of
 from simdnn.networks.loading import last_layer
 
 LAYERS = 3

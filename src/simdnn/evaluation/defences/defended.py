@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
-from simdnn.attacks.attack import device_of
 from simdnn.errors import InputError
 from simdnn.evaluation.defences.bart import BaRT
 from simdnn.evaluation.defences.resupnet import ResUpNet, load_denoiser
 from simdnn.evaluation.names import DEFENCES
+from simdnn.networks.device import device_of
 
 DENOISER = "resupnet.safetensors"
 

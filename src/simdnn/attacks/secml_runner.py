@@ -1,4 +1,4 @@
-"""The way into secml-torch."""
+"""Running one of secml-torch's attacks on one batch."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from simdnn.attacks.attack import round_to_levels
+from simdnn.networks.device import device_of
 
 
-def run(native: BaseEvasionAttack, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Run one of the library's attacks on one batch; it must be new, for a run leaves its norms behind in it."""
+def run_secml(library_attack: BaseEvasionAttack, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Run one of secml-torch's attacks on one batch; take a new object each time, since a run leaves state in it."""
     batch = DataLoader(TensorDataset(images, labels), batch_size=len(images))
     with torch.random.fork_rng(devices=[]):  # the loader draws a seed, which nothing here uses
-        ((attacked, _),) = native(BasePyTorchClassifier(_ToCpu(model)), batch)
+        ((attacked, _),) = library_attack(_Classifier(_LogitsOnCpu(model)), batch)
     result: Tensor = attacked
     return result
 
 
-class Rounded(Constraint):
-    """Rounding by arithmetic; the library's own compares every pixel with every level."""
+class RoundedToLevels(Constraint):
+    """Rounding by arithmetic; secml-torch's own constraint compares every pixel with every level."""
 
     def __init__(self, levels: int) -> None:
         self.levels = levels
@@ -31,8 +32,15 @@ class Rounded(Constraint):
         return round_to_levels(x, self.levels)
 
 
-class _ToCpu(nn.Module):
-    """Brings the logits back; the library takes images to the network's device, but compares with labels here."""
+class _Classifier(BasePyTorchClassifier):
+    """A classifier whose device is found as everywhere here; secml-torch's own needs a network with parameters."""
+
+    def _get_device(self) -> torch.device:
+        return device_of(self._model)
+
+
+class _LogitsOnCpu(nn.Module):
+    """A network whose logits are on the CPU: secml-torch moves images to its device, but leaves labels on the CPU."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

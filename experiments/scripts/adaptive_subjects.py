@@ -1,0 +1,139 @@
+"""The networks that adaptive attacks are measured on, with their images and detectors."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from simdnn.attacks.adaptive.module import BaselineNetwork, GuardedModel, GuardedNetwork
+from simdnn.conformal.split import ConformalThreshold
+from simdnn.evaluation.adaptive.baseline_scores import BASELINE_SCORES
+from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
+from simdnn.evaluation.adaptive.scoring import predict_and_score
+from simdnn.evaluation.baselines.inputs import baseline_input
+from simdnn.evaluation.datasets import Dataset, Part, load_dataset
+from simdnn.evaluation.load_network import load_network
+from simdnn.evaluation.plan import NetworkPlan
+from simdnn.evaluation.plan_file import read_plan
+from simdnn.guard.fitting import calibration_mask
+from simdnn.guard.guard import Guard
+from simdnn.images.reading import read_image
+from simdnn.networks.backbone import Backbone, load_backbone
+from simdnn.networks.cache import FeatureCache, default_cache
+from simdnn.networks.extractor import Extractor
+from simdnn.networks.weights import read_weights
+
+PLANS = Path(__file__).parents[1] / "plans"
+SUBJECTS = {"imagenette": ("MobileNet", 128, "ResNet"), "cifar10": ("ResNet (cifar10)", 64, "ShuffleNet")}
+"""The row of the benchmark's plans, the side of the auxiliary network's images, the row of the transfer's source."""
+
+ALPHAS = {"5 %": 0.05, "1 %": 0.01}
+AUXILIARY = "profile + auxiliary"
+METHODS = (AUXILIARY, "profile", "similarity", "published", *BASELINE_SCORES)
+
+
+class Resized(nn.Module):
+    """A network on images of any size: (N, 3, H, W) in [0, 1] to logits."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Resize the images to the network's size."""
+        size = self.backbone.spec.preprocess.size
+        if images.shape[-2:] != size:
+            images = interpolate(images, size=size, mode="bilinear", antialias=True)
+        logits: Tensor = self.backbone(images).logits
+        return logits
+
+
+class Subject:
+    """A network whose outputs are the dataset's classes, and the dataset."""
+
+    def __init__(self, name: str, weights: Path) -> None:
+        row, self.auxiliary_side, source = SUBJECTS[name]
+        plan, more = (read_plan(PLANS / f"{table}.toml") for table in ("table4", "table1"))
+        rows = {n.row: n for n in (*more.networks, *plan.networks)}
+        network = rows[row]
+        self.dataset: Dataset = load_dataset(
+            network.dataset, plan.datasets[network.dataset], PLANS, default_cache().parent, seed=0
+        )
+        self.weights = weights
+        self.backbone, self.transfer_source = self._load(network), Resized(self._load(rows[source]))
+        self.auxiliary_weights = weights / "robust" / f"resnet18-{network.dataset}.safetensors"
+        self.classes = self.dataset.classes
+
+    def _load(self, network: NetworkPlan) -> Backbone:
+        """Load the network; of one with more outputs than classes, keep those of the classes."""
+        whole = load_network(network, PLANS)
+        if whole.n_classes == len(self.dataset.classes):
+            return whole
+        outputs = torch.tensor([self.dataset.outputs[label] for label in self.dataset.classes])
+        assert whole.spec.weights is not None
+        state = read_weights(Path(whole.spec.weights))
+        for name in [n for n, t in state.items() if t.shape[:1] == (whole.n_classes,)]:
+            state[name] = state[name][outputs].contiguous()
+        cut = self.weights / f"{network.backbone}-{network.dataset}.safetensors"
+        cut.parent.mkdir(parents=True, exist_ok=True)
+        save_file(state, cut)
+        p = whole.spec.preprocess
+        return load_backbone(network.backbone, cut, mean=p.mean, std=p.std, size=p.size)
+
+    def load_auxiliary(self) -> Backbone:
+        """Load the adversarially trained network."""
+        return load_backbone("resnet18", self.auxiliary_weights, size=self.auxiliary_side)
+
+    def pixels(self, part: Part, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Read images (N, 3, H, W) and their true outputs (N,)."""
+        preprocess = self.backbone.spec.preprocess
+        images = torch.stack([preprocess(read_image(part.paths[i])) for i in rows])
+        return images, torch.tensor([self.classes.index(part.labels[i]) for i in rows])
+
+    def evaluation_images(self, n: int) -> EvaluationImages:
+        """Take the same number of test images of each class, and one training image of each as a guide."""
+        labels = np.array(self.dataset.test.labels)
+        each = n // len(self.classes)
+        rows = np.concatenate([np.flatnonzero(labels == label)[:each] for label in self.classes])
+        known = np.array(self.dataset.fit.labels)
+        guides = np.array([np.flatnonzero(known == label)[0] for label in self.classes])
+        return EvaluationImages(*self.pixels(self.dataset.test, rows), *self.pixels(self.dataset.fit, guides))
+
+    def network_alone(self) -> GuardedModel:
+        """Return the network with a detector that flags nothing."""
+        return BaselineNetwork(self.backbone, lambda logits, _: 0 * logits.sum(dim=1).double(), 0.0)
+
+    def guarded(self, method: str) -> tuple[GuardedModel, dict[str, float]]:
+        """Fit a detector; return it with the network, and its thresholds."""
+        if method in BASELINE_SCORES:
+            return self._baseline(method)
+        rule = "profile" if method == AUXILIARY else method
+        auxiliary = self.load_auxiliary() if method == AUXILIARY else None
+        with FeatureCache(default_cache()) as cache, tempfile.TemporaryDirectory() as folder:
+            extractor = Extractor([self.backbone], cache=cache, auxiliary=auxiliary)
+            guard = Guard.fit(
+                self.dataset.fit.write(Path(folder) / "fit.csv"), extractor, rule=rule, view_seed=0
+            )
+        module = GuardedNetwork(guard)
+        if rule == "published":  # m deviations, whatever alpha is
+            return module, dict.fromkeys(ALPHAS, guard.threshold())
+        return module, {name: guard.threshold(alpha=alpha) for name, alpha in ALPHAS.items()}
+
+    def _baseline(self, method: str) -> tuple[GuardedModel, dict[str, float]]:
+        part = self.dataset.fit
+        images, labels = self.pixels(part, np.arange(len(part.paths)))
+        out = torch.from_numpy(calibration_mask(np.array(part.labels), 0.2, 0))
+        score = BASELINE_SCORES[method](baseline_input(self.backbone, images[~out]), labels[~out].numpy())
+        module = BaselineNetwork(self.backbone, score, 0.0)
+        _, scores = predict_and_score(module, images[out], 50)
+        thresholds = {name: ConformalThreshold(scores, alpha).offset for name, alpha in ALPHAS.items()}
+        module.threshold = thresholds["5 %"]
+        return module, thresholds

@@ -1,0 +1,115 @@
+"""Running an adaptive attack: projected gradient descent that keeps the best iterate."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from simdnn.attacks.adaptive.attacks import AdaptiveAttack, length_of
+from simdnn.attacks.adaptive.goal import BATCH, Goal
+from simdnn.attacks.adaptive.module import GuardedModel
+from simdnn.errors import InputError
+from simdnn.networks.device import device_of
+from simdnn.progress import Progress
+
+NORMS = ("inf", "2")
+
+
+class AdaptiveResult(NamedTuple):
+    """The outcome of an adaptive attack on N images; all on the CPU.
+
+    Attributes
+    ----------
+    images : (N, 3, H, W) the misclassified iterate of highest score; the clean image where none was misclassified
+    score : (N,) that score, float64; -inf where none was misclassified
+    curve : after each step, the mean of the detector's loss and the share of images misclassified and unflagged so far
+    """
+
+    images: Tensor
+    score: Tensor
+    curve: list[tuple[float, float]]
+
+
+def run_adaptive_attack(
+    guarded: GuardedModel,
+    attack: AdaptiveAttack,
+    images: Tensor,
+    goal: Goal,
+    *,
+    eps: float,
+    norm: str = "inf",
+    steps: int = 40,
+    seed: int = 0,
+    batch_size: int = BATCH,
+    progress: Progress | None = None,
+) -> AdaptiveResult:
+    """Attack images within a ball around each; one that is misclassified and unflagged takes no further steps.
+
+    Parameters
+    ----------
+    guarded : network and detector, on any device; batches go there
+    attack : one of :data:`simdnn.attacks.adaptive.attacks.ADAPTIVE_ATTACKS`
+    images : (N, 3, H, W) in [0, 1], on the CPU
+    goal : targets, and guides where the attack needs them, on the CPU
+    eps, norm : radius, in units of [0, 1] images: of each pixel (``"inf"``) or Euclidean (``"2"``)
+    steps : from a random start; the step size falls from eps / 2 to 0 with cosine annealing
+    seed : of the starts
+    progress : called with (done, total) image steps
+
+    Raises
+    ------
+    InputError
+        If the norm is neither of the two, or the attack lacks its guides.
+    """
+    if norm not in NORMS:
+        raise InputError(f"expected the norm 'inf' or '2', got {norm!r}")
+    device = device_of(guarded)
+    generator = torch.Generator().manual_seed(seed)
+    best, score = images.clone(), torch.full((len(images),), -torch.inf, dtype=torch.float64)
+    losses, evaded = torch.zeros(steps), torch.zeros(steps)
+    for start in range(0, len(images), batch_size):
+        rows = torch.arange(start, min(start + batch_size, len(images)))
+        clean = images[rows].to(device)
+        change = _random_start(images[rows], eps, norm, generator).to(device)
+        active = torch.arange(len(rows))  # positions in the batch
+        for step in range(steps):
+            if not len(active):
+                evaded[step:] += len(rows)
+                break
+            iterate = (clean[active] + change[active]).clamp(0, 1).requires_grad_(True)
+            batch_goal = goal.rows(rows[active], device)
+            output = guarded(iterate, batch_goal.targets)
+            gradient = attack.gradient(output, iterate, batch_goal)
+            reached = output.score.detach().cpu().double()
+            better = batch_goal.misclassified(output).cpu() & (reached > score[rows[active]])
+            if better.any():
+                improved = rows[active[better]]
+                best[improved], score[improved] = iterate.detach().cpu()[better], reached[better]
+            losses[step] += float(batch_goal.detector_loss(output).detach().sum())
+            done = score[rows[active]] >= goal.threshold
+            evaded[step] += len(rows) - len(active) + int(done.sum())
+            step_size = eps / 2 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / steps)))
+            moved = _stepped(change[active], gradient, float(step_size), eps, norm)
+            change[active] = (clean[active] + moved).clamp(0, 1) - clean[active]
+            active = active[~done]
+            if progress is not None:
+                progress(start * steps + len(rows) * (step + 1), len(images) * steps)
+    curve = [(float(a) / len(images), float(b) / len(images)) for a, b in zip(losses, evaded, strict=True)]
+    return AdaptiveResult(best, score, curve)
+
+
+def _random_start(images: Tensor, eps: float, norm: str, generator: torch.Generator) -> Tensor:
+    noise = torch.rand(images.shape, generator=generator) * 2 - 1
+    if norm == "inf":
+        return noise * eps / 2
+    return noise / length_of(noise) * eps / 2
+
+
+def _stepped(change: Tensor, gradient: Tensor, step_size: float, eps: float, norm: str) -> Tensor:
+    """Take one step down the gradient, and project onto the ball."""
+    if norm == "inf":
+        return (change - step_size * gradient.sign()).clamp(-eps, eps)
+    moved = change - step_size * gradient / length_of(gradient)
+    return moved * (eps / length_of(moved)).clamp(max=1)

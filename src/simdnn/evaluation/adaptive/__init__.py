@@ -1,0 +1,1 @@
+"""Evaluation of guarded networks against adaptive and black-box attacks."""

@@ -1,0 +1,81 @@
+"""Symptoms of a broken evaluation: signs that attacks fail for another reason than a robust model.
+
+Carlini and others, "On evaluating adversarial robustness", 2019.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from simdnn.attacks.adaptive.attacks import Joint, Selective
+from simdnn.attacks.adaptive.goal import Goal, nearest_wrong_outputs
+from simdnn.attacks.adaptive.module import GuardedModel
+from simdnn.attacks.adaptive.run import run_adaptive_attack
+from simdnn.evaluation.adaptive.black_box import random_search
+from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
+from simdnn.evaluation.adaptive.scoring import misclassified_scores
+from simdnn.networks.device import device_of
+
+GRADIENT_IMAGES = 20
+"""Images whose gradients are looked at."""
+VANISHED = 1e-12
+"""A gradient shorter than this has vanished."""
+
+
+def symptoms(
+    guarded: GuardedModel, clean: EvaluationImages, threshold: float, eps: float, steps: int = 40
+) -> dict[str, Any]:
+    """Run the five usual checks of an evaluation.
+
+    Parameters
+    ----------
+    guarded : network and detector, on any device
+    clean : the images to attack
+    threshold : of the detector
+    eps : L-inf radius
+    steps : of the selective attack
+
+    Returns
+    -------
+    dict
+        For each check the shares that were measured, and whether it is ``passed``: no gradients vanish; more steps
+        help; an unbounded attack succeeds on (nearly) all; random noise, and a black-box attack, succeed less often
+        than the gradient.
+    """
+    images, labels = clean.images, clean.labels
+    goal = Goal(nearest_wrong_outputs(guarded, images, labels), threshold)
+
+    def evaded(radius: float, n_steps: int) -> float:
+        """Return the share of images on which the selective attack succeeds."""
+        result = run_adaptive_attack(guarded, Selective(), images, goal, eps=radius, steps=n_steps)
+        return float((result.score >= threshold).double().mean())
+
+    vanished, of = _vanishing_gradients(guarded, clean, goal)
+    few, many = evaded(eps, max(2, steps // 10)), evaded(eps, steps)
+    unbounded = evaded(1.0, 2 * steps)
+    signs = 2 * torch.randint(0, 2, images.shape, generator=torch.Generator().manual_seed(0)) - 1
+    noisy = misclassified_scores(guarded, (images + eps * signs).clamp(0, 1), labels)
+    by_noise = float((noisy >= threshold).double().mean())
+    by_search = random_search(guarded, images, labels, threshold, eps, queries=steps)
+    return {
+        "vanishing gradients": {"n": vanished, "of": of, "passed": vanished == 0},
+        "more steps help": {"few": few, "many": many, "passed": many >= few},
+        "unbounded attack succeeds": {"share": unbounded, "passed": unbounded >= 0.99},
+        "random noise is weaker": {"share": by_noise, "passed": by_noise <= many},
+        "black-box attack is weaker": {"share": by_search, "passed": by_search <= many},
+    }
+
+
+def _vanishing_gradients(guarded: GuardedModel, clean: EvaluationImages, goal: Goal) -> tuple[int, int]:
+    """Return how many gradients of the joint attack vanish, and of how many images that do not yet evade."""
+    device = device_of(guarded)
+    first = torch.arange(min(GRADIENT_IMAGES, len(clean.images)))
+    images = clean.images[first].to(device).requires_grad_(True)
+    goal = goal.rows(first, device)
+    output = guarded(images, goal.targets)
+    left = (goal.label_loss(output) + goal.detector_loss(output) > 0).detach()
+    gradient = Joint().gradient(output, images, goal)
+    vanished = gradient.flatten(1).norm(dim=1)[left] < VANISHED
+    return int(vanished.sum()), int(left.sum())
