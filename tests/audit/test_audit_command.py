@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from simdnn.audit.store import FIELDS, AuditStore
+from simdnn.audit.records import FIELDS
+from simdnn.audit.store import AuditStore
 from simdnn.guard.verdict import Verdict
 
 Simdnn = Callable[..., tuple[int, str, str]]
@@ -80,7 +81,7 @@ def test_show(path: Path, simdnn: Simdnn, tmp_path: Path, attack: Verdict) -> No
     assert shown["evidence"][0]["similarity"] == attack.evidence[0].similarity
     assert shown["labelled_by"] == "Ada"
     output = tmp_path / "out.png"
-    assert simdnn("audit", "--images", tmp_path / "images", path, "show", 1, "-o", output)[0] == 0
+    assert simdnn("audit", path, "show", 1, "--images", tmp_path / "images", "-o", output)[0] == 0
     assert output.read_bytes() == b"picture"
 
 

@@ -31,12 +31,19 @@ def test_without_a_folder_only_the_hash_is_kept(tmp_path: Path, folder: Path, at
     with AuditStore.open(tmp_path / "audit.db") as store:
         record = store.get(store.record(attack, model_id="m", image=b"picture"))
         assert record.image_sha256 == DIGEST
+        assert record.image_kept is False
+    with AuditStore.open(tmp_path / "audit.db", images=folder) as store:
         assert store.image(record) is None
-    with (
-        AuditStore.open(tmp_path / "audit.db", images=folder) as store,
-        pytest.raises(AuditError, match=rf"^the image {DIGEST[:16]}\.\.\. is not in .*images: No such file"),
-    ):
-        store.image(record)
+
+
+def test_an_image_that_has_gone_is_said_to_have(tmp_path: Path, folder: Path, attack: Verdict) -> None:
+    with AuditStore.open(tmp_path / "audit.db", images=folder) as store:
+        record = store.get(store.record(attack, model_id="m", image=b"picture"))
+        (folder / DIGEST[:2] / DIGEST).unlink()
+        with pytest.raises(
+            AuditError, match=rf"^the image {DIGEST[:16]}\.\.\. is not in .*images: No such file"
+        ):
+            store.image(record)
 
 
 def test_an_altered_image_is_refused(tmp_path: Path, folder: Path, attack: Verdict) -> None:

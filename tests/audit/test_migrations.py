@@ -32,14 +32,14 @@ def test_a_fresh_store_is_what_the_models_say(target: str) -> None:
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
         assert compare_metadata(context, Base.metadata) == []
-        assert context.get_current_revision() == "0001"
+        assert context.get_current_revision() == "0002"
     engine.dispose()
 
 
 def test_every_step_goes_down_and_up_again(target: str) -> None:
     engine = connect(target)
     upgrade(engine)
-    assert _tables(engine) == {"record", "alembic_version"}
+    assert _tables(engine) == {"record", "label", "chain_head", "alembic_version"}
     config = Config()
     config.set_main_option("script_location", str(Path(simdnn.audit.migrations.__file__).parent))
     with engine.begin() as connection:
@@ -47,7 +47,7 @@ def test_every_step_goes_down_and_up_again(target: str) -> None:
         command.downgrade(config, "base")
     assert _tables(engine) == {"alembic_version"}
     upgrade(engine)
-    assert _tables(engine) == {"record", "alembic_version"}
+    assert _tables(engine) == {"record", "label", "chain_head", "alembic_version"}
     engine.dispose()
 
 
@@ -66,7 +66,7 @@ def test_a_newer_store_is_refused_and_left_alone(target: str, attack: Verdict) -
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(
         AuditError,
-        match=r"^the audit store has schema revision 9999, newer than 0001 of this version; update simdnn$",
+        match=r"^the audit store has schema revision 9999, newer than 0002 of this version; update simdnn$",
     ):
         AuditStore.open(target)
     with engine.connect() as connection:
