@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-from sqlalchemy import Connection, Engine, FromClause, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Float, FromClause, Select, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from simdnn.audit import query
@@ -230,7 +230,8 @@ class AuditStore:
             chained = []
             for row in rows:
                 number += 1
-                full = storable(row) | {"id": number}
+                full = storable({column.name: _value(row.get(column.name), column) for column in table.c})
+                full["id"] = number
                 chain = link(chain, full)
                 chained.append(full | {"chain": chain})
             if chained:
@@ -275,6 +276,11 @@ class AuditStore:
         low, high = connection.execute(select(func.min(Record.id), func.max(Record.id))).one()
         held = "it is empty" if low is None else f"its numbers go from {low} to {high}"
         return AuditError(f"no record {record_id} in the audit store; {held}")
+
+
+def _value(value: Any, column: ColumnElement[Any]) -> Any:
+    """Return a value as its column gives it back: the chain must not change on the way."""
+    return float(value) if isinstance(column.type, Float) and value is not None else value
 
 
 def _reason(error: Exception) -> str:
