@@ -137,7 +137,7 @@ _text = st.text(st.characters(codec=None), max_size=8)
 _number = st.none() | st.floats() | st.integers(-5, 5)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     path=_text,
     label=st.none() | _text,

@@ -76,26 +76,26 @@ def _url(target: str) -> URL:
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
-    """Open a file without changing anything on the disk, if need be on a medium that nobody can write.
+    """Open a file without changing it, if need be on a medium that is full or that nobody can write.
 
     SQLite's readers share a log and an index of it, two files beside the store. Who may write the store may also
-    make and remove them. Others use what is there; where no log is, nobody writes and none is needed.
+    make and remove them; others use what is there. Where no log is, nobody writes and none is needed.
     """
     log = Path(f"{path}-wal")
     uri = f"{path.absolute().as_uri()}?mode="
-    if os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK):
-        return _opened(f"{uri}rw")
-    if not log.exists():
-        return _opened(f"{uri}ro&immutable=1")
-    try:
-        return _opened(f"{uri}ro")
-    except sqlite3.OperationalError as error:
-        if log.stat().st_size == 0:
-            return _opened(f"{uri}ro&immutable=1")
-        raise sqlite3.OperationalError(
-            f"{error}; its log {log.name} holds records that only someone who can write {path.parent} can read: "
-            "copy both files to a folder of your own and open the copy"
-        ) from error
+    may_write = os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
+    if may_write or log.exists():
+        try:
+            return _opened(f"{uri}rw" if may_write else f"{uri}ro")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                raise
+            if log.exists() and log.stat().st_size > 0:
+                raise sqlite3.OperationalError(
+                    f"{error}; its log {log.name} holds records that only someone who can write {path.parent} can "
+                    "read: copy both files to a folder of your own and open the copy"
+                ) from error
+    return _opened(f"{uri}ro&immutable=1")
 
 
 def _opened(uri: str) -> sqlite3.Connection:
