@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict
 
 from sqlalchemy import Select, func, select
 
@@ -12,8 +12,6 @@ from simdnn.audit.records import HUMAN_LABELS, VERDICTS, AuditRecord
 from simdnn.audit.schema import Label, Record
 from simdnn.errors import AuditError
 from simdnn.guard.verdict import Neighbour
-
-Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 class Selection(TypedDict, total=False):
@@ -49,12 +47,12 @@ def records() -> Select[Any]:
     return select(*_COLUMNS).select_from(_joined)
 
 
-def count() -> Select[tuple[int]]:
+def count() -> Select[Any]:
     """Count the records."""
     return select(func.count()).select_from(_joined)
 
 
-def narrowed(query: Select[Row], only: Selection) -> Select[Row]:
+def narrowed(query: Select[Any], only: Selection) -> Select[Any]:
     """Leave out what was not asked for; AuditError if there is no such verdict or label."""
     verdict, label, since = only.get("verdict"), only.get("label"), only.get("since")
     expect("verdict", verdict, VERDICTS)

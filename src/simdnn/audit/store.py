@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     Float,
-    FromClause,
     Select,
     func,
     insert,
@@ -117,7 +116,7 @@ class AuditStore:
             verdict.as_dict() | self._keep(verdict, image) | {"time": datetime.now(UTC), "model_id": model_id}
             for verdict, image in verdicts
         ]
-        return self._append(Record.__table__, rows)
+        return self._append(Record, rows)
 
     def stream(self, *, limit: int | None = None, **only: Unpack[query.Selection]) -> Iterator[AuditRecord]:
         """Return records one by one, newest first, of which few are held at a time.
@@ -141,7 +140,8 @@ class AuditStore:
     def count(self, **only: Unpack[query.Selection]) -> int:
         """Return how many records there are; ``only`` says which, as in :meth:`stream`."""
         with self._reading() as connection:
-            return connection.execute(query.narrowed(query.count(), only)).scalar_one()
+            number: int = connection.execute(query.narrowed(query.count(), only)).scalar_one()
+        return number
 
     def get(self, record_id: int) -> AuditRecord:
         """Return one record; AuditError if there is none of that number."""
@@ -179,7 +179,7 @@ class AuditStore:
             "labelled_at": datetime.now(UTC),
             "note": note,
         }
-        self._append(Label.__table__, [said])
+        self._append(Label, [said])
         return self.get(record_id)
 
     def labels(self, record_id: int) -> list[HumanLabel]:
@@ -229,25 +229,23 @@ class AuditStore:
             self._images.put(image)
         return {"image_sha256": digest, "image_kept": self._images is not None}
 
-    def _append(self, table: FromClause, rows: list[dict[str, Any]]) -> list[int]:
+    def _append(self, kind: type[Record | Label], rows: list[dict[str, Any]]) -> list[int]:
         """Add rows, each chained to the one before it, and return their numbers."""
-        end = ChainHead.__table__
-        at = end.c.table_name == table.name
+        at = ChainHead.table_name == kind.__tablename__
         with self._writing() as connection:
             # the lock on this row lets servers' writers follow one another; SQLite's have locked the whole file
-            number, chain = connection.execute(
-                select(end.c.number, end.c.chain).where(at).with_for_update()
-            ).one()
+            end = select(ChainHead.number, ChainHead.chain).where(at).with_for_update()
+            number, chain = connection.execute(end).one()
             chained = []
             for row in rows:
                 number += 1
-                full = storable({column.name: _value(row.get(column.name), column) for column in table.c})
-                full["id"] = number
+                values = {column.name: _value(row.get(column.name), column) for column in kind.__table__.c}
+                full = storable(values) | {"id": number}
                 chain = link(chain, full)
                 chained.append(full | {"chain": chain})
             if chained:
-                connection.execute(insert(table), chained)
-                connection.execute(update(end).where(at).values(number=number, chain=chain))
+                connection.execute(insert(kind), chained)
+                connection.execute(update(ChainHead).where(at).values(number=number, chain=chain))
         return [row["id"] for row in chained]
 
     def _pages(self, found: Select[Any], limit: int | None) -> Iterator[AuditRecord]:

@@ -13,7 +13,16 @@ from simdnn.cli.text import shown
 if TYPE_CHECKING:
     from simdnn.audit.records import AuditRecord
 
-HEADERS = ("id", "time (UTC)", "verdict", "score", "classifier", "looks like", "human", "image")
+HEADERS: tuple[str, ...] = (
+    "id",
+    "time (UTC)",
+    "verdict",
+    "score",
+    "classifier",
+    "looks like",
+    "human",
+    "image",
+)
 TABLE_WIDTH = 110
 """Columns that a table needs to be readable."""
 CELL = 24
@@ -46,8 +55,7 @@ def _cells(record: AuditRecord) -> tuple[str, ...]:
 
 def _table(rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
     widths = [0] * (len(HEADERS) - 1)
-    page = [HEADERS]
-    rows = chain(page, rows)
+    rows = chain((HEADERS,), rows)
     while page := list(islice(rows, PAGE)):
         for column, width in enumerate(widths):
             widths[column] = max(width, *(min(cell_len(row[column]), CELL) for row in page))

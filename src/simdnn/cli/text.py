@@ -49,9 +49,9 @@ def echo(text: str = "", *, err: bool = False) -> None:
     typer.Exit
         With status 141 and no word, if the reader of a pipe has gone.
     """
-    stream = sys.stderr if err else sys.stdout
-    if stream is None:  # type: ignore[unreachable] # closed by the caller
-        return  # type: ignore[unreachable]
+    stream: TextIO | None = sys.stderr if err else sys.stdout
+    if stream is None:  # the caller has closed it
+        return
     try:
         typer.echo(_encodable(text, stream), err=err)
     except OSError as error:

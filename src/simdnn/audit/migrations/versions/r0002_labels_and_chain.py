@@ -18,21 +18,25 @@ depends_on = None
 PAGE = 1000
 """Rows that are held at a time."""
 
-_SAID = (
+_Columns = tuple[tuple[str, sa.types.TypeEngine[Any]], ...]
+
+_SAID: _Columns = (
     ("human_label", sa.String(16)),
     ("human_class", sa.Text()),
     ("labelled_by", sa.Text()),
     ("labelled_at", sa.DateTime(timezone=True)),
     ("note", sa.Text()),
 )
-_VERDICT = (
+_VERDICT: _Columns = (
     ("time", sa.DateTime(timezone=True)),
     *((name, sa.Text()) for name in ("model_id", "path", "verdict", "label", "classifier_label")),
     *((name, sa.Float(53)) for name in ("score", "p_value", "threshold")),
     *((name, sa.Text()) for name in ("prototype", "rule", "error", "image_sha256")),
     ("evidence", sa.JSON()),
 )
-_verdicts = sa.table("record", *(sa.column(name, kind) for name, kind in (("id", sa.Integer()), *_VERDICT)))
+_verdicts = sa.table(
+    "record", sa.column("id", sa.Integer()), *(sa.column(name, kind) for name, kind in _VERDICT)
+)
 _chains = sa.table("record", sa.column("id", sa.Integer()), sa.column("chain", sa.Text()))
 _said = sa.table("record", sa.column("id", sa.Integer()), *(sa.column(name, kind) for name, kind in _SAID))
 _labels = sa.table(
