@@ -124,4 +124,4 @@ def test_memory_does_not_grow_with_the_store(tmp_path: Path) -> None:
             return most
 
         peak(10)
-        assert peak(4000) < 1.2 * peak(2500)
+        assert peak(4000) < 2 * peak(1000)  # all of them at once take four times as much

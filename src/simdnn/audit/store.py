@@ -261,6 +261,7 @@ class AuditStore:
             if len(rows) < size:
                 return
             page = found.where(Record.id < rows[-1].id)
+            del rows  # before the next are read
             left = None if left is None else left - size
 
     @contextmanager
