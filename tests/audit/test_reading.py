@@ -168,3 +168,18 @@ def test_what_is_no_store_is_refused(tmp_path: Path, content: bytes | None) -> N
     expected = rf"^expected an audit store in sqlite:///{path}, got a database without its tables$"
     with pytest.raises(AuditError, match=expected):
         AuditStore.open(path, read_only=True)
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    expected = rf"^cannot open the audit store sqlite:///{tmp_path}: unable to open database file$"
+    with pytest.raises(AuditError, match=expected):
+        AuditStore.open(tmp_path, read_only=True)
+
+
+def test_a_store_on_a_full_disk_can_be_read(path: Path) -> None:
+    """A limit on the size of files stands for the disk: SQLite cannot even make the index of its log."""
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n" + READER
+    done = subprocess.run(
+        [sys.executable, "-c", limited, str(path), str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[0] == "['a.png']"

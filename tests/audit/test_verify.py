@@ -169,7 +169,7 @@ def test_the_command_says_each_fault_and_fails(tmp_path: Path, simdnn: Simdnn, a
         store.record_all([(attack, b"one"), (attack, b"two"), (attack, b"three")], model_id="m")
         store.label(1, "clean")
         heads = store.heads()
-    told = f"3 records, chain value {heads['record'][1]}\n1 labels, chain value {heads['label'][1]}\n"
+    told = f"3 records, chain value {heads['record'][1]}\n1 label, chain value {heads['label'][1]}\n"
     assert simdnn("audit", path, "verify", "--images", images) == (0, f"{told}nothing was altered\n", "")
     assert simdnn("audit", path, "verify", "--head", heads["record"][1])[0] == 0
     one, two = (images / name[:2] / name for name in (sha256(word).hexdigest() for word in (b"one", b"two")))

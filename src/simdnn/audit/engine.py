@@ -29,9 +29,9 @@ def connect(target: str | Path, *, read_only: bool = False) -> Engine:
     """
     try:
         url = _url(str(target))
-        if url.get_backend_name() == "sqlite" and read_only and url.database:
-            path = Path(url.database)
-            engine = create_engine(url, creator=lambda: _open_to_read(path))
+        file = _file(url)
+        if read_only and file is not None:
+            engine = create_engine(url, creator=lambda: _open_to_read(file))
         else:
             engine = create_engine(url)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
@@ -59,8 +59,17 @@ def name(engine: Engine) -> str:
 
 def file_of(engine: Engine) -> Path | None:
     """Return the file that an SQLite store is in; None for a server."""
-    database = engine.url.database
-    return Path(database) if engine.dialect.name == "sqlite" and database else None
+    return _file(engine.url)
+
+
+def _file(url: URL) -> Path | None:
+    if (
+        url.get_backend_name() != "sqlite"
+        or not url.database
+        or url.database.startswith((":memory:", "file:"))
+    ):
+        return None
+    return Path(url.database)
 
 
 def _url(target: str) -> URL:
@@ -88,7 +97,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
         try:
             return _opened(f"{uri}rw" if may_write else f"{uri}ro")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY or not path.is_file():
                 raise
             if log.exists() and log.stat().st_size > 0:
                 raise sqlite3.OperationalError(

@@ -177,7 +177,7 @@ def verify(
         echo(shown(fault))
         faults += 1
     for table, (number, chain) in sorted(found.heads().items(), reverse=True):
-        echo(f"{number} {table}s" + (f", chain value {chain}" if number else ""))
+        echo(f"{number} {table}{'' if number == 1 else 's'}" + (f", chain value {chain}" if number else ""))
     if faults:
         echo(f"{faults} fault{'s' * (faults > 1)}")
         raise typer.Exit(1)

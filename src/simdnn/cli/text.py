@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from contextlib import suppress
@@ -56,9 +55,11 @@ def echo(text: str = "", *, err: bool = False) -> None:
         typer.echo(_encodable(text, stream), err=err)
     except OSError as error:
         _give_up(stream)
-        if error.errno in (errno.EPIPE, errno.EINVAL):  # the latter on Windows
+        if isinstance(error, BrokenPipeError):
             raise typer.Exit(CLOSED_PIPE) from error
-        raise InputError(f"cannot write to standard output: {error.strerror}") from error
+        raise InputError(
+            f"cannot write to standard {'error' if err else 'output'}: {error.strerror}"
+        ) from error
 
 
 def print_table(table: Table) -> None:
