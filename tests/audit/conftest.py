@@ -49,7 +49,7 @@ def server() -> Iterator[str]:
     """Socket folder of a temporary PostgreSQL server that listens nowhere else."""
     initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
     if initdb is None or pg_ctl is None:
-        pytest.skip("needs PostgreSQL's initdb and pg_ctl")
+        pytest.skip("needs PostgreSQL's initdb and pg_ctl (Debian: apt-get install postgresql)")
     someone: dict[str, Any] = {"stdout": subprocess.DEVNULL, "check": True}
     # not pytest's own folder: a socket's path is short, and PostgreSQL refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="simdnn-"))

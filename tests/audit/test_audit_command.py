@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from simdnn.audit.store import FIELDS, AuditStore
-from simdnn.guard.verdict import Verdict
+from simdnn.audit.records import FIELDS
+from simdnn.audit.store import AuditStore
+from simdnn.guard.verdict import Neighbour, Verdict
 
 Simdnn = Callable[..., tuple[int, str, str]]
 
@@ -65,6 +66,33 @@ def test_list_as_json_with_filters(path: Path, simdnn: Simdnn) -> None:
     assert ids("--since", "2999-01-01") == []
 
 
+def test_since_is_an_instant_however_it_is_written(path: Path, simdnn: Simdnn) -> None:
+    with AuditStore.open(path) as store:
+        times = [record.time for record in store.records()]
+    between = times[1]  # the second of three: it and the newest are from then on
+    for hours in (0, 5.5, -8):
+        written = between.astimezone(timezone(timedelta(hours=hours))).isoformat()
+        _, out, _ = simdnn("audit", path, "list", "--json", "--since", written)
+        assert [json.loads(line)["id"] for line in out.splitlines()] == [3, 2]
+    without_offset = between.replace(tzinfo=None).isoformat(sep=" ")
+    assert len(simdnn("audit", path, "list", "--json", "--since", without_offset)[1].splitlines()) == 2
+
+
+def test_show_gives_no_orders_to_a_terminal(tmp_path: Path, simdnn: Simdnn) -> None:
+    hostile = "x\nverdict           clean\x1b]0;owned\x07"
+    evidence = (Neighbour(hostile, hostile, 0.5, hostile),)
+    verdict = Verdict(
+        hostile, "attack", hostile, hostile, prototype=hostile, rule="r", error=hostile, evidence=evidence
+    )
+    path = tmp_path / "audit.db"
+    with AuditStore.open(path) as store:
+        store.record(verdict, model_id="m")
+        store.label(1, "attack", by=hostile, human_class=hostile, note=hostile)
+    _, out, _ = simdnn("audit", path, "show", 1)
+    assert out.replace("\n", "").isprintable()
+    assert [line for line in out.splitlines() if line.startswith("verdict")] == ["verdict           attack"]
+
+
 def test_show(path: Path, simdnn: Simdnn, tmp_path: Path, attack: Verdict) -> None:
     code, out, err = simdnn("audit", path, "show", 2)
     assert (code, err) == (0, "")
@@ -80,7 +108,7 @@ def test_show(path: Path, simdnn: Simdnn, tmp_path: Path, attack: Verdict) -> No
     assert shown["evidence"][0]["similarity"] == attack.evidence[0].similarity
     assert shown["labelled_by"] == "Ada"
     output = tmp_path / "out.png"
-    assert simdnn("audit", "--images", tmp_path / "images", path, "show", 1, "-o", output)[0] == 0
+    assert simdnn("audit", path, "show", 1, "--images", tmp_path / "images", "-o", output)[0] == 0
     assert output.read_bytes() == b"picture"
 
 
@@ -93,29 +121,13 @@ def test_label(path: Path, simdnn: Simdnn) -> None:
     assert said == ("clean", "Ada", "wolf", "dim")
 
 
-def test_export(path: Path, simdnn: Simdnn, tmp_path: Path) -> None:
-    table, lines = tmp_path / "out.csv", tmp_path / "out.jsonl"
-    assert simdnn("audit", path, "export", "-o", table) == (0, f"wrote 3 records to {table}\n", "")
-    assert simdnn("audit", path, "export", "-o", lines)[0] == 0
-    with AuditStore.open(path) as store:
-        records = [record.as_dict() for record in store.records()]
-    assert [json.loads(line) for line in lines.read_text().splitlines()] == json.loads(json.dumps(records))
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == FIELDS
-    assert [row["note"] for row in rows] == ["", "", 'says "no", twice\nreally']
-    assert json.loads(rows[1]["evidence"]) == json.loads(json.dumps(records[1]["evidence"]))
-    assert float(rows[1]["score"]) == records[1]["score"]
-    code, out, _ = simdnn("audit", path, "export", "-o", "-")
-    assert (code, out) == (0, lines.read_text())
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("show", 9), "no record 9 in the audit store; its numbers go from 1 to 3"),
         (("label", 1, "dog"), "expected the label attack or clean; got 'dog'"),
         (("list", "--verdict", "dog"), "expected the verdict clean or attack or error; got 'dog'"),
+        (("list", "--since", "noon"), "--since takes a time such as 2026-11-23 or 2026-11-23T10:00+02:00; got 'noon'"),
         (("export", "-o", "out.xlsx"), "expected a file that ends in .csv or .jsonl; got out.xlsx"),
         (("export", "-o", "/nosuch/out.csv"), "cannot write /nosuch/out.csv: No such file or directory"),
         (
@@ -124,7 +136,7 @@ def test_export(path: Path, simdnn: Simdnn, tmp_path: Path) -> None:
             "`simdnn check --audit-images FOLDER` keeps them",
         ),
     ],
-)
+)  # fmt: skip
 def test_mistakes_are_one_line(path: Path, simdnn: Simdnn, arguments: tuple[object, ...], said: str) -> None:
     assert simdnn("audit", path, *arguments) == (2, "", f"error: {said}\n")
 

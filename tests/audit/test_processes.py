@@ -54,6 +54,7 @@ def test_processes_open_and_write_at_once(target: str) -> None:
     assert len(acknowledged) == 100
     with AuditStore.open(target, create=False) as store:
         assert {record.id: record.path for record in store.records()} == acknowledged
+        assert list(store.verify()) == []
 
 
 def test_a_killed_writer_loses_no_acknowledged_record(target: str) -> None:
@@ -71,6 +72,7 @@ def test_a_killed_writer_loses_no_acknowledged_record(target: str) -> None:
         assert {number: held[number] for number in acknowledged} == {
             number: f"a/{serial}" for serial, number in enumerate(acknowledged)
         }
+        assert list(store.verify()) == []
         assert len(held) - len(acknowledged) in (0, 1)  # one may have been kept and not yet acknowledged
         assert store.label(acknowledged[-1], "attack").human_label == "attack"
 

@@ -97,7 +97,7 @@ def test_no_password_when_the_database_goes_away(postgresql: str) -> None:
     with AuditStore.open(postgresql) as store:
         engine = connect(postgresql)
         with engine.begin() as connection:
-            connection.execute(text("DROP TABLE record"))
+            connection.execute(text("DROP TABLE record CASCADE"))
         engine.dispose()
         with pytest.raises(AuditError, match=r'failed: relation "record" does not exist$') as raised:
             store.records()

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from simdnn.audit.store import AuditRecord, AuditStore
+from simdnn.audit.records import AuditRecord
+from simdnn.audit.store import AuditStore
 from simdnn.errors import AuditError
 from simdnn.guard.verdict import Verdict
 
@@ -28,13 +29,12 @@ def test_every_field_round_trips(target: str, attack: Verdict) -> None:
         id=number,
         time=record.time,
         model_id=MODEL,
-        image_sha256=DOG_SHA256,
         human_label=None,
         human_class=None,
         labelled_by=None,
         labelled_at=None,
         note=None,
-        **vars(attack),
+        **vars(attack) | {"image_sha256": DOG_SHA256, "image_kept": False},
     )
     assert record.time.tzinfo is UTC
     assert record.evidence == attack.evidence

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
+from simdnn.audit.files import whole_file
 from simdnn.errors import AuditError
 
 
@@ -21,18 +20,16 @@ class ImageFolder:
         return self.folder / digest[:2] / digest
 
     def put(self, image: bytes) -> str:
-        """Keep an image, whole or not at all, and return its hash."""
+        """Keep an image, whole or not at all, and return its hash; a damaged copy is written anew."""
         digest = sha256(image).hexdigest()
         path = self.path(digest)
-        if path.exists():
-            return digest
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            if path.is_file() and path.read_bytes() == image:
+                return digest
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            with whole_file(path) as file:
                 file.write(image)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(path)
         except OSError as error:
             raise AuditError(f"cannot keep an image in {self.folder}: {error.strerror}") from error
         return digest

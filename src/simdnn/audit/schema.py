@@ -1,11 +1,11 @@
-"""The table of audit records. A change here needs a migration beside the others in ``migrations/versions``."""
+"""The tables of an audit store. A change here needs a migration beside the others in ``migrations/versions``."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Float, Integer, MetaData, String, Text
+from sqlalchemy import JSON, Boolean, DateTime, Dialect, Float, ForeignKey, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -33,16 +33,20 @@ class Base(DeclarativeBase):
     """What all tables have in common: constraints get predictable names, which migrations need."""
 
     metadata = MetaData(
-        naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_name)s"}
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+        }
     )
 
 
 class Record(Base):
-    """One verdict, and what a human said of it later."""
+    """One verdict. Rows are only ever added, with the numbers 1, 2, 3, ..."""
 
     __tablename__ = "record"
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     time: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     model_id: Mapped[str] = mapped_column(String(64))
     path: Mapped[str] = mapped_column(Text)
@@ -57,8 +61,30 @@ class Record(Base):
     evidence: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     error: Mapped[str | None] = mapped_column(Text)
     image_sha256: Mapped[str | None] = mapped_column(String(64))
-    human_label: Mapped[str | None] = mapped_column(String(16), index=True)
+    image_kept: Mapped[bool | None] = mapped_column(Boolean)
+    chain: Mapped[str] = mapped_column(String(64))
+
+
+class Label(Base):
+    """What one human said of a record. Rows are only ever added; the latest stands."""
+
+    __tablename__ = "label"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    record_id: Mapped[int] = mapped_column(ForeignKey("record.id"), index=True)
+    human_label: Mapped[str] = mapped_column(String(16))
     human_class: Mapped[str | None] = mapped_column(Text)
     labelled_by: Mapped[str | None] = mapped_column(Text)
-    labelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    labelled_at: Mapped[datetime] = mapped_column(UtcDateTime)
     note: Mapped[str | None] = mapped_column(Text)
+    chain: Mapped[str] = mapped_column(String(64))
+
+
+class ChainHead(Base):
+    """The last row of a table, by number and chain value; writers lock it, so that they follow one another."""
+
+    __tablename__ = "chain_head"
+
+    table_name: Mapped[str] = mapped_column(String(16), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer)
+    chain: Mapped[str] = mapped_column(String(64))

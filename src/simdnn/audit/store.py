@@ -4,83 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self, Unpack
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Float,
+    Select,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
-from simdnn.audit.engine import connect, file_of, name
+from simdnn.audit import query
+from simdnn.audit.chain import link, storable
+from simdnn.audit.engine import connect, file_of, name, reading
+from simdnn.audit.files import create_private
 from simdnn.audit.images import ImageFolder
-from simdnn.audit.schema import Record
-from simdnn.audit.upgrade import upgrade
+from simdnn.audit.records import HUMAN_LABELS, AuditRecord, HumanLabel
+from simdnn.audit.schema import ChainHead, Label, Record
+from simdnn.audit.upgrade import require_newest, upgrade
+from simdnn.audit.verify import faults
 from simdnn.errors import AuditError
-from simdnn.guard.verdict import Kind, Neighbour, Verdict
+from simdnn.guard.verdict import Verdict
 
-VERDICTS: tuple[str, ...] = get_args(Kind)
-"""What a guard says."""
-
-HUMAN_LABELS = ("attack", "clean")
-"""What a human may say of a record; ``"clean"`` is a false alarm."""
-
-
-@dataclass(frozen=True)
-class AuditRecord:
-    """One verdict as it was kept.
-
-    Attributes
-    ----------
-    id : number in the store
-    time : when it was kept, in UTC
-    model_id : the guard that said it
-    path ... error : as in :class:`simdnn.guard.verdict.Verdict`
-    image_sha256 : hash of the image's bytes, where they were given
-    human_label : what a human found later, ``"attack"`` or ``"clean"``
-    human_class : the class that the human saw
-    labelled_by, labelled_at, note : who, when, and any remark
-    """
-
-    id: int
-    time: datetime
-    model_id: str
-    path: str
-    verdict: str
-    label: str | None
-    classifier_label: str | None
-    score: float | None
-    p_value: float | None
-    threshold: float | None
-    prototype: str | None
-    rule: str | None
-    evidence: tuple[Neighbour, ...]
-    error: str | None
-    image_sha256: str | None
-    human_label: str | None
-    human_class: str | None
-    labelled_by: str | None
-    labelled_at: datetime | None
-    note: str | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the record as plain values, ready for JSON; times in ISO 8601."""
-        plain = asdict(self)
-        plain["evidence"] = list(plain["evidence"])
-        plain["time"] = self.time.isoformat()
-        plain["labelled_at"] = None if self.labelled_at is None else self.labelled_at.isoformat()
-        return plain
-
-
-FIELDS = tuple(field.name for field in fields(AuditRecord))
-"""Names of a record's fields, in the order of exports."""
+PAGE = 1000
+"""Records that are held at a time where all are read."""
 
 
 class AuditStore:
     """Keeps verdicts; made by :meth:`open`, to be used in a ``with`` statement.
 
-    Several processes may write at once. When :meth:`record` returns, the record is on the disk.
+    Several processes may write at once. When :meth:`record` returns, the record is on the disk. Rows are only ever
+    added, each chained to the one before it; :meth:`verify` finds what was changed afterwards.
     """
 
     def __init__(self, engine: Engine, images: ImageFolder | None) -> None:
@@ -88,7 +51,9 @@ class AuditStore:
         self._images = images
 
     @classmethod
-    def open(cls, target: str | Path, *, images: Path | None = None, create: bool = True) -> Self:
+    def open(
+        cls, target: str | Path, *, images: Path | None = None, create: bool = True, read_only: bool = False
+    ) -> Self:
         """Open a store, and bring its schema up to date.
 
         Parameters
@@ -96,18 +61,21 @@ class AuditStore:
         target : a file, or a database URL such as ``postgresql+psycopg://user@host/database``
         images : folder in which the images themselves are kept, by the hash of their content
         create : whether a file that does not exist is made
+        read_only : change nothing, nor need the right to; a store of an older schema is refused
 
         Raises
         ------
         AuditError
             If it cannot be opened, is no audit store, or was written by a newer version.
         """
-        engine = connect(target)
+        engine = connect(target, read_only=read_only)
         file = file_of(engine)
-        if file is not None and not create and not file.exists():
-            raise AuditError(f"there is no audit store {file}; `simdnn check --audit {file}` makes one")
+        if file is not None and not file.exists():
+            if read_only or not create:
+                raise AuditError(f"there is no audit store {file}; `simdnn check --audit {file}` makes one")
+            create_private(file)
         try:
-            upgrade(engine)
+            require_newest(engine) if read_only else upgrade(engine)
         except (SQLAlchemyError, OSError) as error:
             engine.dispose()
             raise AuditError(f"cannot open the audit store {name(engine)}: {_reason(error)}") from error
@@ -133,73 +101,55 @@ class AuditStore:
         ----------
         verdict : what the guard said
         model_id : which guard
-        image : the image file's bytes; their hash is kept, and they too if the store has a folder for images
+        image : the bytes that were judged; their hash is kept, and they too if the store has a folder for images
+
+        Raises
+        ------
+        AuditError
+            If it cannot be kept, or the image is not the one that the verdict is about.
         """
         return self.record_all([(verdict, image)], model_id=model_id)[0]
 
     def record_all(self, verdicts: Iterable[tuple[Verdict, bytes | None]], *, model_id: str) -> list[int]:
         """Keep verdicts with their images in one go, all or none; return their numbers."""
         rows = [
-            verdict.as_dict()
-            | {
-                "path": verdict.path.encode(errors="backslashreplace").decode(),  # a name need not be Unicode
-                "time": datetime.now(UTC),
-                "model_id": model_id,
-                "image_sha256": self._keep(image),
-            }
+            verdict.as_dict() | self._keep(verdict, image) | {"time": datetime.now(UTC), "model_id": model_id}
             for verdict, image in verdicts
         ]
-        with self._writing() as connection:
-            return [
-                int(connection.execute(insert(Record).values(**row).returning(Record.id)).scalar_one())
-                for row in rows
-            ]
+        return self._append(Record, rows)
 
-    def records(
-        self,
-        *,
-        verdict: str | None = None,
-        label: str | None = None,
-        unlabelled: bool = False,
-        since: datetime | None = None,
-        limit: int | None = None,
-    ) -> list[AuditRecord]:
-        """Return records, newest first.
+    def stream(self, *, limit: int | None = None, **only: Unpack[query.Selection]) -> Iterator[AuditRecord]:
+        """Return records one by one, newest first, of which few are held at a time.
 
         Parameters
         ----------
-        verdict : only those with this verdict
-        label : only those that a human labelled so
-        unlabelled : only those that no human has labelled
-        since : only those kept at this time or later
         limit : how many at most
+        **only : which ones, as in :class:`simdnn.audit.query.Selection`
 
         Raises
         ------
         AuditError
             If there is no such verdict or label.
         """
-        _expect("verdict", verdict, VERDICTS)
-        _expect("label", label, HUMAN_LABELS)
-        query = select(Record.__table__).order_by(Record.id.desc()).limit(limit)
-        if verdict is not None:
-            query = query.where(Record.verdict == verdict)
-        if label is not None:
-            query = query.where(Record.human_label == label)
-        if unlabelled:
-            query = query.where(Record.human_label.is_(None))
-        if since is not None:
-            query = query.where(Record.time >= since)
+        return self._pages(query.narrowed(query.records(), only), limit)
+
+    def records(self, *, limit: int | None = None, **only: Unpack[query.Selection]) -> list[AuditRecord]:
+        """Return what :meth:`stream` does, as a list."""
+        return list(self.stream(limit=limit, **only))
+
+    def count(self, **only: Unpack[query.Selection]) -> int:
+        """Return how many records there are; ``only`` says which, as in :meth:`stream`."""
         with self._reading() as connection:
-            return [_from_row(row._asdict()) for row in connection.execute(query)]
+            number: int = connection.execute(query.narrowed(query.count(), only)).scalar_one()
+        return number
 
     def get(self, record_id: int) -> AuditRecord:
         """Return one record; AuditError if there is none of that number."""
         with self._reading() as connection:
-            row = connection.execute(select(Record.__table__).where(Record.id == record_id)).first()
+            row = connection.execute(query.records().where(Record.id == record_id)).first()
             if row is None:
                 raise self._unknown(connection, record_id)
-            return _from_row(row._asdict())
+            return query.from_row(row._asdict())
 
     def label(
         self,
@@ -210,36 +160,109 @@ class AuditStore:
         human_class: str | None = None,
         note: str | None = None,
     ) -> AuditRecord:
-        """Say what a human found: an attack, or a clean image and so a false alarm; return the record.
+        """Add what a human found: an attack, or a clean image and so a false alarm; return the record.
+
+        Earlier labels stay in the store; :meth:`labels` returns them.
 
         Raises
         ------
         AuditError
             If there is no such record or label.
         """
-        _expect("label", human_label, HUMAN_LABELS)
+        query.expect("label", human_label, HUMAN_LABELS)
+        self.get(record_id)  # records are never removed: one that is there stays there
         said = {
+            "record_id": record_id,
             "human_label": human_label,
             "human_class": human_class,
             "labelled_by": by,
             "labelled_at": datetime.now(UTC),
             "note": note,
         }
-        with self._writing() as connection:
-            if not connection.execute(update(Record).where(Record.id == record_id).values(**said)).rowcount:
-                raise self._unknown(connection, record_id)
+        self._append(Label, [said])
         return self.get(record_id)
+
+    def labels(self, record_id: int) -> list[HumanLabel]:
+        """Return all that humans said of a record, oldest first; AuditError if there is no such record."""
+        table = Label.__table__
+        columns = [table.c[field.name] for field in fields(HumanLabel)]
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(*columns).where(table.c.record_id == record_id).order_by(table.c.id)
+            ).all()
+        if not rows:
+            self.get(record_id)
+        return [HumanLabel(**row._asdict()) for row in rows]
 
     def image(self, record: AuditRecord) -> bytes | None:
         """Return the image of a record; None if none was kept, AuditError if it has gone or was altered."""
-        if record.image_sha256 is None or self._images is None:
+        if record.image_sha256 is None or record.image_kept is False or self._images is None:
             return None
         return self._images.get(record.image_sha256)
 
-    def _keep(self, image: bytes | None) -> str | None:
+    def verify(self, *, head: str | None = None) -> Iterator[str]:
+        """Walk the hash chains and yield one line for each row that was altered, added or is missing.
+
+        Kept images are read, too, where the store was opened with their folder. Whoever can write the store can
+        also compute the chain anew; what shows that is a ``head``, an earlier chain value from :meth:`heads` that
+        was noted where they cannot write: it must still be there.
+        """
+        with self._reading() as connection:
+            yield from faults(connection, self._images, head)
+
+    def heads(self) -> dict[str, tuple[int, str]]:
+        """Return how many records and labels there are, and the chain value of the last of each."""
+        with self._reading() as connection:
+            rows = connection.execute(select(ChainHead.table_name, ChainHead.number, ChainHead.chain))
+            return {table: (number, chain) for table, number, chain in rows}
+
+    def _keep(self, verdict: Verdict, image: bytes | None) -> dict[str, Any]:
+        judged: str | None = getattr(verdict, "image_sha256", None)
         if image is None:
-            return None
-        return sha256(image).hexdigest() if self._images is None else self._images.put(image)
+            return {"image_sha256": judged, "image_kept": False}
+        digest = sha256(image).hexdigest()
+        if judged not in (None, digest):
+            raise AuditError(
+                f"expected the image that was judged, whose hash is {judged}; got one of hash {digest}"
+            )
+        if self._images is not None:
+            self._images.put(image)
+        return {"image_sha256": digest, "image_kept": self._images is not None}
+
+    def _append(self, kind: type[Record | Label], rows: list[dict[str, Any]]) -> list[int]:
+        """Add rows, each chained to the one before it, and return their numbers."""
+        at = ChainHead.table_name == kind.__tablename__
+        with self._writing() as connection:
+            # the lock on this row lets servers' writers follow one another; SQLite's have locked the whole file
+            end = select(ChainHead.number, ChainHead.chain).where(at).with_for_update()
+            number, chain = connection.execute(end).one()
+            chained = []
+            for row in rows:
+                number += 1
+                values = {column.name: _value(row.get(column.name), column) for column in kind.__table__.c}
+                full = storable(values) | {"id": number}
+                chain = link(chain, full)
+                chained.append(full | {"chain": chain})
+            if chained:
+                connection.execute(insert(kind), chained)
+                connection.execute(update(ChainHead).where(at).values(number=number, chain=chain))
+        return [row["id"] for row in chained]
+
+    def _pages(self, found: Select[Any], limit: int | None) -> Iterator[AuditRecord]:
+        """Read by numbers, each page in a transaction of its own: a slow reader holds nobody up."""
+        found = found.order_by(Record.id.desc())
+        page, left = found, limit
+        while left is None or left > 0:
+            size = PAGE if left is None else min(PAGE, left)
+            with self._reading() as connection:
+                rows = connection.execute(page.limit(size)).all()
+            for row in rows:
+                yield query.from_row(row._asdict())
+            if len(rows) < size:
+                return
+            page = found.where(Record.id < rows[-1].id)
+            del rows  # before the next are read
+            left = None if left is None else left - size
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -248,7 +271,7 @@ class AuditStore:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._checked(), self._engine.execution_options(reading=True).connect() as connection:
+        with self._checked(), reading(self._engine).connect() as connection:
             yield connection
 
     @contextmanager
@@ -265,13 +288,9 @@ class AuditStore:
         return AuditError(f"no record {record_id} in the audit store; {held}")
 
 
-def _expect(what: str, given: str | None, known: tuple[str, ...]) -> None:
-    if given is not None and given not in known:
-        raise AuditError(f"expected the {what} {' or '.join(known)}; got {given!r}")
-
-
-def _from_row(row: dict[str, Any]) -> AuditRecord:
-    return AuditRecord(**row | {"evidence": tuple(Neighbour(**plain) for plain in row["evidence"])})
+def _value(value: Any, column: ColumnElement[Any]) -> Any:
+    """Return a value as its column gives it back: the chain must not change on the way."""
+    return float(value) if isinstance(column.type, Float) and value is not None else value
 
 
 def _reason(error: Exception) -> str:

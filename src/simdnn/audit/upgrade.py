@@ -1,4 +1,4 @@
-"""Bringing a store to the schema of this version, under a lock, so that first openers do not collide."""
+"""The schema of a store: is it of this version, and if not, bring it there under a lock."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
+from simdnn.audit.engine import name, reading
 from simdnn.errors import AuditError
 
 LOCK = 5_119_000_814_101_117
@@ -17,7 +18,7 @@ LOCK = 5_119_000_814_101_117
 
 
 def upgrade(engine: Engine) -> None:
-    """Upgrade to the newest revision.
+    """Upgrade to the newest revision; nothing is locked or written if the store has it.
 
     Raises
     ------
@@ -25,22 +26,16 @@ def upgrade(engine: Engine) -> None:
         If the store is of a revision that this version does not know, or is another program's SQLite file. A
         server's database may well hold tables of others.
     """
-    config = Config()
-    folder = str(Path(__file__).parent / "migrations")
-    config.set_main_option("script_location", folder.replace("%", "%%"))  # a % would be interpolated
-    scripts = ScriptDirectory.from_config(config)
+    config, scripts = _scripts()
     head = scripts.get_current_head()
-    with engine.begin() as connection:
+    with reading(engine).connect() as connection:
         if _revision(connection) == head:
             return
+    with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         found = _revision(connection)  # again: another process may have upgraded it meanwhile
-        known = {script.revision for script in scripts.walk_revisions()}
-        if found is not None and found not in known:
-            raise AuditError(
-                f"the audit store has schema revision {found}, newer than {head} of this version; update simdnn"
-            )
+        _refuse_unknown(found, scripts)
         tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
         if found is None and tables and engine.dialect.name == "sqlite":
             raise AuditError(
@@ -48,6 +43,37 @@ def upgrade(engine: Engine) -> None:
             )
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def require_newest(engine: Engine) -> None:
+    """Refuse a store that cannot be read as it is: AuditError unless it has the newest revision."""
+    _, scripts = _scripts()
+    head = scripts.get_current_head()
+    with reading(engine).connect() as connection:
+        found = _revision(connection)
+    if found is None:
+        raise AuditError(f"expected an audit store in {name(engine)}, got a database without its tables")
+    _refuse_unknown(found, scripts)
+    if found != head:
+        raise AuditError(
+            f"the audit store has schema revision {found}, older than {head} of this version; reading changes "
+            "nothing, so bring it up to date first: `simdnn audit STORE upgrade`"
+        )
+
+
+def _refuse_unknown(found: str | None, scripts: ScriptDirectory) -> None:
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise AuditError(
+            f"the audit store has schema revision {found}, newer than {scripts.get_current_head()} of this "
+            "version; update simdnn"
+        )
+
+
+def _scripts() -> tuple[Config, ScriptDirectory]:
+    config = Config()
+    folder = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", folder.replace("%", "%%"))  # a % would be interpolated
+    return config, ScriptDirectory.from_config(config)
 
 
 def _revision(connection: Connection) -> str | None:

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
-from rich.table import Column, Table
 
+from simdnn.cli.audit_list import listed
 from simdnn.cli.options import AsJson
-from simdnn.cli.text import print_table, shown
+from simdnn.cli.text import WIDE, echo, shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
-    from simdnn.audit.store import AuditRecord, AuditStore
+    from simdnn.audit.records import AuditRecord, HumanLabel
+    from simdnn.audit.store import AuditStore
 
-app = typer.Typer(help="List, show, label and export what was flagged.", no_args_is_help=True)
+app = typer.Typer(help="List, show, label, export and verify what was flagged.", no_args_is_help=True)
 
 RecordId = Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
+Images = Annotated[Path | None, typer.Option(help="Folder with the images that were kept.")]
+
+SCREENFUL = 50
+"""Records that `list` shows people where they do not say how many."""
 
 
 @app.callback()
 def store(
     context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="STORE", help="The store: a file, or a database URL.")],
-    images: Annotated[Path | None, typer.Option(help="Folder with the images that were kept.")] = None,
 ) -> None:
-    """List, show, label and export what was flagged."""
-    from simdnn.audit.store import AuditStore
-
-    context.obj = context.with_resource(AuditStore.open(target, images=images, create=False))
+    """List, show, label, export and verify what was flagged. Only `label` and `upgrade` change the store."""
+    context.obj = target
 
 
 @app.command("list")
@@ -43,62 +47,64 @@ def list_records(
     verdict: Annotated[str | None, typer.Option(help="Only those with this verdict.")] = None,
     label: Annotated[str | None, typer.Option(help="Only those labelled so: attack or clean.")] = None,
     unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Only those nobody labelled.")] = False,
-    since: Annotated[datetime | None, typer.Option(help="Only those from this time (UTC) on.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="How many at most, newest first.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Only those from this time on, as 2026-11-23, 2026-11-23T10:00 or 2026-11-23T10:00+02:00; "
+            "without an offset it is UTC.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How many at most, newest first.", show_default=f"{SCREENFUL}; with --json all"
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the records, newest first."""
-    records = _store(context).records(
-        verdict=verdict,
-        label=label,
-        unlabelled=unlabelled,
-        since=None if since is None else since.replace(tzinfo=UTC),
-        limit=limit,
-    )
+    time = None if since is None else _instant(since)
+    found = _open(context)
+    if limit is None and not as_json:
+        limit = SCREENFUL
+    records = found.stream(verdict=verdict, label=label, unlabelled=unlabelled, since=time, limit=limit)
     if as_json:
         for record in records:
-            typer.echo(json.dumps(record.as_dict()))
+            echo(json.dumps(record.as_dict()))
         return
-    table = Table("id", Column("time (UTC)", no_wrap=True), "verdict", "score", box=None)
-    for header in ("classifier", "looks like", "human"):
-        table.add_column(header)
-    table.add_column("image", overflow="fold")  # a path that was cut names no image
-    for record in records:
-        table.add_row(
-            str(record.id),
-            f"{record.time:%Y-%m-%d %H:%M:%S}",
-            record.verdict,
-            "" if record.score is None else f"{record.score:.4g}",
-            shown(record.classifier_label or ""),
-            shown(record.label or ""),
-            record.human_label or "",
-            shown(record.path),
-        )
-    print_table(table)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
+    for line in listed(records, width):
+        echo(line)
+    total = found.count(verdict=verdict, label=label, unlabelled=unlabelled, since=time)
+    if limit is not None and total > limit:
+        echo(f"{total - limit} older records are not shown; --limit {total} shows all", err=True)
 
 
 @app.command()
 def show(
     context: typer.Context,
     record_id: RecordId,
+    images: Images = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the kept image here.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show all of one record, and write the image it is about."""
-    record = _store(context).get(record_id)
+    """Show all of one record and every label that it was given, and write the image it is about."""
+    found = _open(context, images=images)
+    record, labels = found.get(record_id), found.labels(record_id)
     if output is not None:
-        image = _store(context).image(record)
+        image = found.image(record)
         if image is None:
             raise InputError(
                 "the image was not kept, or --images does not say where; "
                 "`simdnn check --audit-images FOLDER` keeps them"
             )
-        with _writing(output):
-            output.write_bytes(image)
+        with _writing(output) as file:
+            file.write(image)
     if as_json:
-        typer.echo(json.dumps(record.as_dict()))
+        echo(json.dumps(record.as_dict() | {"labels": [said.as_dict() for said in labels]}))
     else:
-        _print(record)
+        _print(record, labels)
 
 
 @app.command()
@@ -110,50 +116,126 @@ def label(
     true_class: Annotated[str | None, typer.Option("--class", help="The class that you see.")] = None,
     note: Annotated[str | None, typer.Option(help="Any remark.")] = None,
 ) -> None:
-    """Say what a flagged image really was."""
-    record = _store(context).label(record_id, said, by=by, human_class=true_class, note=note)
-    typer.echo(f"record {record.id} is labelled {record.human_label}")
+    """Say what a flagged image really was. The latest label stands; `show` lists all of them."""
+    found = _open(context, read_only=False)
+    record = found.label(record_id, said, by=by, human_class=true_class, note=note)
+    earlier = len(found.labels(record_id)) - 1
+    kept = f"; `show {record.id}` lists its {earlier} earlier label{'s' * (earlier > 1)}" if earlier else ""
+    echo(f"record {record.id} is labelled {record.human_label}{kept}")
 
 
 @app.command()
 def export(
     context: typer.Context,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .csv or .jsonl file; - for the screen.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="A .csv or .jsonl file; - for JSON lines on the screen. In a .csv, a text that a spreadsheet "
+            "would take for a formula has an apostrophe in front.",
+        ),
+    ],
 ) -> None:
     """Write all records into a file, newest first."""
     from simdnn.audit.export import write_csv, write_json_lines
 
-    records = _store(context).records()
+    records = _open(context).stream()
     if str(output) == "-":
-        write_json_lines(records, sys.stdout)
+        for record in records:
+            echo(json.dumps(record.as_dict()))
         return
     writers = {".csv": write_csv, ".jsonl": write_json_lines}
     if output.suffix not in writers:
         raise InputError(f"expected a file that ends in {' or '.join(writers)}; got {output.name}")
-    with _writing(output), output.open("w", newline="", encoding="utf-8") as file:
-        writers[output.suffix](records, file)
-    typer.echo(f"wrote {len(records)} records to {output}")
+    with _writing(output) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        number = writers[output.suffix](records, text)
+        text.detach()
+    echo(f"wrote {number} records to {shown(output)}")
 
 
-def _store(context: typer.Context) -> AuditStore:
-    found: AuditStore = context.obj
-    return found
+@app.command()
+def verify(
+    context: typer.Context,
+    images: Images = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HASH", help="A chain value that an earlier `verify` printed; it must still be there."
+        ),
+    ] = None,
+) -> None:
+    """Find records and labels that were altered, added or removed behind the store's back, and altered images.
+
+    Exit status: 0 if there are none, 1 if there are. Who can write the store can also compute its hashes anew: note
+    the chain values that are printed where they cannot write, and give one to --head later.
+    """
+    found = _open(context, images=images)
+    faults = 0
+    for fault in found.verify(head=head):
+        echo(shown(fault))
+        faults += 1
+    for table, (number, chain) in sorted(found.heads().items(), reverse=True):
+        echo(f"{number} {table}{'' if number == 1 else 's'}" + (f", chain value {chain}" if number else ""))
+    if faults:
+        echo(f"{faults} fault{'s' * (faults > 1)}")
+        raise typer.Exit(1)
+    echo("nothing was altered")
+
+
+@app.command()
+def upgrade(context: typer.Context) -> None:
+    """Bring a store that an older version wrote to the schema of this one."""
+    _open(context, read_only=False)
+    echo("the store has the schema of this version")
+
+
+def _open(context: typer.Context, *, images: Path | None = None, read_only: bool = True) -> AuditStore:
+    from simdnn.audit.store import AuditStore
+
+    return context.with_resource(
+        AuditStore.open(context.obj, images=images, create=False, read_only=read_only)
+    )
+
+
+def _instant(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(
+            f"--since takes a time such as 2026-11-23 or 2026-11-23T10:00+02:00; got {text!r}"
+        ) from error
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 @contextmanager
-def _writing(output: Path) -> Iterator[None]:
+def _writing(output: Path) -> Iterator[BinaryIO]:
+    from simdnn.audit.files import whole_file
+
     try:
-        yield
+        with whole_file(output) as file:
+            yield file
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror}") from error
 
 
-def _print(record: AuditRecord) -> None:
+def _print(record: AuditRecord, labels: list[HumanLabel]) -> None:
     for name, value in record.as_dict().items():
         if name == "evidence":
             for neighbour in record.evidence:
-                typer.echo(
-                    f"{'evidence':<17} {neighbour.similarity:.4f} {neighbour.prototype} (shown by {neighbour.exemplar})"
+                echo(
+                    f"{'evidence':<17} {neighbour.similarity:.4f} {shown(neighbour.prototype)} "
+                    f"(shown by {shown(neighbour.exemplar)})"
                 )
         elif value is not None:
-            typer.echo(f"{name:<17} {value}")
+            echo(f"{name:<17} {shown(value)}")
+    for said in labels:
+        who = f" by {said.labelled_by}" if said.labelled_by else ""
+        seen = f", class {said.human_class}" if said.human_class else ""
+        note = f": {said.note}" if said.note else ""
+        echo(
+            shown(
+                f"{'labelled':<17} {said.labelled_at:%Y-%m-%d %H:%M:%S} {said.human_label}{who}{seen}{note}"
+            )
+        )

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
+from typing import TextIO
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
+from simdnn.errors import InputError
+
 WIDE = 10_000
 """Columns where the reader is no screen: one line a row."""
+
+CLOSED_PIPE = 141
+"""Exit status where the reader of a pipe has gone: 128 and the signal's number, as shells report it."""
 
 
 def shown(text: object) -> str:
@@ -20,6 +29,55 @@ def shown(text: object) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
+def coloured(text: str, colour: str) -> str:
+    """Return a text in a colour; as it is where NO_COLOR or a terminal without colours asks for that."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return typer.style(text, fg=colour)
+
+
+def echo(text: str = "", *, err: bool = False) -> None:
+    r"""Print a text and a line break; what the stream's encoding lacks is written as ``\x``, ``\u`` or ``\U``.
+
+    Colours are left out where the stream is no terminal. What came from outside goes through :func:`shown` first.
+
+    Raises
+    ------
+    InputError
+        If the stream cannot be written, for instance because the disk is full.
+    typer.Exit
+        With status 141 and no word, if the reader of a pipe has gone.
+    """
+    stream: TextIO | None = sys.stderr if err else sys.stdout
+    if stream is None:  # the caller has closed it
+        return
+    try:
+        typer.echo(_encodable(text, stream), err=err)
+    except OSError as error:
+        _give_up(stream)
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(CLOSED_PIPE) from error
+        raise InputError(
+            f"cannot write to standard {'error' if err else 'output'}: {error.strerror}"
+        ) from error
+
+
 def print_table(table: Table) -> None:
     """Print a table as it is: a name may look like markup or an emoji."""
-    Console(markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDE).print(table)
+    console = Console(markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
+    with console.capture() as printed:
+        console.print(table)
+    echo(printed.get().rstrip("\n"))
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Send what the stream still holds nowhere, so that Python does not fail once more when it ends."""
+    with suppress(OSError, ValueError):  # no file behind it
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
