@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from torch.nn.functional import interpolate
 
 from simdnn.errors import InputError
 from simdnn.evaluation.intervals import Estimate
-from simdnn.evaluation.provenance import provenance
+from simdnn.evaluation.provenance import commit
 from simdnn.guard.training import calibrating
 from simdnn.images.files import labelled_images
 from simdnn.networks.auxiliary import AuxiliaryNetwork, AuxiliarySpec, write_auxiliary
@@ -159,7 +160,7 @@ def train_auxiliary(
         on_epoch=report,
     )
     accuracy = parts.accuracy(network, plan.sigma, draws=DRAWS)
-    facts |= {"data": str(data), "n_learned": len(parts.learned), "n_held_out": len(parts.held)}
+    facts |= {"data": data.name, "n_learned": len(parts.learned), "n_held_out": len(parts.held)}
     facts |= {"vote_accuracy": accuracy._asdict(), "vote_draws": DRAWS}
     write_auxiliary(output, described(network, hashes, facts))
     for file in (checkpoint, store, store.with_suffix(".json")):
@@ -169,7 +170,11 @@ def train_auxiliary(
 
 def described(network: AuxiliaryNetwork, hashes: Sequence[str], facts: Mapping[str, Any]) -> AuxiliaryNetwork:
     """Return the network with the files that it learned, and with facts about that, time and versions among them."""
-    made = {"created": datetime.now(UTC).isoformat(timespec="seconds")} | provenance()
+    made = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(Path(__file__)),
+        "versions": {name: version(name) for name in ("simdnn", "torch", "torchvision")},
+    }
     plain = json.loads(json.dumps({**facts, **made}))
     spec = replace(network.spec, learned=tuple(sorted(set(hashes))), training=plain)
     return AuxiliaryNetwork(network.network, spec)
