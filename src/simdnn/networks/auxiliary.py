@@ -117,7 +117,8 @@ class AuxiliarySpec:
         names = {"kind"} | {each.name for each in fields(cls)}
         if set(plain) != names:
             raise InputError(f"expected the values {sorted(names)}, got {sorted(plain)}")
-        values = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items() if name != "kind"}
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
+        del values["kind"]
         spec = cls(**values)
         if plain["kind"] != spec.kind:
             raise InputError(f"expected kind {spec.kind!r} with sigma {spec.sigma}, got {plain['kind']!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
@@ -13,28 +13,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
-from simdnn.errors import InputError
 from simdnn.evaluation.intervals import Estimate
 from simdnn.evaluation.provenance import commit
-from simdnn.guard.training import calibrating
-from simdnn.images.files import labelled_images
 from simdnn.networks.auxiliary import AuxiliaryNetwork, AuxiliarySpec, write_auxiliary
 from simdnn.networks.device import chosen_device
 from simdnn.networks.loading import torchvision_network
 from simdnn.networks.weights import hash_weights
 from simdnn.progress import Progress
-from simdnn.training.augment import random_parts
-from simdnn.training.data import DecodedImages, decode_images
+from simdnn.training.data import decode_images
 from simdnn.training.head import replace_head
 from simdnn.training.loop import Epoch, train
 from simdnn.training.losses import LOSSES
 from simdnn.training.norms import are_folded, unfold_norms
+from simdnn.training.parts import Parts, check_held_out
 from simdnn.training.plan import Plan
-from simdnn.training.vote import vote_accuracy
 
 DRAWS = 25
 """Noisy draws of each held-out image, whose majority is compared with its class at the end."""
@@ -58,31 +52,6 @@ class EpochReport(NamedTuple):
     loss: float
     seconds: float
     accuracy: float
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """The images in two parts, on a device: learned and held out."""
-
-    images: DecodedImages
-    learned: NDArray[np.int64]
-    held: NDArray[np.int64]
-    side: int
-    device: torch.device
-
-    def random(self, rows: Tensor) -> Tensor:
-        """Return random parts of learned images."""
-        return random_parts(self.images.batch(self.learned[rows.numpy()]).to(self.device), self.side)
-
-    def whole(self, chosen: NDArray[np.int64]) -> Tensor:
-        """Return whole images, (n, 3, side, side) float32 in [0, 1]."""
-        pixels = self.images.batch(chosen).to(self.device).float() / 255
-        return interpolate(pixels, size=(self.side, self.side), mode="bilinear", antialias=True)
-
-    def accuracy(self, network: nn.Module, sigma: float, draws: int) -> Estimate:
-        """Return how often the majority vote is right on the images held out."""
-        labels = self.images.labels[self.held]
-        return vote_accuracy(network, lambda rows: self.whole(self.held[rows]), labels, sigma, draws=draws)
 
 
 def train_auxiliary(
@@ -122,17 +91,16 @@ def train_auxiliary(
         If the weights to start from cannot be read or do not fit.
     """
     place = chosen_device(device)
-    network = _untrained(plan, _classes(data, plan)).to(place)
+    network = _untrained(plan, check_held_out(data, plan.held_out, plan.settings.seed)).to(place)
     store = output.with_name(output.name + ".images.npy")
     checkpoint = output.with_name(output.name + ".checkpoint")
     # Larger than the network's side, since a part of each is cut out.
     images = decode_images(data, round(plan.side * 8 / 7), store, progress=decoding)
-    held = calibrating(np.array(images.classes)[images.labels], plan.held_out, plan.settings.seed)
-    parts = _Parts(images, np.flatnonzero(~held), np.flatnonzero(held), plan.side, place)
-    hashes = images.hashes[parts.learned].tolist()
-    facts = plan.described() | {
+    parts = Parts.of(images, plan.held_out, plan.settings.seed, plan.side, place)
+    facts = {
+        **plan.described(),
         "start_sha256": hash_weights(network.network),
-        "images_sha256": sha256("".join(hashes).encode()).hexdigest(),
+        "images_sha256": sha256("".join(parts.hashes).encode()).hexdigest(),
     }
     if are_folded(network.network):
         some = np.random.default_rng(plan.settings.seed).permutation(parts.learned)[:_UNFOLDING]
@@ -141,7 +109,7 @@ def train_auxiliary(
     loss = LOSSES[plan.loss]
 
     def batch_loss(trained: nn.Module, rows: Tensor) -> Tensor:
-        return loss(trained, parts.random(rows), targets[rows.to(place)], plan.sigma)
+        return loss(trained, parts.random(rows.numpy()), targets[rows.to(place)], plan.sigma)
 
     def report(epoch: Epoch) -> None:
         if on_epoch is not None:
@@ -162,7 +130,7 @@ def train_auxiliary(
     accuracy = parts.accuracy(network, plan.sigma, draws=DRAWS)
     facts |= {"data": data.name, "n_learned": len(parts.learned), "n_held_out": len(parts.held)}
     facts |= {"vote_accuracy": accuracy._asdict(), "vote_draws": DRAWS}
-    write_auxiliary(output, described(network, hashes, facts))
+    write_auxiliary(output, described(network, parts.hashes, facts))
     for file in (checkpoint, store, store.with_suffix(".json")):
         file.unlink(missing_ok=True)
     return Trained(accuracy, len(parts.learned), len(parts.held), images.unreadable)
@@ -178,19 +146,6 @@ def described(network: AuxiliaryNetwork, hashes: Sequence[str], facts: Mapping[s
     plain = json.loads(json.dumps({**facts, **made}))
     spec = replace(network.spec, learned=tuple(sorted(set(hashes))), training=plain)
     return AuxiliaryNetwork(network.network, spec)
-
-
-def _classes(data: Path, plan: Plan) -> tuple[str, ...]:
-    """Return the classes of the data; InputError if one has too few images to hold any out."""
-    labels = np.array(labelled_images(data)[1])
-    classes, counts = np.unique(labels, return_counts=True)
-    held = calibrating(labels, plan.held_out, plan.settings.seed)
-    if few := [str(name) for name in classes if not held[labels == name].any()]:
-        raise InputError(
-            f"expected enough images of each class to hold {plan.held_out:.0%} out, got {counts.min()} of "
-            f"{few[0]}; add images or hold out more"
-        )
-    return tuple(classes.tolist())
 
 
 def _untrained(plan: Plan, classes: tuple[str, ...]) -> AuxiliaryNetwork:

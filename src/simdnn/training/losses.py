@@ -134,7 +134,8 @@ def _noisy(images: Tensor, sigma: float) -> Tensor:
 
 def _of_norm(gradient: Tensor) -> Tensor:
     """Scale each image's gradient to L2 norm 1; one that vanishes stays 0."""
-    return gradient / gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+    norms: Tensor = torch.linalg.vector_norm(gradient, dim=(1, 2, 3), keepdim=True)
+    return gradient / norms.clamp_min(1e-12)
 
 
 LOSSES: Mapping[str, NoiseLoss] = {

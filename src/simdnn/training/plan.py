@@ -52,7 +52,7 @@ class Plan:
             raise InputError(f"expected a share of (0, 0.5] to hold out, got {self.held_out}")
 
     @property
-    def normalisation(self) -> dict[str, tuple[float, float, float]]:
+    def normalisation(self) -> dict[str, Any]:
         """Mean and deviation: those that are given, else those of torchvision's weights."""
         usual = default_preprocess(self.backbone)
         return {"mean": self.mean or usual.mean, "std": self.std or usual.std}

@@ -32,13 +32,12 @@ def votes(network: nn.Module, images: Tensor, sigma: float, draws: int, seed: in
         Shape (N, classes), int64, rows summing to ``draws``.
     """
     generator = torch.Generator(images.device).manual_seed(seed)
-    counts = 0
+    outputs = []
     for _ in range(draws):
         noise = torch.randn(images.shape, generator=generator, device=images.device)
         logits: Tensor = network(images + sigma * noise)
-        counts = counts + one_hot(logits.argmax(dim=1), logits.shape[1])
-    assert isinstance(counts, Tensor)
-    return counts
+        outputs.append(one_hot(logits.argmax(dim=1), logits.shape[1]))
+    return torch.stack(outputs).sum(dim=0)
 
 
 def vote_accuracy(
