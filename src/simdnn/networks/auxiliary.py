@@ -212,7 +212,8 @@ def read_auxiliary(path: Path) -> AuxiliaryNetwork:
             f"make an auxiliary network of it: simdnn import-auxiliary {path} -o FILE"
         )
     spec = _read_spec(text, path)
-    network = untrained(spec.architecture, len(spec.classes))
+    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and replaced
+        network = untrained(spec.architecture, len(spec.classes))
     fit_weights(network, state, str(path))
     return AuxiliaryNetwork(network, spec).eval().requires_grad_(False)
 

@@ -168,14 +168,14 @@ def _network(source: Source, foreign: Foreign) -> AuxiliaryNetwork:
 
 
 def _imagenet(source: Source, network: AuxiliaryNetwork) -> tuple[str, ...]:
-    """Return ImageNet's names of the outputs, some of which stand for two classes there and get their number."""
+    """Return ImageNet's names of the outputs; InputError if they are not so many."""
     n, names = len(network.spec.classes), imagenet_categories(source.backbone)
     if n != len(names):
         raise InputError(
             f"{source.checkpoint} has {n} outputs and does not say which classes they are; give images of them: "
             "--classes FOLDER_OR_CSV"
         )
-    return tuple(name if names.count(name) == 1 else f"{name} {i}" for i, name in enumerate(names))
+    return names
 
 
 @torch.no_grad()
