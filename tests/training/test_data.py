@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from hashlib import sha256
 from pathlib import Path
 
@@ -64,6 +65,26 @@ def test_many_unreadable_files_are_refused(tmp_path: Path) -> None:
         InputError, match=r"1 of 10 files cannot be read, more than the 5% allowed; remove them"
     ):
         decode_images(folder, 32, tmp_path / "store.npy")
+
+
+def test_a_full_disk_is_refused(stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr("simdnn.training.data.shutil.disk_usage", lambda path: free)
+    with pytest.raises(
+        InputError, match=r"expected 0.1 GB of free disk for the decoded images .*, got 0.0 GB"
+    ):
+        decode_images(stripes, 1024, tmp_path / "store.npy")
+
+
+def test_the_digest_changes_with_a_label(stripes: Path, tmp_path: Path) -> None:
+    lines = [f"{path},{path.parent.name}" for path in sorted(stripes.rglob("*.png"))]
+    digests = []
+    for labelled in (lines, [*lines[:-1], lines[-1].replace(",standing", ",lying")]):
+        (tmp_path / "list.csv").write_text("\n".join(["path,label", *labelled]), encoding="utf-8")
+        images = decode_images(tmp_path / "list.csv", 16, tmp_path / "store.npy")
+        rows = np.arange(20)
+        digests.append(Parts(images, rows, rows[:0], 16, torch.device("cpu")).digest)
+    assert digests[0] != digests[1]
 
 
 def test_one_class_is_refused(tmp_path: Path) -> None:

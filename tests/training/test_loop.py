@@ -126,3 +126,12 @@ def test_settings_that_cannot_train_are_refused(settings: tuple[int, int, float]
 def test_an_unknown_optimizer_is_refused() -> None:
     with pytest.raises(InputError, match="expected the optimizer 'sgd' or 'adamw', got 'lion'"):
         train(small_network(), 40, loss, Settings(1, 8, 0.1, optimizer="lion"), device=CPU)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
+    def broken(network: nn.Module, rows: Tensor) -> Tensor:
+        return loss(network, rows) * float("nan")
+
+    with pytest.raises(InputError, match=r"the loss became nan in epoch 1; give a learning rate below 0.05"):
+        train(small_network(), 40, broken, SETTINGS, device=CPU, checkpoint=tmp_path / "checkpoint")
+    assert not (tmp_path / "checkpoint").exists()

@@ -43,7 +43,7 @@ def train_auxiliary(
         str,
         typer.Option(
             help="noise; consistency, whose two noisy draws must agree; or smoothadv, which attacks them. "
-            "The time is 1, 2 and 6 to 1."
+            "They take 1, 2 and 6 times as long."
         ),
     ] = "noise",
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 0.03,

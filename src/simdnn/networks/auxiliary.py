@@ -23,6 +23,7 @@ from torchvision.models import get_model
 from simdnn.errors import InputError, WeightsError
 from simdnn.networks.atomic import write_whole
 from simdnn.networks.loading import network_names
+from simdnn.networks.reduction import REDUCTION
 from simdnn.networks.weights import fit_weights
 
 KEY = "simdnn_auxiliary"
@@ -30,9 +31,6 @@ PROTOCOL = 1
 """Raised by one when the file changes so that an older version could misread it."""
 
 SMOOTHED, DETERMINISTIC = "smoothed", "deterministic"
-
-REDUCTION = "mean or bilinear"
-"""The mean over k x k pixels where the image's side is k times the network's, else an antialiased bilinear resize."""
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -55,7 +53,7 @@ class AuxiliarySpec:
     mean, std
         Per channel, applied after the noise.
     reduction
-        How a larger image comes to the network's side: `REDUCTION`.
+        How a larger image comes to the network's side: `REDUCTION`, as `reduced` does it.
     learned
         SHA-256, in hexadecimal, of the image files that it learned, sorted. They must not calibrate a threshold.
     training

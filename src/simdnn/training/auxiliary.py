@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,7 +99,7 @@ def train_auxiliary(
     facts = {
         **plan.described(),
         "start_sha256": hash_weights(network.network),
-        "images_sha256": sha256("".join(parts.hashes).encode()).hexdigest(),
+        "images_sha256": parts.digest,
     }
     if are_folded(network.network):
         some = np.random.default_rng(plan.settings.seed).permutation(parts.learned)[:_UNFOLDING]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -124,6 +125,11 @@ def _decode(
         return (image * 255).round().byte().numpy(), sha256(content).hexdigest(), ""
 
     known: list[tuple[str, str]] = []
+    needed, free = 3 * side**2 * len(paths), shutil.disk_usage(store.absolute().parent).free
+    if needed > free:  # a mapped file that meets a full disk ends the process
+        raise InputError(
+            f"expected {needed / 1e9:.1f} GB of free disk for the decoded images {store}, got {free / 1e9:.1f} GB"
+        )
     try:
         pixels = np.lib.format.open_memmap(store, "w+", np.uint8, (len(paths), 3, side, side))
     except OSError as error:

@@ -104,7 +104,7 @@ def train(
     Raises
     ------
     InputError
-        If the checkpoint is of another training.
+        If the checkpoint is of another training, or the loss is not finite.
     """
     batch_size = min(settings.batch_size, n)
     steps = n // batch_size
@@ -135,6 +135,10 @@ def train(
                 total += value.detach()
                 if progress is not None:
                     progress((epoch * steps + step + 1) * batch_size, settings.epochs * steps * batch_size)
+            if not torch.isfinite(total):
+                raise InputError(
+                    f"the loss became {float(total)} in epoch {epoch + 1}; give a learning rate below {settings.rate}"
+                )
             if checkpoint is not None:
                 write_checkpoint(checkpoint, parts, identity or {}, epoch + 1)
             if on_epoch is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -10,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from simdnn.errors import InputError
 from simdnn.evaluation.intervals import Estimate
 from simdnn.guard.training import calibrating
 from simdnn.images.files import labelled_images
+from simdnn.networks.reduction import reduced
 from simdnn.training.augment import random_parts
 from simdnn.training.data import DecodedImages
 from simdnn.training.vote import vote_accuracy
@@ -49,6 +50,13 @@ class Parts:
         return cls(images, np.flatnonzero(~held), np.flatnonzero(held), side, device)
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of what is learned: the files and their labels."""
+        labels = self.images.labels[self.learned].tolist()
+        lines = (f"{name} {label}\n" for name, label in zip(self.hashes, labels, strict=True))
+        return sha256("".join(lines).encode()).hexdigest()
+
+    @property
     def hashes(self) -> list[str]:
         """SHA-256 of the files that are learned."""
         return [str(text) for text in self.images.hashes[self.learned]]
@@ -60,7 +68,7 @@ class Parts:
     def whole(self, chosen: NDArray[np.int64]) -> Tensor:
         """Return whole images (n, 3, side, side), float32 in [0, 1], by their places among all."""
         pixels = self.images.batch(chosen).to(self.device).float() / 255
-        return interpolate(pixels, size=(self.side, self.side), mode="bilinear", antialias=True)
+        return reduced(pixels, self.side)
 
     def accuracy(self, network: nn.Module, sigma: float, draws: int) -> Estimate:
         """Return how often the majority vote is right on the images held out."""

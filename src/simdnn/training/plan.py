@@ -59,5 +59,6 @@ class Plan:
 
     def described(self) -> Mapping[str, Any]:
         """Return the settings as plain values, for the file and to tell whether a checkpoint is of this plan."""
-        plain = asdict(self) | self.normalisation
+        options = getattr(LOSSES[self.loss], "__kwdefaults__", None) or {}
+        plain = asdict(self) | self.normalisation | {"loss_options": options}
         return {name: value for name, value in plain.items() if name != "start_weights"}
