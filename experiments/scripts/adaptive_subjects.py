@@ -22,13 +22,13 @@ from simdnn.evaluation.datasets import Dataset, Part, load_dataset
 from simdnn.evaluation.load_network import load_network
 from simdnn.evaluation.plan import NetworkPlan
 from simdnn.evaluation.plan_file import read_plan
-from simdnn.guard.fitting import calibration_mask
 from simdnn.guard.guard import Guard
 from simdnn.images.reading import read_image
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.cache import FeatureCache, default_cache
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.weights import read_weights
+from simdnn.paper.holdout import calibration_mask
 
 PLANS = Path(__file__).parents[1] / "plans"
 SUBJECTS = {"imagenette": ("MobileNet", 128, "ResNet"), "cifar10": ("ResNet (cifar10)", 64, "ShuffleNet")}

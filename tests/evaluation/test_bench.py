@@ -106,7 +106,7 @@ def test_a_broken_cell_says_why_and_stops_nothing_else(measured: list[dict[str, 
     broken = [record for record in measured if "error" in record]
     assert {record["network"] for record in broken} == {"MobileNet", "absent"}
     assert {r["method"] for r in broken if r["network"] == "MobileNet"} == {"resupnet"}
-    assert "experiments/scripts/train/resupnet.py" in cell(measured, "resupnet", "clean")["error"]
+    assert "simdnn.training.resupnet" in cell(measured, "resupnet", "clean")["error"]
     absent = [record for record in broken if record["network"] == "absent"]
     assert len(absent) == 17 * 6
     assert all("which is no file" in record["error"] for record in absent)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from simdnn.evaluation.baselines.inputs import BaselineInput, baseline_input
 from simdnn.evaluation.metrics import MethodOutput
-from simdnn.guard.fitting import calibration_mask
 from simdnn.guard.guard import Guard
 from simdnn.networks.backbone import Backbone
 from simdnn.networks.extractor import Extractor
+from simdnn.paper.holdout import calibration_mask
 
 CALIBRATION = 0.2
 """Share of the clean images that calibrates the thresholds, the same images for every detector."""

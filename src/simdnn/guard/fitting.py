@@ -26,7 +26,7 @@ from simdnn.networks.batch import Batch
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.prepare import Copy
 from simdnn.networks.record import NetworkRecord
-from simdnn.paper.holdout import held_out
+from simdnn.paper.holdout import calibration_mask, held_out
 from simdnn.paper.model import SimilarityModel
 from simdnn.progress import Progress
 from simdnn.rules.calibration import CalibrationSet
@@ -119,15 +119,6 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         ),
     )
-
-
-def calibration_mask(labels: NDArray[np.str_], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Mark the images held out of learning, a stratified share."""
-    mask = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        (rows,) = np.nonzero(labels == label)
-        mask[rows] = held_out(str(label), 0, len(rows), fraction, seed)
-    return mask
 
 
 def _extract(

@@ -44,3 +44,12 @@ def held_out(label: str, start: int, count: int, fraction: float, seed: int) -> 
         draw = np.random.default_rng([seed, key, group])
         drawn.append(int(draw.integers(max(first, 1), end)))
     return np.isin(np.arange(start, start + count), drawn)
+
+
+def calibration_mask(labels: NDArray[np.str_], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Mark the images held out of learning, a stratified share."""
+    mask = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        (rows,) = np.nonzero(labels == label)
+        mask[rows] = held_out(str(label), 0, len(rows), fraction, seed)
+    return mask

@@ -1,1 +1,1 @@
-"""Networks that the project trains."""
+"""Networks that the project trains: auxiliary networks, and those of the benchmark."""

@@ -186,8 +186,7 @@ def test_weights_come_back_from_a_file(tmp_path: Path, photographs: Tensor, deno
 
 def test_absent_weights_are_refused_with_the_command_that_makes_them(tmp_path: Path) -> None:
     expected = (
-        f"expected ResUpNet's weights in {tmp_path / DENOISER}; make them: "
-        "python experiments/scripts/train/resupnet.py"
+        f"expected ResUpNet's weights in {tmp_path / DENOISER}; make them: python -m simdnn.training.resupnet"
     )
     with pytest.raises(WeightsError, match=f"^{re.escape(expected)}$"):
         defended("resupnet", nn.Flatten(), seed=0, weights=tmp_path)

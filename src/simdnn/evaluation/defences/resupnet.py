@@ -155,7 +155,7 @@ def load_denoiser(path: Path) -> Denoiser:
     """
     if not path.exists():
         raise WeightsError(
-            f"expected ResUpNet's weights in {path}; make them: python experiments/scripts/train/resupnet.py"
+            f"expected ResUpNet's weights in {path}; make them: python -m simdnn.training.resupnet"
         )
     denoiser = Denoiser()
     fit_weights(denoiser, read_weights(path), str(path))

@@ -1,0 +1,34 @@
+"""From an image to the smaller one that an auxiliary network looks at: a linear map, so that its L2 norm is known."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
+
+REDUCTION = "mean or bilinear"
+"""What `reduced` does, as a file says it."""
+
+
+def reduced(images: Tensor, side: int) -> Tensor:
+    """Return images as an auxiliary network of that side takes them.
+
+    Where both sides of the images are k times that side, k a whole number, this is the mean over k x k pixels, whose L2
+    operator norm is 1 / k; else an antialiased bilinear resize, whose norm is to be computed for each size. Nothing is
+    rounded or clipped.
+
+    Parameters
+    ----------
+    images
+        Shape (N, C, H, W).
+    side
+        Height and width of the result.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, C, side, side). Gradients flow back.
+    """
+    height, width = images.shape[-2:]
+    if height == width and height % side == 0:
+        return avg_pool2d(images, height // side)
+    return interpolate(images, size=(side, side), mode="bilinear", antialias=True)

@@ -1,0 +1,159 @@
+"""Train an auxiliary network on labelled images, under Gaussian noise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from simdnn.evaluation.intervals import Estimate
+from simdnn.evaluation.provenance import commit
+from simdnn.networks.auxiliary import AuxiliaryNetwork, AuxiliarySpec, write_auxiliary
+from simdnn.networks.device import chosen_device
+from simdnn.networks.loading import torchvision_network
+from simdnn.networks.weights import hash_weights
+from simdnn.progress import Progress
+from simdnn.training.data import decode_images
+from simdnn.training.head import replace_head
+from simdnn.training.loop import Epoch, train
+from simdnn.training.losses import LOSSES
+from simdnn.training.norms import are_folded, unfold_norms
+from simdnn.training.parts import Parts, check_held_out
+from simdnn.training.plan import Plan
+
+DRAWS = 25
+"""Noisy draws of each held-out image, whose majority is compared with its class at the end."""
+
+_UNFOLDING = 500
+
+
+class Trained(NamedTuple):
+    """What came of it: the accuracy of the majority vote on ``held_out`` images, and the numbers of images."""
+
+    accuracy: Estimate
+    learned: int
+    held_out: int
+    unreadable: tuple[str, ...]
+
+
+class EpochReport(NamedTuple):
+    """An epoch's number, mean loss and seconds; and the accuracy of one noisy draw of each held-out image."""
+
+    epoch: int
+    loss: float
+    seconds: float
+    accuracy: float
+
+
+def train_auxiliary(
+    data: Path,
+    output: Path,
+    plan: Plan,
+    *,
+    device: str | None = None,
+    decoding: Progress | None = None,
+    training: Progress | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+) -> Trained:
+    """Train an auxiliary network and write it; a call that was stopped goes on where it was.
+
+    Until the output is written, a checkpoint and the decoded images lie beside it.
+
+    Parameters
+    ----------
+    data
+        Folder with one subfolder of images per class, or a CSV file.
+    output
+        The file to write, for `read_auxiliary`.
+    plan
+        What to train, and how.
+    device
+        Where to; None for a GPU if there is one.
+    decoding, training
+        Called with (images done, images in all).
+    on_epoch
+        Called after every epoch.
+
+    Raises
+    ------
+    InputError
+        If the data or the plan cannot work, or the checkpoint is of another training.
+    WeightsError
+        If the weights to start from cannot be read or do not fit.
+    """
+    place = chosen_device(device)
+    network = _untrained(plan, check_held_out(data, plan.held_out, plan.settings.seed)).to(place)
+    store = output.with_name(output.name + ".images.npy")
+    checkpoint = output.with_name(output.name + ".checkpoint")
+    # Larger than the network's side, since a part of each is cut out.
+    images = decode_images(data, round(plan.side * 8 / 7), store, progress=decoding)
+    parts = Parts.of(images, plan.held_out, plan.settings.seed, plan.side, place)
+    facts = {
+        **plan.described(),
+        "start_sha256": hash_weights(network.network),
+        "images_sha256": parts.digest,
+    }
+    if are_folded(network.network):
+        some = np.random.default_rng(plan.settings.seed).permutation(parts.learned)[:_UNFOLDING]
+        unfold_norms(network, parts.whole(some))
+    targets = torch.from_numpy(images.labels[parts.learned]).to(place)
+    loss = LOSSES[plan.loss]
+
+    def batch_loss(trained: nn.Module, rows: Tensor) -> Tensor:
+        return loss(trained, parts.random(rows.numpy()), targets[rows.to(place)], plan.sigma)
+
+    def report(epoch: Epoch) -> None:
+        if on_epoch is not None:
+            right = parts.accuracy(epoch.network, plan.sigma, draws=1).value
+            on_epoch(EpochReport(epoch.number, epoch.loss, epoch.seconds, right))
+
+    train(
+        network,
+        len(parts.learned),
+        batch_loss,
+        plan.settings,
+        device=place,
+        checkpoint=checkpoint,
+        identity=facts,
+        progress=training,
+        on_epoch=report,
+    )
+    accuracy = parts.accuracy(network, plan.sigma, draws=DRAWS)
+    facts |= {"data": data.name, "n_learned": len(parts.learned), "n_held_out": len(parts.held)}
+    facts |= {"vote_accuracy": accuracy._asdict(), "vote_draws": DRAWS}
+    write_auxiliary(output, described(network, parts.hashes, facts))
+    for file in (checkpoint, store, store.with_suffix(".json")):
+        file.unlink(missing_ok=True)
+    return Trained(accuracy, len(parts.learned), len(parts.held), images.unreadable)
+
+
+def described(network: AuxiliaryNetwork, hashes: Sequence[str], facts: Mapping[str, Any]) -> AuxiliaryNetwork:
+    """Return the network with the files that it learned, and with facts about that, time and versions among them."""
+    made = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(Path(__file__)),
+        "versions": {name: version(name) for name in ("simdnn", "torch", "torchvision")},
+    }
+    plain = json.loads(json.dumps({**facts, **made}))
+    spec = replace(network.spec, learned=tuple(sorted(set(hashes))), training=plain)
+    return AuxiliaryNetwork(network.network, spec)
+
+
+def _untrained(plan: Plan, classes: tuple[str, ...]) -> AuxiliaryNetwork:
+    """Return the network as it starts: the last layer is new where the classes are others in number."""
+    spec = AuxiliarySpec(
+        architecture=plan.backbone, side=plan.side, sigma=plan.sigma, classes=classes, **plan.normalisation
+    )
+    network = torchvision_network(plan.backbone, plan.start_weights)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.settings.seed)
+        replace_head(network, len(classes))
+    return AuxiliaryNetwork(network, spec)

@@ -1,0 +1,145 @@
+"""What an auxiliary network is trained to do under Gaussian noise.
+
+Each loss takes the network, clean images (N, 3, H, W) in [0, 1], labels (N,) and the noise's standard deviation, and
+gives a scalar. `LOSSES` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, log_softmax
+
+NoiseLoss = Callable[[nn.Module, Tensor, Tensor, float], Tensor]
+
+
+def noise_loss(network: nn.Module, images: Tensor, labels: Tensor, sigma: float) -> Tensor:
+    """Cross-entropy on one noisy draw of each image (Cohen, Rosenfeld and Kolter, 2019)."""
+    return cross_entropy(network(_noisy(images, sigma)).float(), labels)
+
+
+def consistency_loss(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    sigma: float,
+    *,
+    draws: int = 2,
+    weight: float = 5.0,
+    entropy: float = 0.5,
+) -> Tensor:
+    """Cross-entropy on several noisy draws of each image, which must also agree (Jeong and Shin, 2020).
+
+    Parameters
+    ----------
+    network, images, labels, sigma
+        As for all losses.
+    draws
+        Noisy draws of each image.
+    weight, entropy
+        See `consistency`.
+    """
+    noisy = _noisy(images.repeat(draws, 1, 1, 1), sigma)
+    logits = network(noisy).float().view(draws, len(images), -1)
+    return cross_entropy(logits.flatten(0, 1), labels.repeat(draws)) + consistency(logits, weight, entropy)
+
+
+def consistency(logits: Tensor, weight: float, entropy: float) -> Tensor:
+    """Return how far the draws of an image are from each other, averaged over images.
+
+    With the softmax q_i of draw i and their mean q: ``weight`` times the mean of KL(q || q_i), plus ``entropy`` times
+    the entropy of q, in nats.
+
+    Parameters
+    ----------
+    logits
+        Shape (draws, N, classes).
+    weight, entropy
+        Factors of the two terms.
+    """
+    logs = log_softmax(logits, dim=2)
+    mean = logs.exp().mean(dim=0)
+    log_mean = logs.logsumexp(dim=0) - torch.log(torch.tensor(float(len(logits))))
+    divergence = (mean * (log_mean - logs)).sum(dim=2).mean()
+    return weight * divergence - entropy * (mean * log_mean).sum(dim=1).mean()
+
+
+def smoothadv_loss(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    sigma: float,
+    *,
+    draws: int = 2,
+    eps: float = 0.5,
+    steps: int = 2,
+) -> Tensor:
+    """Cross-entropy on noisy draws of attacked images (SmoothAdv, Salman and others, 2019).
+
+    Parameters
+    ----------
+    network, images, labels, sigma
+        As for all losses.
+    draws
+        Noisy draws of each image, the same for the attack and for the loss.
+    eps
+        L2 norm of the attack's largest change of an image.
+    steps
+        Of the attack.
+    """
+    noise = sigma * torch.randn(draws, *images.shape, device=images.device)
+    training = network.training
+    network.eval()  # the attack leaves the batch norms alone
+    attacked = attack_smoothed(network, images, labels, noise, eps, steps)
+    network.train(training)
+    logits = network((attacked + noise).flatten(0, 1)).float()
+    return cross_entropy(logits, labels.repeat(draws))
+
+
+def attack_smoothed(
+    network: nn.Module, images: Tensor, labels: Tensor, noise: Tensor, eps: float, steps: int
+) -> Tensor:
+    """Move images by at most ``eps`` in L2 so that the mean softmax over given noise has less of the true class.
+
+    Projected gradient ascent from the image itself, with steps of 2 eps / steps along the gradient.
+
+    Parameters
+    ----------
+    network
+        Gives logits.
+    images, labels
+        Shapes (N, 3, H, W), in [0, 1], and (N,).
+    noise
+        Shape (draws, N, 3, H, W).
+    eps, steps
+        Radius and number of steps.
+    """
+    change = torch.zeros_like(images)
+    for _ in range(steps):
+        change.requires_grad_(True)
+        logits = network((images + change + noise).flatten(0, 1)).float()
+        logs = log_softmax(logits, dim=1).view(len(noise), len(images), -1).logsumexp(dim=0)
+        lost = -logs.gather(1, labels.unsqueeze(1)).sum()
+        (gradient,) = torch.autograd.grad(lost, change)
+        change = (change.detach() + _of_norm(gradient) * (2 * eps / steps)).renorm(2, 0, eps)
+        change = (images + change).clamp(0, 1) - images
+    return images + change
+
+
+def _noisy(images: Tensor, sigma: float) -> Tensor:
+    return images + sigma * torch.randn_like(images)
+
+
+def _of_norm(gradient: Tensor) -> Tensor:
+    """Scale each image's gradient to L2 norm 1; one that vanishes stays 0."""
+    norms: Tensor = torch.linalg.vector_norm(gradient, dim=(1, 2, 3), keepdim=True)
+    return gradient / norms.clamp_min(1e-12)
+
+
+LOSSES: Mapping[str, NoiseLoss] = {
+    "noise": noise_loss,
+    "consistency": consistency_loss,
+    "smoothadv": smoothadv_loss,
+}
