@@ -22,7 +22,7 @@ def class_order(names: Iterable[str]) -> list[str]:
     """
     distinct = set(names)
     if all(name.isdecimal() and name.isascii() for name in distinct):
-        return sorted(distinct, key=lambda name: (int(name), name))
+        return sorted(distinct, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name))
     return sorted(distinct)
 
 
@@ -84,7 +84,7 @@ def read_names(path: Path) -> ClassNames:
     by_folder: dict[str, str] = {}
     names: set[str] = set()
     for line, (output, name, folder) in table_rows(path, ("output", "name"), optional=("folder",)):
-        if not (output.isdecimal() and output.isascii()) or not name:
+        if not (output.isdecimal() and output.isascii() and len(output) < 10) or not name:
             raise InputError(
                 f"{path}, line {line}: expected the number of an output and a name, got {output!r} and {name!r}"
             )

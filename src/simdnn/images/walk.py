@@ -41,13 +41,13 @@ def images_below(folder: Path, seen: set[str] | None = None) -> Found:
     images: list[Path] = []
     passed_over: list[Path] = []
     links: list[Path] = []
-    for path in _entries(folder, seen):
+    for path, real in _entries(folder, seen):
         if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
             passed_over.append(path)
         elif path.is_symlink():
             links.append(path)
-        else:
-            seen.add(os.path.join(os.path.realpath(path.parent), path.name))
+        elif real not in seen:
+            seen.add(real)
             images.append(path)
     for path in sorted(links):
         real = os.path.realpath(path)
@@ -57,8 +57,11 @@ def images_below(folder: Path, seen: set[str] | None = None) -> Found:
     return Found(sorted(images), sorted(passed_over))
 
 
-def _entries(folder: Path, seen: set[str]) -> Iterator[Path]:
-    """Yield files, and hidden folders as they are; folders of the same real path once, links to them last."""
+def _entries(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
+    """Yield files, and hidden folders as they are, with their places in the real folder.
+
+    Folders of the same real path are searched once, links to them last.
+    """
 
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename} cannot be listed: {error.strerror}") from error
@@ -71,8 +74,8 @@ def _entries(folder: Path, seen: set[str]) -> Iterator[Path]:
                 folders.clear()
                 continue
             seen.add(real)
-            yield from (here / name for name in files)
-            yield from (here / name for name in folders if name.startswith("."))
+            hidden = [name for name in folders if name.startswith(".")]
+            yield from ((here / name, os.path.join(real, name)) for name in [*files, *hidden])
             below = [name for name in sorted(folders) if not name.startswith(".")]
             waiting += [here / name for name in below if (here / name).is_symlink()]
             folders[:] = [name for name in below if not (here / name).is_symlink()]
