@@ -20,7 +20,14 @@ State = tuple[int, int, float]  # prototypes, samples seen, scatter about the me
 TIE = 1e-9
 """Relative difference of squared distances below which the choice of an exemplar would be left to rounding."""
 
-compiled = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+
+def compiled(function: Callable[..., State]) -> Callable[..., State]:
+    """Compile by Numba; once per machine, or once per process where neither the package nor a home can be written."""
+    options = {"nogil": True, "fastmath": {"reassoc", "contract"}}
+    try:
+        return cast("Callable[..., State]", numba.njit(cache=True, **options)(function))
+    except RuntimeError:  # Numba found no folder for what it compiled
+        return cast("Callable[..., State]", numba.njit(**options)(function))
 
 
 def _learn_samples(
