@@ -65,7 +65,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
         rgb = _deep_grey(image).convert("RGB")
     else:
         if deep:
-            _check_range(max(high for _, high in _colour_extrema(image)), 8)
+            _check_range(_brightest(image), 8)
         rgb = _over_white(image) if image.has_transparency_data else image.convert("RGB")
     return rgb if turn is None else rgb.transpose(turn)
 
@@ -80,9 +80,9 @@ def _over_white(image: Image.Image) -> Image.Image:
     return rgb
 
 
-def _colour_extrema(image: Image.Image) -> list[tuple[int, int]]:
-    """Return the least and the greatest value of each channel but transparency."""
-    return [image.getchannel(band).getextrema() for band in image.getbands() if band != "A"]
+def _brightest(image: Image.Image) -> int:
+    """Return the greatest value of all channels but transparency."""
+    return max(int(np.asarray(image.getchannel(band)).max()) for band in image.getbands() if band not in "Aa")
 
 
 def _check_range(brightest: int, bits: int) -> None:

@@ -21,13 +21,16 @@ TIE = 1e-9
 """Relative difference of squared distances below which the choice of an exemplar would be left to rounding."""
 
 
+_REORDERED: set[str] = {"reassoc", "contract"}
+
+
 def compiled(function: Callable[..., State]) -> Callable[..., State]:
-    """Compile by Numba; once per machine, or once per process where neither the package nor a home can be written."""
-    options = {"nogil": True, "fastmath": {"reassoc", "contract"}}
+    """Compile by Numba: once per machine, or once per process where neither the package nor a home can be written."""
     try:
-        return cast("Callable[..., State]", numba.njit(cache=True, **options)(function))
+        made = numba.njit(cache=True, nogil=True, fastmath=_REORDERED)(function)
     except RuntimeError:  # Numba found no folder for what it compiled
-        return cast("Callable[..., State]", numba.njit(**options)(function))
+        made = numba.njit(nogil=True, fastmath=_REORDERED)(function)
+    return cast(Callable[..., State], made)
 
 
 def _learn_samples(
@@ -92,4 +95,4 @@ def _learn_samples(
     return known, count, spread
 
 
-learn_samples = cast(Callable[..., State], compiled(_learn_samples))
+learn_samples = compiled(_learn_samples)
