@@ -69,6 +69,19 @@ def test_a_picture_too_elongated_or_not_rgb_is_refused() -> None:
     assert str(grey.value) == "expected a picture in mode RGB, got L; read it with read_image"
 
 
+def test_a_picture_that_would_grow_too_large_is_refused() -> None:
+    preprocess = Preprocess(size=(2048, 2048), resize=4096)
+    with pytest.raises(ImageReadError) as too_large:
+        preprocess(Image.new("RGB", (300, 10)))
+    assert str(too_large.value) == (
+        "expected at most 50,000,000 pixels once the shorter side is 4,096, got 122,880 x 4,096"
+    )
+
+
+BOUND = (
+    "expected size of at most 2,048 and resize of at most 4,096, got {}; "
+    "a batch of larger pictures would fill the memory"
+)
 LENGTHS = "expected size as height and width, two positive integers, got "
 SHORTER = "expected resize as an integer of at least 9, the longer side of size, or None to squash the picture, got "
 
@@ -82,6 +95,8 @@ SHORTER = "expected resize as an integer of at least 9, the longer side of size,
         ({"size": (1, 2, 3)}, LENGTHS + "(1, 2, 3)"),
         ({"resize": 8}, SHORTER + "8"),
         ({"resize": True}, SHORTER + "True"),
+        ({"size": (12_000, 8), "resize": None}, BOUND.format("(12000, 8) and None")),
+        ({"resize": 30_000}, BOUND.format("(9, 8) and 30000")),
         ({"mean": (0.5,)}, "expected mean as three finite numbers, one per channel, got (0.5,)"),
         (
             {"mean": (0, 0, float("nan"))},

@@ -15,9 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from simdnn.errors import ImageReadError
+from simdnn.errors import ImageReadError, InputError
 from simdnn.images.files import find_images
-from simdnn.images.reading import read_image
+from simdnn.images.limits import ReadLimits
+from simdnn.images.reading import decoded, read_image
 
 BLACK, WHITE, RED, GREEN = [0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0]
 FORMATS = "JPEG, PNG, GIF, BMP, PPM, TIFF, WEBP"
@@ -118,19 +119,20 @@ TABLE = {
         [[1, 1, 1], WHITE],
     ),
     "16 bit grey tiff, white is 0": (encode(deep(0, 65535), "TIFF", tiffinfo={262: 0}), [WHITE, BLACK]),
-    "16 bit grey png, one level clear": (encode(deep(256, 257), "PNG", transparency=256), [WHITE, [1, 1, 1]]),
+    "16 bit grey png, one level clear": (encode(deep(256, 65535), "PNG", transparency=256), [WHITE, WHITE]),
     "16 bit rgb png": (
         png(2, 1, 16, 2, b"\0" + struct.pack(">6H", 65535, 0, 0x1234, 255, 256, 257)),
         [[255, 0, 0x12], [0, 1, 1]],
     ),
-    "16 bit grey alpha png": (png(2, 1, 16, 4, b"\0" + struct.pack(">4H", 0x1234, 65535, 9, 0)), [[18] * 3, WHITE]),
+    "16 bit grey alpha png": (png(2, 1, 16, 4, b"\0" + struct.pack(">4H", 0x5234, 65535, 9, 0)), [[82] * 3, WHITE]),
     "12 bit grey tiff": (
         tiff((256, 2), (257, 1), (258, 12), (259, 1), (262, 1), (273, 0), (279, 3), data=b"\xff\xf0\x10"),
         [WHITE, [1, 1, 1]],
     ),
     "float tiff": (encode(deep(0, 0.5, 1, kind=np.float32), "TIFF"), [BLACK, [128, 128, 128], WHITE]),
     "grey ppm, 2 levels": (b"P5 2 1 1\n\x00\x01", [BLACK, WHITE]),
-    "plain ppm": (b"P3 1 1 # a remark\n255 255 0 0\n", [RED]),
+    "12 bit grey ppm": (b"P5 2 1 4095\n\x0f\xff\x08\x00", [WHITE, [128, 128, 128]]),
+    "16 bit black png": (encode(deep(0, 0), "PNG"), [BLACK, BLACK]),
 }  # fmt: skip
 
 
@@ -246,6 +248,16 @@ INTEGERS = (
     "save the image with 8 or 16 bits"
 )
 SCAN = bytes.fromhex("ffda0008010100013f107ffe7ffe")
+UNSCALED = (
+    "expected pixels of 16 bits that are scaled to white at 65,535, got none above {}, as from 10, 12 or 14 bits; "
+    "scale them, or save the image with 8 bits"
+)
+PLAIN = "expected a binary PBM, PGM or PPM file, got one in plain text, which takes too long to read; save it as PNG"
+TINY_PARTS = "expected an image, got one in so many tiny parts that it would take too long"
+JPEG = encode(Image.new("RGB", (8, 8)), "JPEG")
+GIF = encode(Image.new("L", (8, 8)), "GIF")
+PNG = png(8, 8, 8, 0, bytes(72))
+WEBP_OF_34_BYTES = bytes.fromhex("524946461a000000574542505650384c0e0000002ffe7fef08071011fd0f4444ff03")
 MANY_SCANS = encode(Image.new("L", (4000, 4000)), "JPEG", progressive=True)[:-2] + SCAN * 1000 + b"\xff\xd9"
 VAST_TILE = tiff(
     *[(256, 9), (257, 9), (258, 8), (259, 8), (262, 1), (322, 30_000), (323, 30_000), (324, 0), (325, 4)],
@@ -267,6 +279,25 @@ VAST_TILE = tiff(
         (png(15_000, 10_001, 8, 2, b""), "expected at most 150,000,000 pixels, got 15,000 x 10,001"),
         (png(50_000, 50_000, 8, 2, b""), "expected at most 150,000,000 pixels, got more than Pillow accepts"),
         (VAST_TILE, "expected tiles of at most 150,000,000 pixels, got 30,000 x 30,000"),
+        (WEBP_OF_34_BYTES, "expected at most 50,000,000 pixels in such a WEBP file, got 16,383 x 9,150"),
+        (b"P5 3000 2000 77\n", "expected at most 5,000,000 pixels in such a PPM file, got 3,000 x 2,000"),
+        (b"P2\n1 1\n255\n" + b"#\n" * 9 + b"1", PLAIN),
+        (b"P1#\n1 1 1", PLAIN),
+        (b"P5\n#" + b" " * 12_000 + b"\n1 1 255\n\0", TINY_PARTS),
+        (JPEG[:2] + b"\xff\xfe\0\2" * 10_000 + JPEG[2:], TINY_PARTS),
+        (JPEG[:2] + b"\xff" * 20_000 + JPEG[2:], TINY_PARTS),
+        (GIF[:-1].replace(b",", b"!\xfe" + b"\1x" * 10_000 + b"\0,", 1), TINY_PARTS),
+        (
+            PNG[:33]
+            + (struct.pack(">I", 0) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd"))) * 9_000
+            + PNG[33:],
+            TINY_PARTS,
+        ),
+        (encode(deep(5, 4095), "PNG"), UNSCALED.format("4,095")),
+        (encode(deep(5, 16383), "TIFF"), UNSCALED.format("16,383")),
+        (b"P5 1 1 65535\n\x03\xff", UNSCALED.format("1,023")),
+        (png(1, 1, 16, 2, b"\0" + struct.pack(">3H", 100, 4095, 0)), UNSCALED.format("4,095")),
+        (png(1, 1, 16, 4, b"\0" + struct.pack(">2H", 4095, 65535)), UNSCALED.format("4,095")),
         (MANY_SCANS, "expected a JPEG of about ten scans, got 1,006, which would take too long"),
     ],
 )
@@ -296,6 +327,45 @@ def test_the_pixel_limit_is_the_callers() -> None:
         read_image(data, max_pixels=199)
 
 
+def test_limits_are_the_callers(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode(COLOURS, "PNG"))
+    size = path.stat().st_size
+    assert read_image(path, limits=ReadLimits(max_bytes=size)).size == COLOURS.size
+    with pytest.raises(ImageReadError, match=rf"^expected at most {size - 1} bytes, got {size}$"):
+        read_image(path, limits=ReadLimits(max_bytes=size - 1))
+    with pytest.raises(ImageReadError, match=r"^expected at most 1 pixels, got 2 x 1$"):
+        read_image(path, limits=ReadLimits(max_pixels=1))
+    with pytest.raises(InputError, match=r"^expected pixels_in_flight as a positive integer, got 0$"):
+        ReadLimits(pixels_in_flight=0)
+
+
+def test_threads_hold_no_more_pixels_at_once_than_the_limit() -> None:
+    data = encode(Image.new("L", (10, 10)), "PNG")
+    limits = ReadLimits(pixels_in_flight=250)
+    lock, most, inside = threading.Lock(), 0, 0
+    pair = threading.Barrier(2)  # two pictures fit: both must be inside before one goes on
+
+    def read() -> None:
+        nonlocal most, inside
+        with decoded(data, limits):
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            pair.wait(60)
+            with lock:
+                inside -= 1
+
+    readers = [threading.Thread(target=read) for _ in range(6)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert most == 2
+    with decoded(data, ReadLimits(pixels_in_flight=1)) as alone:
+        assert alone.size == (10, 10)
+
+
 def test_paths_that_are_no_files_say_why(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "empty.png").touch()
@@ -307,7 +377,7 @@ def test_paths_that_are_no_files_say_why(tmp_path: Path) -> None:
         tmp_path: "expected a file, got a folder",
         tmp_path / "pipe.png": "expected a file, got a pipe or a device",
         Path("/dev/null"): "expected a file, got a pipe or a device",
-        tmp_path / "vast.png": "expected at most 1,073,741,824 bytes, got 1,073,741,825",
+        tmp_path / "vast.png": "expected at most 268,435,456 bytes, got 1,073,741,825",
         tmp_path / "empty.png" / "x.png": "the file cannot be read: Not a directory",
         tmp_path / ("x" * 300): "the file cannot be read: File name too long",
         Path("null\0.png"): "the file cannot be read: embedded null byte",

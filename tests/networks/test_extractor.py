@@ -22,6 +22,7 @@ from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.cache import FeatureCache
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.prepare import Image as Source
+from simdnn.networks.trial import TRIAL_IMAGES
 
 
 class Progress:
@@ -55,9 +56,9 @@ def backbone(seed: int = 0, *, width: int = 6, size: int = 24, layers: tuple[str
 
 
 def seen(backbone: Backbone) -> int:
-    """Images that went through, without the one that a backbone is tried with when it is made."""
+    """Images that went through, without those that a backbone is tried with when it is made."""
     assert isinstance(backbone.network, Counting)
-    return backbone.network.seen - 1
+    return backbone.network.seen - TRIAL_IMAGES
 
 
 @pytest.fixture(scope="module")

@@ -31,13 +31,76 @@ def variants(state: dict[str, Tensor]) -> dict[str, object]:
         "wrapped.pt": {"epoch": 3, "state_dict": state},
         "parallel.pth": {"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}},
         "old.pth": {name: tensor for name, tensor in state.items() if "num_batches" not in name},
+        "references.pth": {"model": state, "optimizer": {"state": {}}, "args": None, "epoch": 3},
+        "model_state_dict.pth": {"model_state_dict": state, "epoch": 1},
+        "lightning.ckpt": {"state_dict": {f"model.{name}": t for name, t in state.items()}, "epoch": 1},
+        "with_a_loss.ckpt": {
+            "state_dict": {"loss.weight": torch.ones(2)} | {f"net.{name}": t for name, t in state.items()}
+        },
+        "compiled.pth": {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
+        "parallel_compiled.pth": {f"module._orig_mod.{name}": tensor for name, tensor in state.items()},
+        "only_the_average.pth": {"epoch": 3, "model_ema": {"n_averaged": torch.tensor(3)} | state_in(state)},
+        "average_too.pth": {"state_dict": state, "state_dict_ema": {n: t + 1 for n, t in state.items()}},
+        "deep.pth": {"ema": {"module": state_in(state), "decay": 0.99}},
+        "checkpoint.pth.tar": {"state_dict": state},
+        "pytorch_model.bin": state,
+        "NAMED.PTH": state,
     }
 
 
-@pytest.mark.parametrize("name", ["bare.pth", "wrapped.pt", "parallel.pth", "old.pth"])
+def state_in(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"module.{name}": tensor for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("name", variants({}))
 def test_the_same_weights_in_any_wrapping(name: str, tmp_path: Path) -> None:
     torch.save(variants(net().state_dict())[name], tmp_path / name)
     assert hash_weights(loaded(tmp_path / name)) == hash_weights(net())
+
+
+def test_what_was_done_to_a_checkpoint_is_on_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "simdnn")
+    for name in ("parallel.pth", "with_a_loss.ckpt", "average_too.pth"):
+        torch.save(variants(net().state_dict())[name], tmp_path / name)
+        loaded(tmp_path / name)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", f"{tmp_path}/parallel.pth: took the prefix 'module.' off the names"),
+        (
+            "WARNING",
+            f"{tmp_path}/with_a_loss.ckpt: took the prefix 'net.' off the names and left out loss.weight",
+        ),
+        (
+            "WARNING",
+            f"{tmp_path}/average_too.pth: took the weights under 'state_dict'; it also has state_dict_ema",
+        ),
+    ]
+
+
+def test_a_network_of_its_own_prefix_keeps_it() -> None:
+    network = nn.ModuleDict({"model": net()})
+    fit_weights(network, network.state_dict(), "own.pth")
+    wrapped = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+    fit_weights(network, wrapped, "wrapped.pth")
+    assert hash_weights(network) == hash_weights(nn.ModuleDict({"model": net()}))
+
+
+def test_a_file_of_two_networks_is_refused() -> None:
+    state = net().state_dict()
+    both = {f"{side}.{name}": t for side in ("teacher", "student") for name, t in state.items()}
+    with pytest.raises(
+        WeightsError, match=r"got several, under student\. and teacher\.; save the state_dict"
+    ):
+        fit_weights(net(), both, "both.pth")
+
+
+def test_a_part_of_another_network_is_not_taken_for_it() -> None:
+    other = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), nn.Linear(4, 2))
+    with pytest.raises(
+        WeightsError, match=r"got a file that does not fit: 0\.weight, 0\.bias, 1\.running_mean"
+    ):
+        fit_weights(net(), other.state_dict(), "other.pth")
 
 
 def test_half_precision_becomes_float32(tmp_path: Path) -> None:
@@ -97,7 +160,13 @@ class Danger:
         ("a.safetensors", b"no tensors", "got a damaged file"),
         ("a.pth", b"", "got a damaged file"),
         ("a.pth", pickle.dumps({"state_dict": Danger()}), "objects other than tensors"),
-        ("a.onnx", b"x", r"expected weights in a \.safetensors, \.pth or \.pt file, got .*a\.onnx"),
+        ("a.pth", b"\n<!DOCTYPE html><html>404", "got a web page: the download failed; fetch it again"),
+        (
+            "a.bin",
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "got a pointer of Git LFS; fetch the file",
+        ),
+        ("a.onnx", b"x", "got a damaged file"),
     ],
 )
 def test_a_file_that_holds_no_weights_is_refused(

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from simdnn.errors import InputError
 from simdnn.images.formats import IMAGE_SUFFIXES
-from simdnn.images.reading import one_line
+from simdnn.images.names import class_order
+from simdnn.images.table import table_rows
+from simdnn.images.walk import Found, images_below
+
+_PARTS = frozenset(
+    {"train", "training", "val", "valid", "validation", "eval", "dev", "test", "testing", "holdout"}
+)
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
-    """List the images that files and folders name.
+    """List the images that files and folders name: the ``images`` of `search_images`, which lists the errors."""
+    return search_images(paths).images
+
+
+def search_images(paths: Iterable[Path]) -> Found:
+    """List the images that files and folders name, and the files that are passed over.
 
     A file is taken as it is, whatever its suffix, so that one that is no image is reported when it is read. Folders
-    are searched to the bottom, links to folders included, in the order of their names; there, files with one of
-    `IMAGE_SUFFIXES` (in capitals or not) are taken. Other files and hidden ones are passed over.
+    are searched to the bottom, links included, in the order of their names; there, files with one of
+    `IMAGE_SUFFIXES` (in capitals or not) are taken, each once. Other files and hidden ones are passed over; whoever
+    vouches for a folder should say how many.
 
     Raises
     ------
@@ -25,20 +36,24 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
         If a path does not exist, a folder cannot be listed, or no image is found at all.
     """
     named = list(paths)
-    found: list[Path] = []
+    seen = {os.path.realpath(path) for path in named if not os.path.isdir(path)}
+    images: list[Path] = []
+    passed_over: list[Path] = []
     for path in named:
         if os.path.isdir(path):
-            found.extend(_images_below(path))
+            found = images_below(path, seen)
+            images += found.images
+            passed_over += [other for other in found.passed_over if os.path.realpath(other) not in seen]
         elif os.path.exists(path):
-            found.append(path)
+            images.append(path)
         else:
             raise InputError(
                 f"expected a file or folder, got {path}, which does not exist or is out of reach"
             )
-    if not found:
+    if not images:
         where = ", ".join(map(str, named)) or "an empty list of paths"
-        raise InputError(f"expected images ({_suffixes()}), got none in {where}")
-    return found
+        raise InputError(f"expected images ({_suffixes()}), got none in {where}{_besides(passed_over)}")
+    return Found(images, passed_over)
 
 
 def labelled_images(data: Path) -> tuple[list[Path], list[str]]:
@@ -55,13 +70,14 @@ def labelled_images(data: Path) -> tuple[list[Path], list[str]]:
     Returns
     -------
     paths, labels
-        Two lists of equal length, by class and then by name; for a CSV, in its order.
+        Two lists of equal length, by class in `class_order` and then by name; for a CSV, in its order.
 
     Raises
     ------
     InputError
-        If ``data`` does not exist; a class folder holds no image; an image lies beside the class folders and so has
-        no label; or a line of the CSV lacks its path or label, names a file that does not exist, or one that an
+        If ``data`` does not exist; its subfolders are parts of a data set, such as train and val; a class folder holds
+        no image; a file lies, by links, in two class folders; an image lies beside the class folders and so has no
+        label; or a line of the CSV lacks its path or label, names a file that does not exist, or one that an
         earlier line named. Lines are given by their number.
     """
     if os.path.isdir(data):
@@ -81,48 +97,75 @@ def _from_folder(data: Path) -> tuple[list[Path], list[str]]:
     strays = [
         entry.name for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.is_dir()
     ]
-    classes = [entry for entry in entries if entry.is_dir()]
+    folders = {entry.name: entry for entry in entries if entry.is_dir()}
     if strays:
         raise InputError(
             f"expected every image in {data} to lie in a class folder, got {len(strays)} beside them, such as "
             f"{strays[0]}; move or remove them"
         )
-    if not classes:
+    if not folders:
         raise InputError(f"expected one subfolder per class in {data}, got none")
+    _check_no_parts(data, list(folders))
     paths: list[Path] = []
     labels: list[str] = []
-    for folder in classes:
-        images = list(_images_below(folder))
-        if not images:
+    places: dict[tuple[int, int], Path] = {}
+    for name in class_order(folders):
+        found = images_below(folders[name])
+        if not found.images:
             raise InputError(
-                f"expected images ({_suffixes()}) in each class folder, got none in {folder}; add some or remove it"
+                f"expected images ({_suffixes()}) in each class folder, got none in {folders[name]}"
+                f"{_besides(found.passed_over)}; add some or remove it"
             )
-        paths += images
-        labels += [folder.name] * len(images)
+        for path in found.images:
+            earlier = places.setdefault(_identity(path), path)
+            if earlier.relative_to(data).parts[0] != name:
+                raise InputError(
+                    f"expected every image in one class folder, got {earlier} again as {path}; remove one of the two"
+                )
+        paths += found.images
+        labels += [name] * len(found.images)
     return paths, labels
+
+
+def _check_no_parts(data: Path, names: list[str]) -> None:
+    """Refuse a folder of train/ and val/, whose subfolders would become two classes."""
+    parts = [name for name in names if name.lower() in _PARTS]
+    if len(parts) > 1 or parts == names:
+        train = next((name for name in parts if name.lower().startswith("train")), parts[0])
+        raise InputError(
+            f"expected one subfolder per class in {data}, got {', '.join(parts)}, which look like parts of a data set; "
+            f"give {data / train}"
+        )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Tell whether two paths are one file, by links of either kind; a link that leads nowhere is only itself."""
+    try:
+        status = path.stat()
+    except OSError:
+        status = path.lstat()
+    return status.st_dev, status.st_ino
 
 
 def _from_csv(data: Path) -> tuple[list[Path], list[str]]:
     paths: list[Path] = []
     labels: list[str] = []
-    line_of: dict[Path, int] = {}
-    for line, name, label in _csv_rows(data):
+    line_of: dict[tuple[int, int], int] = {}
+    for line, (name, label) in table_rows(
+        data, ("path", "label"), instead_of="a folder with one subfolder per class, or "
+    ):
         if not name or not label:
             raise InputError(f"{data}, line {line}: expected a path and a label, got {name!r} and {label!r}")
         path = data.parent / name
-        try:
-            file = path.resolve(strict=True)
-        except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle
-            file = None
-        if file is None or file.is_dir():
+        if not os.path.exists(path) or os.path.isdir(path):
             raise InputError(
                 f"{data}, line {line}: expected a file, got {path}, which does not exist or is a folder"
             )
-        if file in line_of:
+        earlier = line_of.setdefault(_identity(path), line)
+        if earlier != line:
             raise InputError(
-                f"{data}, line {line}: {name} was named in line {line_of[file]}; remove one of the two"
+                f"{data}, line {line}: {name} was named in line {earlier}; remove one of the two"
             )
-        line_of[file] = line
         paths.append(path)
         labels.append(label)
     if not paths:
@@ -130,51 +173,9 @@ def _from_csv(data: Path) -> tuple[list[Path], list[str]]:
     return paths, labels
 
 
-def _csv_rows(data: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield line number, path and label of each row, stripped of blanks around them."""
-    wanted = (
-        f"expected a folder with one subfolder per class, or a CSV with the columns path,label, got {data}"
-    )
-    try:
-        with data.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True, skipinitialspace=True)
-            rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
-            if not {"path", "label"} <= set(rows.fieldnames):
-                raise InputError(f"{wanted} with the header {','.join(rows.fieldnames)[:80]!r}")
-            for row in rows:
-                if None in row:
-                    raise InputError(
-                        f"{data}, line {rows.line_num}: expected {len(rows.fieldnames)} values, got more; "
-                        "put a path with a comma in quotation marks"
-                    )
-                yield rows.line_num, (row["path"] or "").strip(), (row["label"] or "").strip()
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{wanted}, which is no CSV text in UTF-8: {one_line(error)}") from error
-    except OSError as error:
-        raise InputError(f"{wanted}, which cannot be read: {one_line(error.strerror)}") from error
-
-
-def _images_below(folder: Path) -> Iterator[Path]:
-    """Yield the images of a folder and its subfolders, sorted; links that lead back up are followed once."""
-
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be listed: {error.strerror}") from error
-
-    found: list[Path] = []
-    seen: set[str] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
-        seen.add(os.path.realpath(parent))
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.realpath(os.path.join(parent, name)) not in seen
-        ]
-        found += [
-            Path(parent, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
-        ]
-    yield from sorted(found)
+def _besides(passed_over: list[Path]) -> str:
+    """Say, for an error's text, what lies there instead of images."""
+    return f", but {len(passed_over):,} other files, such as {passed_over[0].name}" if passed_over else ""
 
 
 def _suffixes() -> str:

@@ -5,6 +5,10 @@ The rules, where Pillow's own conversion clips, drops or warns:
 - Transparency is laid over white, as on a page. The colours hidden under a transparent pixel never reach the network:
   nobody who looks at the picture could see an attack that lies there.
 - 16-bit grey keeps its high byte, as Pillow does for 16-bit colour: 65535 becomes 255, 0 becomes 0.
+- Pixels of 16 bits of which none comes to a quarter of white are refused, unless all are 0: so look 10, 12 or 14 bits
+  of an X-ray that were stored without being scaled, and the network would see a black picture. Nothing in a file
+  declares their white: PNG's sBIT says how many bits were significant before scaling, TIFF's MaxSampleValue is for
+  statistics. A PGM does, by its largest value, and is scaled by it; so is a TIFF of 12 bits.
 - Floating-point grey must lie in [0, 1]. Integers of 32 bits, and signed ones, are refused: no value of theirs is
   agreed to be white.
 - Colour profiles are not applied; the data that the networks learned from was not corrected either.
@@ -17,6 +21,7 @@ from PIL import Image
 
 from simdnn.errors import ImageReadError
 
+_ROWS = 256
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
 _UPRIGHT = {
@@ -53,16 +58,41 @@ def as_rgb(image: Image.Image) -> Image.Image:
     >>> as_rgb(Image.new("LA", (1, 1), (0, 0))).getpixel((0, 0))
     (255, 255, 255)
     """
+    deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))  # known before loading only
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
     if image.mode == "F" or image.mode.startswith("I"):
         rgb = _deep_grey(image).convert("RGB")
-    elif image.has_transparency_data:
-        page = Image.new("RGBA", image.size, "white")
-        rgb = Image.alpha_composite(page, image.convert("RGBA")).convert("RGB")
     else:
-        rgb = image.convert("RGB")
+        if deep:
+            _check_range(_brightest(image), 8)
+        rgb = _over_white(image) if image.has_transparency_data else image.convert("RGB")
     return rgb if turn is None else rgb.transpose(turn)
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    """Lay a picture with transparency over white, some rows at a time to spare memory."""
+    rgb = Image.new("RGB", image.size)
+    for top in range(0, image.height, _ROWS):
+        rows = image.crop((0, top, image.width, min(top + _ROWS, image.height))).convert("RGBA")
+        page = Image.new("RGBA", rows.size, "white")
+        rgb.paste(Image.alpha_composite(page, rows).convert("RGB"), (0, top))
+    return rgb
+
+
+def _brightest(image: Image.Image) -> int:
+    """Return the greatest value of all channels but transparency."""
+    return max(int(np.asarray(image.getchannel(band)).max()) for band in image.getbands() if band not in "Aa")
+
+
+def _check_range(brightest: int, bits: int) -> None:
+    """Refuse pixels of 16 bits, now of ``bits`` bits, that hold fewer bits without being scaled."""
+    if 0 < brightest < 1 << (bits - 2):
+        raise ImageReadError(
+            f"expected pixels of 16 bits that are scaled to white at 65,535, got none above "
+            f"{((brightest + 1) << (16 - bits)) - 1:,}, as from 10, 12 or 14 bits; scale them, or save the image "
+            "with 8 bits"
+        )
 
 
 def _orientation(image: Image.Image) -> int:
@@ -90,7 +120,10 @@ def _deep_grey(image: Image.Image) -> Image.Image:
             "to be white; save the image with 8 or 16 bits"
         )
     else:
-        grey = (values >> (tags.get(_TIFF_BITS, (16,))[0] - 8)).astype(np.uint8)
+        bits = tags.get(_TIFF_BITS, (16,))[0]
+        if bits == 16:
+            _check_range(int(values.max()), 16)
+        grey = (values >> (bits - 8)).astype(np.uint8)
     if tags.get(_TIFF_PHOTOMETRIC) == 0:  # white is zero; Pillow inverts 8 bits but not these
         grey = 255 - grey
     if "transparency" in image.info:

@@ -19,6 +19,13 @@ _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resamplin
 MAX_ASPECT = 100
 """A picture more elongated than this is refused: resized by its shorter side it would fill the memory."""
 
+MAX_SIZE, MAX_RESIZE = 2048, 4096
+"""The longest side that a network may take, and the longest shorter side before the centre is cut out: settings come
+from files, too, and a batch of larger pictures fills the memory."""
+
+MAX_RESIZED_PIXELS = 50_000_000
+"""A picture that would have more, resized by its shorter side, is refused."""
+
 
 @dataclass(frozen=True)
 class Preprocess:
@@ -60,6 +67,11 @@ class Preprocess:
     def __post_init__(self) -> None:
         if not (_is_tuple(self.size, 2) and all(_is_length(side) for side in self.size)):
             raise InputError(f"expected size as height and width, two positive integers, got {self.size!r}")
+        if max(self.size) > MAX_SIZE or (_is_length(self.resize) and (self.resize or 0) > MAX_RESIZE):
+            raise InputError(
+                f"expected size of at most {MAX_SIZE:,} and resize of at most {MAX_RESIZE:,}, got {self.size!r} and "
+                f"{self.resize!r}; a batch of larger pictures would fill the memory"
+            )
         if self.resize is not None and not (_is_length(self.resize) and self.resize >= max(self.size)):
             raise InputError(
                 f"expected resize as an integer of at least {max(self.size)}, the longer side of size, or None to "
@@ -80,7 +92,7 @@ class Preprocess:
         Parameters
         ----------
         image
-            Mode ``RGB``, as `simdnn.images.files.read_image` gives it.
+            Mode ``RGB``, as `simdnn.images.reading.read_image` gives it.
 
         Returns
         -------
@@ -90,7 +102,8 @@ class Preprocess:
         Raises
         ------
         ImageReadError
-            If the longer side is more than `MAX_ASPECT` times the shorter.
+            If the longer side is more than `MAX_ASPECT` times the shorter, or the resized picture would have more
+            than `MAX_RESIZED_PIXELS`.
         InputError
             If the picture is not RGB.
         """
@@ -113,6 +126,11 @@ class Preprocess:
             return image.resize((width, height), resampling)
         short = min(image.size)
         full_width, full_height = (int(self.resize * side / short) for side in image.size)
+        if full_width * full_height > MAX_RESIZED_PIXELS:
+            raise ImageReadError(
+                f"expected at most {MAX_RESIZED_PIXELS:,} pixels once the shorter side is {self.resize:,}, got "
+                f"{full_width:,} x {full_height:,}"
+            )
         left, top = round((full_width - width) / 2), round((full_height - height) / 2)
         return image.resize((full_width, full_height), resampling).crop(
             (left, top, left + width, top + height)

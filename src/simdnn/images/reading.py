@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-import io
+import os
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from simdnn.errors import ImageReadError
+from simdnn.images.budget import in_flight
 from simdnn.images.formats import FORMATS
-from simdnn.images.limits import MAX_BYTES, MAX_PIXELS, check_cost
+from simdnn.images.limits import (
+    DEFAULT_LIMITS,
+    MeteredBytes,
+    ReadLimits,
+    check_cost,
+    check_kind,
+    weighed_pixels,
+)
 from simdnn.images.pixels import as_rgb
 from simdnn.images.quiet import quiet
 
 
-def read_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Read one picture as a person would see it.
-
-    JPEG, PNG, GIF, BMP, PPM, TIFF and WebP are read, whatever the file is called; of an animation or a file of
-    several pages, the first picture. Grey, palette, CMYK, LAB, transparent, 16-bit and EXIF-rotated pictures become
-    upright 8-bit RGB by the rules of `simdnn.images.pixels`. Safe in threads. Pillow's warnings are discarded;
-    the TIFF library underneath it may still write a line on a damaged file to standard error.
+def read_image(
+    source: Path | bytes, *, max_pixels: int | None = None, limits: ReadLimits = DEFAULT_LIMITS
+) -> Image.Image:
+    """Read one picture as a person would see it; as `decoded`, which holds the pixel budget longer.
 
     Parameters
     ----------
     source
         A regular file, or an image file's bytes.
     max_pixels
-        The largest width times height, checked before decoding. Beyond twice ``PIL.Image.MAX_IMAGE_PIXELS``
-        Pillow refuses as well.
+        In place of that of ``limits``.
+    limits
+        Bounds, checked before decoding. Beyond twice ``PIL.Image.MAX_IMAGE_PIXELS`` Pillow refuses as well.
 
     Returns
     -------
@@ -41,38 +50,52 @@ def read_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.I
     ImageReadError
         If there is no readable picture in ``source``. The message is one line and does not name the file.
     """
-    data = source if isinstance(source, bytes) else read_bytes(source)
-    if not data:
-        raise ImageReadError("the file is empty")
-    try:
-        return _decode(data, max_pixels)
-    except ImageReadError:
-        raise
-    except UnidentifiedImageError as error:
-        raise ImageReadError(
-            f"expected an image ({', '.join(FORMATS)}), got something else or a damaged header"
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise ImageReadError(
-            f"expected at most {max_pixels:,} pixels, got more than Pillow accepts"
-        ) from error
-    except Exception as error:  # a decoder that is fed arbitrary bytes fails with almost any type
-        raise ImageReadError(
-            f"the image is truncated, damaged or of an unknown kind: {one_line(error)}"
-        ) from error
+    if max_pixels is not None:
+        limits = replace(limits, max_pixels=max_pixels)
+    with decoded(source, limits) as image:
+        return image
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read a regular file of sane size; a pipe, a device or a folder is never opened."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
+@contextmanager
+def decoded(source: Path | bytes, limits: ReadLimits = DEFAULT_LIMITS) -> Iterator[Image.Image]:
+    """Read one picture as a person would see it, and count its pixels as in flight until the block ends.
+
+    JPEG, PNG, GIF, BMP, binary PPM, TIFF and WebP are read, whatever the file is called; of an animation or a file of
+    several pages, the first picture. Grey, palette, CMYK, LAB, transparent, 16-bit and EXIF-rotated pictures become
+    upright 8-bit RGB by the rules of `simdnn.images.pixels`. Safe in threads, which wait for each other as
+    ``limits`` ask; a thread must not read a second picture inside the block. Pillow's warnings are discarded; the
+    TIFF library underneath it may still write a line on a damaged file to standard error.
+
+    Parameters, result and errors are those of `read_image`.
+    """
+    data = source if isinstance(source, bytes) else read_bytes(source, limits.max_bytes)
+    with ExitStack() as held:
+        try:
+            image = _decode(data, limits, held)
+        except ImageReadError:
+            raise
+        except UnidentifiedImageError as error:
             raise ImageReadError(
-                f"expected a file, got {'a folder' if stat.S_ISDIR(status.st_mode) else 'a pipe or a device'}"
-            )
-        if status.st_size > MAX_BYTES:
-            raise ImageReadError(f"expected at most {MAX_BYTES:,} bytes, got {status.st_size:,}")
-        return path.read_bytes()
+                f"expected an image ({', '.join(FORMATS)}), got something else or a damaged header"
+            ) from error
+        except Image.DecompressionBombError as error:
+            raise ImageReadError(
+                f"expected at most {limits.max_pixels:,} pixels, got more than Pillow accepts"
+            ) from error
+        except Exception as error:  # a decoder that is fed arbitrary bytes fails with almost any type
+            raise ImageReadError(
+                f"the image is truncated, damaged or of an unknown kind: {one_line(error)}"
+            ) from error
+        yield image
+
+
+def read_bytes(path: Path, max_bytes: int = DEFAULT_LIMITS.max_bytes) -> bytes:
+    """Read a regular file of at most ``max_bytes`` bytes; a pipe, a device or a folder is never opened."""
+    try:
+        _check_regular(path.stat(), max_bytes)
+        with open(path, "rb", opener=_without_waiting) as file:
+            _check_regular(os.fstat(file.fileno()), max_bytes)  # another file may have taken its place
+            return file.read(max_bytes)
     except FileNotFoundError as error:
         raise ImageReadError("the file does not exist") from error
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
@@ -80,9 +103,26 @@ def read_bytes(path: Path) -> bytes:
         raise ImageReadError(f"the file cannot be read: {one_line(reason)}") from error
 
 
-def _decode(data: bytes, max_pixels: int) -> Image.Image:
-    with quiet(), Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as image:
-        check_cost(image, data, max_pixels)
+def _check_regular(status: os.stat_result, max_bytes: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+        raise ImageReadError(f"expected a file, got {kind}")
+    if status.st_size > max_bytes:
+        raise ImageReadError(f"expected at most {max_bytes:,} bytes, got {status.st_size:,}")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to is opened too, instead of waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _decode(data: bytes, limits: ReadLimits, held: ExitStack) -> Image.Image:
+    if not data:
+        raise ImageReadError("the file is empty")
+    check_kind(data)
+    with quiet(), Image.open(MeteredBytes(data), formats=tuple(FORMATS)) as image:
+        check_cost(image, data, limits.max_pixels)
+        held.enter_context(in_flight.holding(weighed_pixels(image), limits.pixels_in_flight))
         return as_rgb(image)
 
 

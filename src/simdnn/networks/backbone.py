@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from simdnn.errors import InputError, SimDNNError
+from simdnn.errors import InputError
+from simdnn.networks.identity import source_hashes, versions
 from simdnn.networks.layers import watch, watching
 from simdnn.networks.loading import (
     OWN_PREPROCESS,
@@ -23,6 +23,7 @@ from simdnn.networks.loading import (
     torchvision_network,
 )
 from simdnn.networks.spec import PENULTIMATE, BackboneSpec
+from simdnn.networks.trial import check_kind, own_copy, tried
 from simdnn.networks.weights import fit_weights, hash_weights, read_weights
 
 
@@ -61,6 +62,7 @@ class Backbone(nn.Module):
         self, network: nn.Module, spec: BackboneSpec, categories: tuple[str, ...] | None = None
     ) -> None:
         super().__init__()
+        check_kind(network, spec.name)
         self.spec = spec
         self.network = network.eval().requires_grad_(False)
         self.layers = spec.layers or (PENULTIMATE,)
@@ -68,9 +70,9 @@ class Backbone(nn.Module):
         self.register_buffer("mean", torch.tensor(spec.preprocess.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.preprocess.std).view(3, 1, 1), persistent=False)
         watch(network, self.layers)
-        tried = self._try_out()
-        self.n_features = sum(feature.shape[1] for feature in tried.features.values())
-        self.n_classes = tried.logits.shape[1]
+        logits, features = tried(self, network, spec.name, spec.preprocess.size)
+        self.n_features = sum(feature.shape[1] for feature in features.values())
+        self.n_classes = logits.shape[1]
         self.categories = categories if categories and len(categories) == self.n_classes else None
 
     def forward(self, images: Tensor) -> BackboneOutput:
@@ -96,7 +98,10 @@ class Backbone(nn.Module):
             logits = self.network((images - self.mean) / self.std)
         if not isinstance(logits, Tensor) or logits.ndim != 2:
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise InputError(f"expected logits of shape (N, classes) from {self.spec.name}, got {got}")
+            raise InputError(
+                f"expected logits of shape (N, classes) from {self.spec.name}, got {got}; wrap it in a module that "
+                "returns the logits alone"
+            )
         for layer in self.layers:
             if layer not in features:
                 raise InputError(
@@ -109,19 +114,21 @@ class Backbone(nn.Module):
         del mode
         return super().train(mode=False)
 
-    def _try_out(self) -> BackboneOutput:
-        height, width = self.spec.preprocess.size
-        try:
-            with torch.no_grad():
-                output: BackboneOutput = self(torch.zeros(1, 3, height, width))
-        except SimDNNError:
-            raise
-        except Exception as error:  # a network that cannot take such images fails in its own way
-            raise InputError(
-                f"expected {self.spec.name} to take images of shape (N, 3, {height}, {width}), got "
-                f"{type(error).__name__}: {error}; give the size it takes"
-            ) from error
-        return output
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the features of an image file, as plain values: part of the key of what is cached.
+
+        The network's name, weights (SHA-256), layers and preprocessing; the versions of the libraries; and, for a
+        network that is not torchvision's, the hash of the source of each module that defines it.
+        """
+        factory, colon, _ = self.spec.name.partition(":")
+        return {
+            "name": self.spec.name,
+            "weights": self.weights_hash,
+            "layers": list(self.layers),
+            "preprocess": self.spec.preprocess.as_dict(),
+            "versions": versions(),
+            "sources": source_hashes(self.network, *([factory] if colon else [])),
+        }
 
 
 def load_backbone(
@@ -143,8 +150,8 @@ def load_backbone(
         A torchvision classification network such as ``"vgg16"``, or ``"package.module:factory"``, a function
         without arguments that returns a network. With ``network`` given, any label.
     weights
-        A ``.safetensors``, ``.pth`` or ``.pt`` file. None takes torchvision's own weights, fetched at first use; a
-        network of one's own is then taken as it comes.
+        A file of safetensors or ``torch.save``, such as a checkpoint. None takes torchvision's own weights, fetched
+        at first use; a network of one's own is then taken as it comes.
     layers
         Names of modules whose outputs are the features; none means `PENULTIMATE`.
     network
@@ -161,7 +168,8 @@ def load_backbone(
     Raises
     ------
     InputError
-        If there is no such network or layer, or the network does not run on images of that size.
+        If there is no such network or layer, or the network does not run on images of that size, does not give two
+        logits or more, or gives something else for the same image in another run or batch.
     WeightsError
         If the weights cannot be fetched or read, or do not fit.
     """
@@ -184,7 +192,7 @@ def restore_backbone(spec: BackboneSpec, *, network: nn.Module | None = None) ->
     """Make a backbone from its specification; ``network`` as in `load_backbone`, which also lists the errors."""
     weights = None if spec.weights is None else Path(spec.weights)
     if network is not None:
-        own = copy.deepcopy(network).cpu().float()
+        own = own_copy(network, spec.name)
         if weights is not None:
             fit_weights(own, read_weights(weights), str(weights))
         return Backbone(own, spec)

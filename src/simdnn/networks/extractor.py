@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from simdnn.errors import InputError
+from simdnn.images.limits import DEFAULT_LIMITS, ReadLimits
 from simdnn.images.shifts import Shift
 from simdnn.networks.backbone import Backbone, BackboneOutput
 from simdnn.networks.batch import Batch
@@ -54,6 +55,8 @@ class Extractor:
     auxiliary
         A further network, of which only the logits are kept. It sees the pixels of the first network, resized to its
         own size, and no views.
+    limits
+        Bounds on what reading images may take.
 
     Attributes
     ----------
@@ -77,6 +80,7 @@ class Extractor:
         device: torch.device | str | None = None,
         cache: FeatureCache | None = None,
         auxiliary: Backbone | None = None,
+        limits: ReadLimits = DEFAULT_LIMITS,
     ) -> None:
         if not backbones:
             raise InputError("expected at least one backbone, got none")
@@ -88,6 +92,7 @@ class Extractor:
         self.batch_size = batch_size
         self.workers = workers or min(8, os.cpu_count() or 1)
         self.cache = cache
+        self.limits = limits
         self.n_features = sum(backbone.n_features for backbone in backbones)
         self.n_classes = backbones[0].n_classes
         self.fingerprint = self._fingerprint("")
@@ -147,6 +152,7 @@ class Extractor:
                                 cache=self.cache,
                                 fingerprint=fingerprint,
                                 pixels=pixels,
+                                limits=self.limits,
                             )
                             for i in range(later, stop)
                         ]
@@ -239,11 +245,11 @@ class Extractor:
 
     def _fingerprint(self, views: str) -> str:
         settings: dict[str, object] = {
-            "networks": [_identity(backbone) for backbone in self.backbones],
+            "networks": [backbone.identity() for backbone in self.backbones],
             "views": views,
         }
         if self.auxiliary is not None:
-            settings["auxiliary"] = _identity(self.auxiliary)
+            settings["auxiliary"] = self.auxiliary.identity()
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -265,16 +271,6 @@ def auxiliary_logits(network: Backbone, images: Tensor) -> Tensor:
         images = interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
     logits: Tensor = network(images).logits
     return logits
-
-
-def _identity(backbone: Backbone) -> dict[str, object]:
-    """Return what decides a network's features."""
-    return {
-        "name": backbone.spec.name,
-        "weights": backbone.weights_hash,
-        "layers": backbone.layers,
-        "preprocess": backbone.spec.preprocess.as_dict(),
-    }
 
 
 def _stacked(rows: list[NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from torchvision.models import get_model, get_model_weights, list_models
 
 from simdnn.errors import InputError, WeightsError
 from simdnn.images.preprocess import Preprocess
-from simdnn.networks.weights import as_state_dict, fit_weights, read_weights
+from simdnn.networks.weights import as_state_dict, fit_weights, named_as, read_weights
 
 OWN_PREPROCESS = Preprocess(size=(224, 224), resize=None)
 """For a network of one's own, where nothing else is said."""
@@ -53,17 +56,22 @@ def torchvision_network(name: str, weights: Path | None) -> nn.Module:
     WeightsError
         If the weights cannot be fetched or read, or do not fit.
     """
-    state = _fetch(name) if weights is None else read_weights(weights)
+    origin = f"torchvision's weights for {name}" if weights is None else str(weights)
     dropped = _AUXILIARY.get(name, ())
+    state = named_as(
+        _build(name).state_dict(), _fetch(name) if weights is None else read_weights(weights), origin
+    )
     state = {key: tensor for key, tensor in state.items() if not key.startswith(dropped)}
     head = state.get(f"{last_layer(_build(name))}.weight")
     network = _build(name, **({} if head is None else {"num_classes": len(head)}))
-    fit_weights(network, state, f"torchvision's weights for {name}" if weights is None else str(weights))
+    fit_weights(network, state, origin)
     return network.to(memory_format=torch.channels_last)  # 1.2 to 1.5 times as quick on a CPU
 
 
 def imported_network(path: str, weights: Path | None) -> nn.Module:
     """Call the factory that ``"package.module:factory"`` names, and load ``weights`` into what it returns.
+
+    The module is looked for where Python looks, and then in the current folder.
 
     Raises
     ------
@@ -74,17 +82,30 @@ def imported_network(path: str, weights: Path | None) -> nn.Module:
     """
     module, _, factory = path.partition(":")
     try:
-        network: object = getattr(importlib.import_module(module), factory)()
+        with _current_folder():
+            network: object = getattr(importlib.import_module(module), factory)()
     except Exception as error:  # the user's own code runs here
         raise InputError(
             f"expected {path!r} to name a function without arguments that returns a network, got "
-            f"{type(error).__name__}: {error}; check the name and that the module can be imported"
+            f"{type(error).__name__}: {error}; check the name, and that the module lies in the current "
+            "folder or is installed"
         ) from error
     if not isinstance(network, nn.Module):
         raise InputError(f"expected a torch.nn.Module from {path!r}, got {type(network).__name__}")
     if weights is not None:
         fit_weights(network, read_weights(weights), str(weights))
     return network
+
+
+@contextmanager
+def _current_folder() -> Iterator[None]:
+    """Look for modules in the current folder, last, so that none of Python's or of a library is replaced."""
+    before = list(sys.path)
+    sys.path.append(os.getcwd())
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def default_preprocess(name: str) -> Preprocess:

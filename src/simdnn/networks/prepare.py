@@ -13,8 +13,9 @@ from torch import Tensor
 
 from simdnn.errors import ImageReadError
 from simdnn.images.corruptions import corrupt, generator_for
+from simdnn.images.limits import ReadLimits
 from simdnn.images.preprocess import Preprocess
-from simdnn.images.reading import read_bytes, read_image
+from simdnn.images.reading import decoded, read_bytes
 from simdnn.networks.cache import FeatureCache, Row
 
 Image: TypeAlias = Path | str | bytes | Tensor
@@ -66,6 +67,7 @@ def prepare(
     cache: FeatureCache | None,
     fingerprint: str,
     pixels: bool,
+    limits: ReadLimits,
 ) -> list[Prepared]:
     """Read one image, and corrupt it; what the cache has of it is not made again.
 
@@ -76,36 +78,44 @@ def prepare(
     copy : the corrupted copy to make of it
     cache, fingerprint : where rows are kept, and what the keys are made of besides the image
     pixels : whether pixels are needed even of what the cache has
+    limits : bounds on what reading may take
     """
     try:
         if isinstance(image, Tensor):
             return [Prepared(position, tuple(_checked(image, p.size) for p in preprocesses))]
-        data = image if isinstance(image, bytes) else read_bytes(Path(image))
+        data = image if isinstance(image, bytes) else read_bytes(Path(image), limits.max_bytes)
         digest = sha256(data).hexdigest()
         wanted = [""] if copy is None else ["", copy.corruption]
         keys = [_key(digest, copy if name else None, fingerprint) for name in wanted]
         rows = [None if cache is None or pixels else cache.get(key) for key in keys]
-        picture = read_image(data) if None in rows else None
+        if None not in rows:
+            made: list[tuple[Tensor, ...]] = [() for _ in wanted]
+        else:
+            with decoded(data, limits) as picture:
+                made = [
+                    () if row is not None else _pixels(picture, preprocesses, digest, copy if name else None)
+                    for name, row in zip(wanted, rows, strict=True)
+                ]
     except ImageReadError as error:
         return [Prepared(position, error=str(error))]
-    made = []
-    for name, key, row in zip(wanted, keys, rows, strict=True):
-        own: tuple[Tensor, ...] = ()
-        if picture is not None and row is None:
-            shown = _corrupted(picture, preprocesses[0], digest, copy) if name and copy else picture
-            own = tuple(p(shown) for p in preprocesses)
-        made.append(Prepared(position, own, name, digest, key, row))
-    return made
+    return [
+        Prepared(position, own, name, digest, key, row)
+        for own, name, key, row in zip(made, wanted, keys, rows, strict=True)
+    ]
+
+
+def _pixels(
+    picture: Pillow.Image, preprocesses: Sequence[Preprocess], digest: str, copy: Copy | None
+) -> tuple[Tensor, ...]:
+    """Return what each network takes of a picture, or of its corrupted copy as a file would hold it."""
+    if copy is not None:
+        changed = corrupt(copy.corruption, preprocesses[0](picture), generator_for(digest, copy.seed))
+        picture = Pillow.fromarray((changed * 255).round().byte().permute(1, 2, 0).numpy())
+    return tuple(preprocess(picture) for preprocess in preprocesses)
 
 
 def _key(digest: str, copy: Copy | None, fingerprint: str) -> str:
     return f"{digest}{'' if copy is None else f':{copy.corruption}:{copy.seed}'}:{fingerprint}"
-
-
-def _corrupted(picture: Pillow.Image, preprocess: Preprocess, digest: str, copy: Copy) -> Pillow.Image:
-    """Corrupt a picture at the size of the first network, as a file would hold it."""
-    changed = corrupt(copy.corruption, preprocess(picture), generator_for(digest, copy.seed))
-    return Pillow.fromarray((changed * 255).round().byte().permute(1, 2, 0).numpy())
 
 
 def _checked(pixels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -20,7 +20,7 @@ class BackboneSpec:
         A torchvision classification network, or ``"package.module:factory"``; only a label for a network given
         as an object.
     weights
-        A ``.safetensors``, ``.pth`` or ``.pt`` file; None for torchvision's own, or a network's as it comes.
+        A file of safetensors or ``torch.save``; None for torchvision's own, or a network's as it comes.
     layers
         Names of modules, whose outputs are the features; `PENULTIMATE` may be one of them, and is meant by none.
     preprocess

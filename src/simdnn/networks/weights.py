@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -12,6 +14,23 @@ import torch
 from torch import Tensor, nn
 
 from simdnn.errors import WeightsError
+
+STATE_KEYS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "ema_state_dict",
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+    "module",
+    "params",
+)
+"""Where checkpoints keep a state dict; the first that is there is taken, the network itself before its average."""
+
+_log = logging.getLogger(__name__)
 
 # DenseNet's published files still use the names of its first version, such as "denselayer1.norm.1.weight".
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
@@ -23,8 +42,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Parameters
     ----------
     path
-        A ``.safetensors`` file, or a ``.pth`` or ``.pt`` file with a state dict, bare or under the key
-        ``state_dict``. The prefix ``module.`` that parallel training leaves on every name is taken off.
+        A file of safetensors, or of ``torch.save``, whatever it is called, with a state dict: bare, or in a
+        checkpoint under one of `STATE_KEYS`.
 
     Raises
     ------
@@ -35,14 +54,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"expected a file with network weights, got {path}, which is no file; check the path"
         )
-    if path.suffix not in {".safetensors", ".pth", ".pt"}:
-        raise WeightsError(f"expected weights in a .safetensors, .pth or .pt file, got {path}")
     found: object
     try:
-        if path.suffix == ".safetensors":
-            found = safetensors.torch.load_file(path)
-        else:
+        with path.open("rb") as file:
+            start = file.read(512)
+        _check_no_text(path, start)
+        if start[:2] == b"PK" or start[:1] == b"\x80":  # a zip, or a pickle of older versions
             found = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            found = safetensors.torch.load_file(path)
+    except WeightsError:
+        raise
     except Exception as error:  # damaged bytes make the readers fail with almost any type
         raise WeightsError(
             f"expected network weights in {path}, got a damaged file or objects other than tensors "
@@ -51,33 +73,136 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return as_state_dict(found, str(path))
 
 
-def as_state_dict(found: object, origin: str) -> dict[str, Tensor]:
-    """Unwrap what a weight file holds to names and tensors; WeightsError, naming ``origin``, if it is neither."""
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
-    if not isinstance(found, dict) or not found or not all(isinstance(v, Tensor) for v in found.values()):
+def _check_no_text(path: Path, start: bytes) -> None:
+    """Tell files that come in place of weights when a download fails."""
+    text = start.lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise WeightsError(
-            f"expected a state dict (names and tensors) in {origin}, got {type(found).__name__}; "
-            "save the network's state_dict()"
+            f"expected network weights in {path}, got a web page: the download failed; fetch it again"
         )
-    prefix = "module." if all(name.startswith("module.") for name in found) else ""
-    return {_OLD_DENSENET.sub(r"\1\2.", name.removeprefix(prefix)): found[name] for name in found}
+    if text.startswith(b"version https://git-lfs"):
+        raise WeightsError(
+            f"expected network weights in {path}, got a pointer of Git LFS; fetch the file itself: git lfs pull"
+        )
+
+
+def as_state_dict(found: object, origin: str) -> dict[str, Tensor]:
+    """Unwrap what a weight file holds to names and tensors.
+
+    Parameters
+    ----------
+    found
+        A state dict, or a checkpoint that holds one under the first of `STATE_KEYS` that it has, at any depth. If it
+        holds several, such as an average, too, a warning on the log says which was taken.
+    origin
+        Where it comes from, for the errors' text.
+
+    Raises
+    ------
+    WeightsError
+        If there is no state dict.
+    """
+    inside = origin
+    while isinstance(found, dict) and not (found and all(isinstance(v, Tensor) for v in found.values())):
+        keys = [key for key in STATE_KEYS if isinstance(found.get(key), dict)]
+        if not keys:
+            break
+        inside += f"[{keys[0]!r}]"
+        if len(keys) > 1:
+            _log.warning(
+                "%s: took the weights under %r; it also has %s", origin, keys[0], ", ".join(keys[1:])
+            )
+        found = found[keys[0]]
+    if not isinstance(found, dict) or not found or not all(isinstance(v, Tensor) for v in found.values()):
+        got = (
+            f"a dict of {_first(map(str, found)) or 'nothing'}"
+            if isinstance(found, dict)
+            else type(found).__name__
+        )
+        raise WeightsError(
+            f"expected a state dict (names and tensors) in {inside}, got {got}; save the network's state_dict()"
+        )
+    return {
+        _OLD_DENSENET.sub(r"\1\2.", str(name).replace("_orig_mod.", "")): tensor
+        for name, tensor in found.items()
+    }
+
+
+def named_as(own: Collection[str], state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
+    """Take off the prefix under which a file has the names of a network.
+
+    Parallel training, Lightning and the like put a network inside of another: ``module.``, ``model.``. What the file
+    has besides, such as a teacher or a loss, is left out, and said on the log.
+
+    Parameters
+    ----------
+    own
+        The names of the network's tensors.
+    state
+        What the file holds.
+    origin
+        Where it comes from, for the log and the errors' text.
+
+    Raises
+    ------
+    WeightsError
+        If the file holds the whole network more than once, under several prefixes.
+    """
+    needed = _needed(own)
+    found = Counter(p for name in state for p in _prefixes(name) if name[len(p) :] in needed)
+    if found[""] == len(needed):
+        return dict(state)
+    whole = [p for p, count in found.items() if count == len(needed) or all(n.startswith(p) for n in state)]
+    whole = [p for p in whole if found[p] == max(found[other] for other in whole)]
+    if not whole:
+        return dict(state)
+    if len(whole) > 1:
+        raise WeightsError(
+            f"expected the weights of one network in {origin}, got several, under {' and '.join(sorted(whole))}; "
+            "save the state_dict() of the one you mean"
+        )
+    prefix = whole[0]
+    rest = [name for name in state if not name.startswith(prefix)]
+    if not prefix:
+        return dict(state)
+    _log.log(
+        logging.WARNING if rest else logging.INFO,
+        "%s: took the prefix %r off the names%s",
+        origin,
+        prefix,
+        f" and left out {_first(rest)}" if rest else "",
+    )
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _needed(own: Iterable[str]) -> dict[str, None]:
+    """Leave out the counters of batch norm, which inference does not use; as a dict, to keep the order."""
+    return {name: None for name in own if not name.endswith("num_batches_tracked")}
+
+
+def _prefixes(name: str) -> Iterator[str]:
+    """Yield "", "a.", "a.b." for "a.b.c"."""
+    parts = name.split(".")
+    return ("".join(f"{part}." for part in parts[:i]) for i in range(len(parts)))
 
 
 def fit_weights(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
     """Put a state dict into a network, also into one that was built on the meta device.
 
-    Floating-point tensors become float32. Batch norm's counters of batches, which inference does not use, may be
-    absent. A network whose batch norm was folded into its convolutions fits if the file keeps the batch norm's
-    tensors, with mean 0 and variance 1, as an export to the same architecture does.
+    A prefix of the file's names is taken off as `named_as` does. Floating-point tensors become float32. Batch norm's
+    counters of batches, which inference does not use, may be absent. A network whose batch norm was folded into its
+    convolutions fits if the file keeps the batch norm's tensors, with mean 0 and variance 1, as an export to the
+    same architecture does.
 
     Raises
     ------
     WeightsError
-        If names are missing or unexpected, or shapes differ; the first of each are listed.
+        If names are missing or unexpected, or shapes differ, the first of each of which are listed; or the file
+        holds several networks.
     """
     own = network.state_dict()
-    needed = [name for name in own if not name.endswith("num_batches_tracked")]
+    state = named_as(own, state, origin)
+    needed = _needed(own)
     faults = {
         "missing": [name for name in needed if name not in state],
         "unexpected": [name for name in state if name not in own],

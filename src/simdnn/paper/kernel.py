@@ -8,7 +8,7 @@ instructions; nothing else of floating-point arithmetic is relaxed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import ParamSpec, TypeVar, cast
 
 import numba
 import numpy as np
@@ -21,7 +21,19 @@ State = tuple[int, int, float]  # prototypes, samples seen, scatter about the me
 TIE = 1e-9
 """Relative difference of squared distances below which the choice of an exemplar would be left to rounding."""
 
-compiled = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+P = ParamSpec("P")
+T = TypeVar("T")
+_REORDERED: set[str] = {"reassoc", "contract"}
+
+
+def compiled(function: Callable[P, T]) -> Callable[P, T]:
+    """Compile by Numba: once per machine, or once per process where neither the package nor a home can be written."""
+    try:
+        made = numba.njit(cache=True, nogil=True, fastmath=_REORDERED)(function)
+    except RuntimeError:  # Numba found no folder for what it compiled
+        made = numba.njit(nogil=True, fastmath=_REORDERED)(function)
+    return cast(Callable[P, T], made)
+
 
 update_mean = compiled(equations.update_mean)
 nearest_prototype = compiled(equations.nearest_prototype)
@@ -91,4 +103,4 @@ def _learn_samples(
     return known, count, spread
 
 
-learn_samples = cast(Callable[..., State], compiled(_learn_samples))
+learn_samples = compiled(_learn_samples)

@@ -14,8 +14,8 @@ from simdnn.errors import InputError, WeightsError
 from simdnn.evaluation.intervals import Estimate
 from simdnn.networks.auxiliary import AuxiliaryNetwork, AuxiliarySpec, untrained, write_auxiliary
 from simdnn.networks.device import chosen_device
-from simdnn.networks.loading import default_preprocess, imagenet_categories, last_layer
 from simdnn.networks.layers import watch, watching
+from simdnn.networks.loading import default_preprocess, imagenet_categories, last_layer
 from simdnn.networks.spec import PENULTIMATE
 from simdnn.networks.weights import fit_weights, hash_weights
 from simdnn.progress import Progress

@@ -1,0 +1,49 @@
+"""What decides the features of a network, as text that can be compared."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from functools import cache
+
+import PIL
+import torch
+import torchvision
+from torch import nn
+
+_LIBRARIES = frozenset({"torch", "torchvision"})
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that decode images and run networks."""
+    return {"torch": torch.__version__, "torchvision": torchvision.__version__, "pillow": PIL.__version__}
+
+
+def source_hashes(network: nn.Module, *modules: str) -> dict[str, str]:
+    """Return the SHA-256 of the source of each module that defines a part of a network.
+
+    Parameters
+    ----------
+    network
+        The modules of its own class and of its layers' classes count, but for those of PyTorch and torchvision.
+    modules
+        Names of further modules, such as that of the function which made it. What they import is not followed.
+
+    Returns
+    -------
+    dict
+        By the names of the modules; one without a source file, such as a notebook, is left out.
+    """
+    names = {type(part).__module__ for part in network.modules()} | set(modules)
+    hashes = {name: _source_hash(name) for name in sorted(names) if name.partition(".")[0] not in _LIBRARIES}
+    return {name: digest for name, digest in hashes.items() if digest is not None}
+
+
+@cache
+def _source_hash(module: str) -> str | None:
+    """Hash a module's source, once: code that has been imported does not change with its file."""
+    try:
+        return hashlib.sha256(inspect.getsource(sys.modules[module]).encode()).hexdigest()
+    except (KeyError, OSError, TypeError):
+        return None
