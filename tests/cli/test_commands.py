@@ -26,11 +26,14 @@ FIELDS = {
     "classifier_label",
     "score",
     "p_value",
+    "p_value_clean",
+    "p_value_mixture",
     "threshold",
     "prototype",
     "rule",
     "evidence",
     "error",
+    "image_sha256",
 }
 
 

@@ -19,12 +19,16 @@ class Decision:
     ----------
     attack : (N,) True where the score is below the offset
     offsets : (N,) the offset that each score was held against
-    p_values : (N,) conformal p-values in (0, 1], None where the threshold has none
+    p_values : (N,) conformal p-values in (0, 1], at most alpha where flagged; None where the threshold has none
+    clean_p_values, mixture_p_values : (N,) where there are two, those among clean images alone, and among clean images
+        and corrupted copies together; ``p_values`` has the larger
     """
 
     attack: NDArray[np.bool_]
     offsets: FloatArray
     p_values: FloatArray | None
+    clean_p_values: FloatArray | None = None
+    mixture_p_values: FloatArray | None = None
 
 
 class Threshold(Protocol):

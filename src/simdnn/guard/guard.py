@@ -246,12 +246,15 @@ class Guard(GuardState):
         if verdict.verdict == "error":
             raise ImageReadError(f"{name}: {verdict.error}")
         rows = [self.model.prototypes[neighbour.prototype].exemplar for neighbour in verdict.evidence]
+        scores = judge.rule.calibration_scores()
+        order = np.argsort(scores)
         (deviations,) = judge.rule.explain(RuleInput.of(batch, self.model))
         return Explanation(
             verdict=verdict,
             image=batch.pixels[0].permute(1, 2, 0).numpy(),
             exemplars=tuple(self.exemplar(row) for row in rows),
-            calibration_scores=np.sort(judge.rule.calibration_scores()),
+            calibration_scores=scores[order],
+            corrupted=~self.calibration.clean[order],
             deviations=deviations,
         )
 

@@ -66,9 +66,15 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
     verdict, scores = explanation.verdict, explanation.calibration_scores
     score, threshold = explanation.score_and_threshold
     bins = np.linspace(min(scores[0], score), max(scores[-1], score), 60)
-    axes.hist(scores, bins=list(bins), color="#9db4c0", label=f"{len(scores)} calibration images")
+    groups = [scores[~explanation.corrupted], scores[explanation.corrupted]]
+    labels = [f"{len(groups[0])} calibration images", f"{len(groups[1])} corrupted copies"]
+    shown = 1 + bool(len(groups[1]))
+    colours = ["#9db4c0", "#d9c3a0"][:shown]
+    axes.hist(groups[:shown], bins=list(bins), color=colours, label=labels[:shown], stacked=True)
     axes.axvline(threshold, color=INK, linestyle="--", label=f"threshold {threshold:.4g}")
     p_value = "" if verdict.p_value is None else f", p = {verdict.p_value:.3g}"
+    if verdict.p_value_clean is not None and verdict.p_value_mixture is not None:
+        p_value += f"\n(clean {verdict.p_value_clean:.3g}, with copies {verdict.p_value_mixture:.3g})"
     colour = ATTACK if verdict.verdict == "attack" else CLEAN
     axes.axvline(score, color=colour, linewidth=2.5, label=f"this image {score:.4g}{p_value}")
     axes.set_xlabel(
@@ -76,7 +82,7 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
     )
     axes.set_ylabel("images", color=INK)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axes.legend(frameon=False, fontsize=9, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _draw_deviations(axes: Axes, explanation: Explanation) -> None:
@@ -87,4 +93,4 @@ def _draw_deviations(axes: Axes, explanation: Explanation) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("standard deviations of clean images,\nto the right for an attack", color=INK, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=7, loc="lower right")
+    axes.legend(frameon=False, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from simdnn.arrays import Array, FloatArray
+from simdnn.conformal.joint import JointThreshold
 from simdnn.conformal.per_class import MondrianThreshold
 from simdnn.conformal.split import ConformalThreshold
 from simdnn.conformal.threshold import Threshold
@@ -97,6 +99,9 @@ class Rule(ABC):
     def threshold(self, *, alpha: float, m: float, per_class: bool = False) -> Threshold:
         """Return the threshold that the calibration images set.
 
+        Where corrupted copies calibrate as well, an image is flagged only if it is odd both among clean images alone,
+        which keeps the promise, and among clean images and copies together.
+
         Parameters
         ----------
         alpha : false-alarm rate that it promises
@@ -105,10 +110,17 @@ class Rule(ABC):
         """
         del m
         inputs = self.calibration.inputs(self.model)
-        scores = self.score(inputs)
-        if not per_class:
-            return ConformalThreshold(scores, alpha)
-        return MondrianThreshold(scores, self.model.labels(inputs.similarities), self.model.classes, alpha)
+        scores, labels = self.score(inputs), self.model.labels(inputs.similarities)
+
+        def of(rows: NDArray[np.bool_]) -> Threshold:
+            if not per_class:
+                return ConformalThreshold(scores[rows], alpha)
+            return MondrianThreshold(scores[rows], labels[rows], self.model.classes, alpha)
+
+        clean = self.calibration.clean
+        if clean.all():
+            return of(clean)
+        return JointThreshold(of(clean), of(np.ones_like(clean)))
 
     def state(self) -> State:
         """Return what :meth:`learn` learned."""
