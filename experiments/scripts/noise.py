@@ -2,7 +2,8 @@
 
 Two guards of each network, with one view seed: one calibrates with sign noise among its harmless corruptions, the other
 without. Their scores are the same; only their thresholds differ. Attacked images are those that fooled the network
-after rounding to 8 bits; the attacks start from the network's own outputs for clean images, on which they are white-box.
+after rounding to 8 bits; the attacks are white-box, and the classes that they lead away from are the network's outputs
+for the clean images.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def write_images(folder: Path, images: Tensor, paths: list[Path]) -> list[Path]:
 def fitted(data: Path, extractor: Extractor, corruptions: list[str]) -> Guard:
     """Fit a guard that calibrates with these corruptions."""
     chosen = {name: CORRUPTIONS[name] for name in corruptions}
-    with patch("simdnn.guard.fitting.CORRUPTIONS", chosen), progress_bar("fitting") as progress:
+    with patch("simdnn.guard.calibration_images.CORRUPTIONS", chosen), progress_bar("fitting") as progress:
         return Guard.fit(
             data, extractor, seed=SEED, view_seed=VIEW_SEED, alpha=min(ALPHAS), progress=progress
         )

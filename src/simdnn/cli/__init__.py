@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from simdnn.cli import attack, audit, bench, check, demo, explain, fit, info, prototypes
+from simdnn.cli import attack, audit, bench, calibrate, check, demo, evaluate, explain, fit, info, prototypes
 from simdnn.cli.text import shown
 from simdnn.errors import SimDNNError
 
@@ -18,7 +18,9 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("fit")(fit.fit)
+app.command("calibrate")(calibrate.calibrate)
 app.command("check")(check.check)
+app.command("evaluate")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.add_typer(prototypes.app, name="prototypes")
 app.add_typer(audit.app, name="audit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from simdnn.cli.options import DEFAULT_BACKBONE, Device, Mean, Size, Std, three_
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 from simdnn.errors import InputError
+
+if TYPE_CHECKING:
+    from simdnn.guard.training import Training
 
 
 def fit(
@@ -66,6 +69,14 @@ def fit(
     calibration: Annotated[
         float, typer.Option(help="Share of the images held out of learning to calibrate the threshold.")
     ] = 0.2,
+    calibrate_on: Annotated[
+        Path | None,
+        typer.Option(
+            help="Calibrate on the clean images of this folder or CSV file instead, best on images that the network "
+            "was not trained on; then all of DATA is learned.",
+            show_default="the share held out",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Learn each class in random order.")] = False,
     max_unreadable: Annotated[
@@ -122,6 +133,7 @@ def fit(
             level=level,
             alpha=alpha,
             calibration=calibration,
+            calibrate_on=calibrate_on,
             seed=seed,
             shuffle=shuffle,
             max_unreadable=max_unreadable,
@@ -134,9 +146,24 @@ def fit(
         f"learned {len(guard.model.prototypes)} prototypes of {len(guard.classes)} classes from "
         f"{learned.learned} images; {learned.calibrated} more calibrate the threshold"
     )
+    typer.echo(shown(_calibrated(learned)))
     for path in learned.unreadable:
         typer.echo(shown(f"skipped, not readable: {path}"), err=True)
     typer.echo(shown(f"wrote {output}"))
+
+
+def _calibrated(training: Training) -> str:
+    """Say which images calibrated the threshold, and what follows for the false alarms."""
+    from simdnn.guard.training import HELD_OUT
+
+    if training.calibrated_on == HELD_OUT:
+        return (
+            "calibrated on images of that folder. If the network was trained on these, unseen images are flagged more "
+            "often than promised: 4 to 9 % were measured where 5 % is promised; --calibrate-on takes images that the "
+            "network has not seen"
+        )
+    left_out = f"; {training.left_out} were left out: they are learned" if training.left_out else ""
+    return f"calibrated on {training.calibrated_on}{left_out}"
 
 
 def _of(values: list[str] | None, i: int, names: list[str], option: str) -> str | None:
