@@ -59,7 +59,8 @@ def main() -> None:
                 return profile.score(measured(model, *tensors)).numpy()
 
         np.testing.assert_allclose(in_numpy(), in_torch(), rtol=1e-6)
-        ratios[str(n)] = round(
+        numpy, pytorch = (median(timed(job) for _ in range(TURNS)) for job in (in_numpy, in_torch))
+        ratios[str(n)] = round(pytorch / numpy, 2)
             median(timed(in_torch) for _ in range(TURNS)) / median(timed(in_numpy) for _ in range(TURNS)), 2
         )
     print(ratios)
