@@ -61,8 +61,6 @@ def main() -> None:
         np.testing.assert_allclose(in_numpy(), in_torch(), rtol=1e-6)
         numpy, pytorch = (median(timed(job) for _ in range(TURNS)) for job in (in_numpy, in_torch))
         ratios[str(n)] = round(pytorch / numpy, 2)
-            median(timed(in_torch) for _ in range(TURNS)) / median(timed(in_numpy) for _ in range(TURNS)), 2
-        )
     print(ratios)
     write_record(
         "score_speed",
