@@ -61,6 +61,8 @@ class AuditRecord:
     classifier_label: str | None
     score: float | None
     p_value: float | None
+    p_value_clean: float | None
+    p_value_mixture: float | None
     threshold: float | None
     prototype: str | None
     rule: str | None

@@ -55,6 +55,8 @@ class Record(Base):
     classifier_label: Mapped[str | None] = mapped_column(Text)
     score: Mapped[float | None] = mapped_column(Float(53))
     p_value: Mapped[float | None] = mapped_column(Float(53))
+    p_value_clean: Mapped[float | None] = mapped_column(Float(53))
+    p_value_mixture: Mapped[float | None] = mapped_column(Float(53))
     threshold: Mapped[float | None] = mapped_column(Float(53))
     prototype: Mapped[str | None] = mapped_column(Text)
     rule: Mapped[str | None] = mapped_column(String(32))

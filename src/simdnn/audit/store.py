@@ -217,7 +217,7 @@ class AuditStore:
             return {table: (number, chain) for table, number, chain in rows}
 
     def _keep(self, verdict: Verdict, image: bytes | None) -> dict[str, Any]:
-        judged: str | None = getattr(verdict, "image_sha256", None)
+        judged = verdict.image_sha256
         if image is None:
             return {"image_sha256": judged, "image_kept": False}
         digest = sha256(image).hexdigest()

@@ -1,4 +1,4 @@
-"""A history of labels in a table of its own, a hash chain over all rows, and whether an image was kept."""
+"""A history of labels in a table of its own, a hash chain over all rows, both p-values, and whether an image was kept."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SAID: _Columns = (
 _VERDICT: _Columns = (
     ("time", sa.DateTime(timezone=True)),
     *((name, sa.Text()) for name in ("model_id", "path", "verdict", "label", "classifier_label")),
-    *((name, sa.Float(53)) for name in ("score", "p_value", "threshold")),
+    *((name, sa.Float(53)) for name in ("score", "p_value", "p_value_clean", "p_value_mixture", "threshold")),
     *((name, sa.Text()) for name in ("prototype", "rule", "error", "image_sha256")),
     ("evidence", sa.JSON()),
 )
@@ -56,6 +56,8 @@ _heads = sa.table(
 
 def upgrade() -> None:
     """Carry the labels over and chain the rows in the order of their numbers."""
+    for name in ("p_value_clean", "p_value_mixture"):
+        op.add_column("record", sa.Column(name, sa.Float(53)))
     op.add_column("record", sa.Column("image_kept", sa.Boolean()))
     op.add_column("record", sa.Column("chain", sa.String(64)))
     op.create_table(
@@ -101,7 +103,8 @@ def downgrade() -> None:
     op.drop_table("chain_head")
     with op.batch_alter_table("record") as batch:
         batch.drop_column("chain")
-        batch.drop_column("image_kept")
+        for name in ("image_kept", "p_value_clean", "p_value_mixture"):
+            batch.drop_column(name)
     if bind.dialect.name == "postgresql":
         op.execute("CREATE SEQUENCE record_id_seq OWNED BY record.id")
         op.execute("SELECT setval('record_id_seq', (SELECT coalesce(max(id), 0) + 1 FROM record), false)")
