@@ -104,7 +104,7 @@ def assert_at_most(flagged: int, images: IntArray, n: int, alpha: float) -> None
     j = floor(alpha * (n + 1) + 1e-9)
     law = betabinom(images, j, n + 1 - j)
     assert j / (n + 1) <= alpha + 1e-9
-    assert flagged <= law.mean().sum() + 4 * np.sqrt(law.var().sum())
+    assert flagged <= np.sum(law.mean()) + 4 * np.sqrt(np.sum(law.var()))
 
 
 @pytest.mark.parametrize("copies", TOWARDS_ATTACKS)
