@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from simdnn.evaluation.provenance import provenance
-from simdnn.networks.atomic import write_whole
+from simdnn.atomic import write_whole
 
 
 def write_weights(network: nn.Module, path: Path) -> None:
