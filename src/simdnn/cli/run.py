@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import traceback
+from contextlib import suppress
+from typing import Any
 
 import typer
 
@@ -16,14 +19,31 @@ from simdnn.errors import OutputError, SimDNNError
 DEBUG = "SIMDNN_DEBUG"
 """Environment variable that asks for the traceback of an internal error."""
 
-_UsageError = typer.BadParameter.__base__
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]
 """Of the Click that Typer uses, its own or another."""
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
+class _Warnings(logging.Handler):
+    """Prints what the library warns of as one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        echo(f"warning: {shown(record.getMessage())}", err=True)
+
+
 def run(app: typer.Typer) -> int:
     """Run the command line and return its exit status, one of :mod:`simdnn.cli.status`."""
+    log, warnings = logging.getLogger("simdnn"), _Warnings(logging.WARNING)
+    log.addHandler(warnings)
+    try:
+        return _flushed(app)
+    finally:
+        log.removeHandler(warnings)
+
+
+def _flushed(app: typer.Typer) -> int:
+    """Run the command line; what cannot be written is found before Python's own end finds it."""
     try:
         status = _status(app)
         for stream in (sys.stdout, sys.stderr):
@@ -70,7 +90,7 @@ def _status(app: typer.Typer) -> int:
         return _crashed(error)
 
 
-def _misused(error: typer.BadParameter) -> int:
+def _misused(error: Any) -> int:
     """Say what is wrong with the arguments, and where to look; what lacks them all has shown its help already."""
     if type(error).__name__ != "NoArgsIsHelpError":
         where = "simdnn" if error.ctx is None else error.ctx.command_path
@@ -92,8 +112,6 @@ def _crashed(error: Exception) -> int:
 
 
 def _not_written(error: OSError) -> int:
-    try:
+    with suppress(SimDNNError, typer.Exit):  # nor, perhaps, can that
         echo(f"error: cannot write: {shown(error.strerror)}", err=True)
-    except (SimDNNError, typer.Exit):
-        pass  # nor can that
     return NOT_WRITTEN

@@ -22,11 +22,6 @@ from safetensors.numpy import load, save
 from simdnn.atomic import write_whole
 from simdnn.errors import ModelFileError, OutputError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 PROTOCOL = 2
 """Raised by one when a file changes so that an older version could misread it."""
 
@@ -91,7 +86,7 @@ def write(path: Path, header: Mapping[str, Any], tensors: Tensors) -> None:
 
 
 @contextmanager
-def locked(path: Path, patience: float = 60.0) -> Iterator[None]:
+def locked(path: Path, patience: float = 120.0) -> Iterator[None]:
     """Keep others who lock a guard file from it while it is read, edited and written, so that no edit is lost.
 
     The file itself is locked, wherever it moves; a file that takes its place while we wait is locked in turn.
@@ -106,37 +101,40 @@ def locked(path: Path, patience: float = 60.0) -> Iterator[None]:
     ModelFileError
         If another has it for longer, or the file cannot be opened or locked.
     """
-    if fcntl is None:  # Windows
+    if os.name != "posix":  # Windows has no such locks
         yield
         return
     until = time.monotonic() + patience
-    while (file := _lock(path)) is None:
+    while True:
+        with _opened(path) as file:
+            if _lock(file, path):
+                yield
+                return
         if time.monotonic() > until:
             raise ModelFileError(
                 f"another process has been editing {path} for {patience:.0f} seconds; try again when it is done"
             )
         time.sleep(0.05)
-    with file:
-        yield
 
 
-def _lock(path: Path) -> BinaryIO | None:
-    """Open and lock a file; None if another has it, or if it was replaced meanwhile."""
+def _opened(path: Path) -> BinaryIO:
     try:
-        file = open(path, "rb", opener=_without_waiting)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        except BlockingIOError:
-            pass
-        except BaseException:
-            file.close()
-            raise
-        file.close()
+        return os.fdopen(_without_waiting(str(path), os.O_RDONLY), "rb")
     except OSError as error:
         raise ModelFileError(f"cannot read the guard {path}: {error.strerror}") from error
-    return None
+
+
+def _lock(file: BinaryIO, path: Path) -> bool:
+    """Lock an open file; False if another has it, or if it is no longer the one of that path."""
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise ModelFileError(f"cannot lock the guard {path}: {error.strerror}") from error
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
