@@ -20,7 +20,7 @@ from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 
 COMMANDS = {
-    (): ("fit", "check", "explain", "prototypes", "audit", "info", "demo"),
+    (): ("fit", "calibrate", "check", "evaluate", "explain", "prototypes", "audit", "info", "demo"),
     ("fit",): (
         "--output",
         "[default: (vgg16, as in the paper)]",
@@ -34,6 +34,8 @@ COMMANDS = {
         "--fail-on-attack",
         "--trust",
     ),
+    ("calibrate",): ("--output", "--add", "[default: (the guard's own)]"),
+    ("evaluate",): ("Exit status: 0 if every image was judged", "--json", "--output", "--alpha", "--rule"),
     ("explain",): ("[default: why.png]", "--alpha"),
     ("prototypes",): ("list", "show", "add", "remove", "relabel"),
     ("prototypes", "nowhere", "list"): ("--label", "--json"),

@@ -13,8 +13,10 @@ from simdnn.cli import (
     audit,
     bench,
     cache,
+    calibrate,
     check,
     demo,
+    evaluate,
     explain,
     fit,
     import_auxiliary,
@@ -36,7 +38,9 @@ app = typer.Typer(
     add_completion=True,
 )
 app.command("fit")(fit.fit)
+app.command("calibrate")(calibrate.calibrate)
 app.command("check")(check.check)
+app.command("evaluate")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.add_typer(prototypes.app, name="prototypes")
 app.command("info")(info.info)

@@ -25,7 +25,18 @@ METHODS = (
 )
 """Methods that plans can name, besides a detector by its import path, ``package.module:Detector``."""
 
-CORRUPTIONS = ("noise 0.01", "noise 0.02", "resized", "cropped", "JPEG 75", "brighter", "contrast", "blurred")
+CORRUPTIONS = (
+    "noise 0.01",
+    "noise 0.02",
+    "sign noise 3/255",
+    "sign noise 5/255",
+    "resized",
+    "cropped",
+    "JPEG 75",
+    "brighter",
+    "contrast",
+    "blurred",
+)
 """Harmless corruptions, as :data:`simdnn.images.corruptions.CORRUPTIONS` has them."""
 
 REQUIRED = None

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import cycle
 from pathlib import Path
 from secrets import randbits
 
@@ -17,12 +16,12 @@ from numpy.typing import NDArray
 
 from simdnn.errors import InputError
 from simdnn.guard.agreement import doubt, output_names
+from simdnn.guard.calibration_images import corrupted_copies, without_known
 from simdnn.guard.exemplars import exemplar
 from simdnn.guard.listing import training_images
 from simdnn.guard.settings import Settings
 from simdnn.guard.state import GuardState
-from simdnn.guard.training import Training, check_readable
-from simdnn.images.corruptions import CORRUPTIONS
+from simdnn.guard.training import HELD_OUT, Training, check_readable, other_images
 from simdnn.images.names import ClassNames
 from simdnn.images.shifts import Shift
 from simdnn.networks.batch import Batch
@@ -38,9 +37,6 @@ from simdnn.rules.rule import LearnedImages
 
 _log = logging.getLogger(__name__)
 
-COPIES = 1000
-"""Images, at most, that calibrate by a corrupted copy, too: every second one of those that calibrate."""
-
 
 @dataclass(frozen=True)
 class Fit:
@@ -50,6 +46,7 @@ class Fit:
     settings: Settings
     level: str
     calibration: float
+    calibrate_on: Path | None
     view_seed: int | None
     shuffle: bool
     max_unreadable: float
@@ -57,15 +54,15 @@ class Fit:
 
 
 def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) -> GuardState:
-    """Learn all that a guard knows from a folder of clean images."""
+    """Learn all that a guard knows from a folder of clean images, and from another that calibrates, if there is one."""
     settings, seed = fit.settings, fit.settings.seed
     kind = find_rule(settings.rule)
     if extractor.auxiliary is not None and not kind.uses_auxiliary:
         raise InputError(f"an auxiliary network has no part in the rule {settings.rule!r}; leave it out")
-    images = training_images(fit.data, settings, fit.calibration, fit.names)
+    images = training_images(fit.data, settings, fit.calibration, fit.calibrate_on, fit.names)
     paths, names, out = images.paths, images.labels, images.calibrate
     protected = extractor.backbones[0]
-    outputs = output_names(fit.names, protected.categories, names, protected.n_classes)
+    outputs = output_names(fit.names, protected.categories, names[names != ""], protected.n_classes)
     run = _RunState(fit, extractor, paths)
     view_seed = run.view_seed()
     views = kind.draw_views(fit.level, view_seed)
@@ -74,8 +71,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     reference = learned
     if views:
         reference = np.sort(np.random.default_rng(seed).permutation(learned)[:REFERENCE])
-    copied = np.flatnonzero(out)[::2][:COPIES] if kind.learns_corruptions else np.empty(0, np.int64)
-    copies = {int(i): Copy(name, seed) for i, name in zip(copied, cycle(CORRUPTIONS), strict=False)}
+    copies = corrupted_copies(np.flatnonzero(out), seed) if kind.learns_corruptions else {}
     compared = np.sort(np.concatenate([np.flatnonzero(out), reference]))
     rest = np.setdiff1d(np.arange(len(paths)), compared)
     seen = _extract(extractor, paths, compared, len(paths), progress, 0, views, _view_key(view_seed), copies)
@@ -93,7 +89,10 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
         seed=seed,
     )
     files = [paths[i] for i in teaching.positions]
-    calibration = CalibrationSet.of(seen.take(np.flatnonzero(out[seen.positions])))
+    # A photograph that lies twice in the folder calibrates as it did; one that was learned is none from elsewhere.
+    known = () if fit.calibrate_on is None else teaching.image_sha256
+    calibrating, left_out = without_known(seen.take(np.flatnonzero(out[seen.positions])), known)
+    calibration = CalibrationSet.of(calibrating)
     rule = kind(model, calibration, views)
     exemplars = teaching.positions[[p.exemplar for p in model.prototypes]]
     ordinary = np.isin(seen.positions, np.setdiff1d(reference, exemplars))
@@ -127,6 +126,8 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
             unreadable=tuple(str(paths[i]) for i in sorted(plain.errors)),
             seed=seed,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            calibrated_on=HELD_OUT if fit.calibrate_on is None else other_images(fit.calibrate_on),
+            left_out=left_out,
         ),
     )
 

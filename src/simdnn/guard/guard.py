@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -55,6 +56,7 @@ class Guard(GuardState):
         m: float = 3.0,
         sigma: SigmaKind = "shared",
         calibration: float = 0.2,
+        calibrate_on: Path | str | None = None,
         shuffle: bool = False,
         seed: int = 0,
         view_seed: int | None = None,
@@ -73,6 +75,8 @@ class Guard(GuardState):
         rule, alpha, m, sigma, seed : see :class:`simdnn.guard.settings.Settings`
         level : how many views the profile looks at, see :data:`simdnn.rules.profile.LEVELS`
         calibration : share of the images of each class held out of learning to calibrate the threshold
+        calibrate_on : folder of other clean images that calibrate in place of that share, or a CSV file with the column
+            path: best images that the network was not trained on. Images that are learned, too, are left out.
         shuffle : whether each class is learned in random order instead of its own
         view_seed : of the views; drawn anew if not given, so that no two guards have the same by plan
         max_unreadable : share of the files that may be unreadable before fitting stops
@@ -90,7 +94,8 @@ class Guard(GuardState):
         from simdnn.guard.fitting import Fit, fit_state
 
         settings = Settings(rule, alpha, m, sigma, seed)
-        fit = Fit(Path(data), settings, level, calibration, view_seed, shuffle, max_unreadable, names)
+        others = None if calibrate_on is None else Path(calibrate_on)
+        fit = Fit(Path(data), settings, level, calibration, others, view_seed, shuffle, max_unreadable, names)
         guard = cls(**vars(fit_state(fit, extractor, progress)))
         guard._extractor = extractor
         return guard
@@ -228,6 +233,41 @@ class Guard(GuardState):
         """
         paths, judge = _files(images), self._judge(rule, alpha, per_class)
         return self._verdicts(paths, [str(path) for path in paths], judge, progress, keep_bytes=True)
+
+    def recalibrate(
+        self,
+        data: Path | str,
+        *,
+        alpha: float | None = None,
+        add: bool = False,
+        max_unreadable: float = 0.05,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Return a guard with another threshold, set by other clean images, of a new camera for instance.
+
+        One pass over the images; prototypes and rule stay as they are.
+
+        Parameters
+        ----------
+        data : folder of clean images, subfolders included, or a CSV file with the column path
+        alpha : false-alarm rate to promise, in place of this guard's
+        add : whether the images that calibrate this guard go on to do so
+        max_unreadable : share of the files that may be unreadable
+        progress : called with (done, total)
+
+        Raises
+        ------
+        InputError
+            If there are no images, too many cannot be read, or too few are left for alpha.
+        """
+        from simdnn.guard.calibration_images import images_without_labels
+        from simdnn.guard.recalibrate import Recalibration, recalibrated
+
+        images = images_without_labels(Path(data))
+        asked = Recalibration(str(data), images, alpha, add, max_unreadable)
+        guard = replace(self, **recalibrated(self, asked, self.extractor, progress))
+        guard._extractor, guard._sources, guard._device = self._extractor, self._sources, self._device
+        return guard
 
     def drift_monitor(self, rule: str | None = None, *, delta: float = 0.01) -> DriftMonitor:
         """Return a monitor for the scores of a stream of verdicts, calibrated on uncorrupted images only."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simdnn.errors import InputError
+from simdnn.guard.calibration_images import images_without_labels
 from simdnn.guard.settings import Settings
 from simdnn.images.files import labelled_images
 from simdnn.images.names import ClassNames
@@ -20,7 +21,7 @@ from simdnn.rules.rule import Rule
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """Labelled images: ``paths``; ``labels`` (N,); and ``calibrate`` (N,), True for those held out of learning."""
+    """Images: ``paths``; ``labels`` (N,), empty where none is needed; ``calibrate`` (N,), True for those that do."""
 
     paths: list[Path]
     labels: NDArray[np.str_]
@@ -28,15 +29,20 @@ class TrainingImages:
 
 
 def training_images(
-    data: Path, settings: Settings, calibration: float, names: ClassNames | None = None
+    data: Path,
+    settings: Settings,
+    calibration: float,
+    calibrate_on: Path | None = None,
+    names: ClassNames | None = None,
 ) -> TrainingImages:
-    """List the images of a folder or a CSV file, and draw those that calibrate.
+    """List the images of a folder or a CSV file, and draw those that calibrate, or take them from elsewhere.
 
     Parameters
     ----------
     data : as for :func:`simdnn.images.files.labelled_images`
     settings : rule, alpha and seed
     calibration : share of each class that is held out
+    calibrate_on : folder or CSV file of the images that calibrate instead
     names : names of the classes in place of those of their folders
 
     Raises
@@ -47,15 +53,31 @@ def training_images(
     held_out("", 0, 0, calibration, 0)  # InputError for a share that cannot be
     paths, folders = labelled_images(data)
     labels = np.array(folders if names is None else names.labels(folders))
-    calibrate = calibration_mask(labels, calibration, settings.seed)
-    if find_rule(settings.rule).threshold is Rule.threshold:  # the published rule promises no rate
-        _check_enough(labels, int(calibrate.sum()), settings.alpha, calibration)
-    return TrainingImages(paths, labels, calibrate)
+    promises = find_rule(settings.rule).threshold is Rule.threshold  # the published rule promises no rate
+    if calibrate_on is None:
+        calibrate = calibration_mask(labels, calibration, settings.seed)
+        if promises:
+            _check_enough(labels, int(calibrate.sum()), settings.alpha, calibration)
+        return TrainingImages(paths, labels, calibrate)
+    others = images_without_labels(calibrate_on)
+    alpha, n = settings.alpha, len(others)
+    if promises and n < needed_for(alpha):
+        raise InputError(
+            f"expected at least {needed_for(alpha)} images in {calibrate_on} to calibrate a false-alarm rate of {alpha}, "
+            f"got {n}; give more, or ask for an alpha of {1 / (n + 1):.3g} or more"
+        )
+    calibrate = np.arange(len(paths) + len(others)) >= len(paths)
+    return TrainingImages([*paths, *others], np.array([*labels, *[""] * len(others)]), calibrate)
+
+
+def needed_for(alpha: float) -> int:
+    """Return how many images must calibrate a false-alarm rate: n can promise 1 / (n + 1)."""
+    return ceil(1 / alpha - 1e-9) - 1
 
 
 def _check_enough(labels: NDArray[np.str_], found: int, alpha: float, calibration: float) -> None:
-    """Refuse too few images for alpha: n that calibrate can promise 1 / (n + 1)."""
-    needed = ceil(1 / alpha - 1e-9) - 1
+    """Refuse too few images for alpha, and say how many photographs it takes in all."""
+    needed = needed_for(alpha)
     if found >= needed:
         return
     if calibration == 0:

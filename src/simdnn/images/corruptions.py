@@ -24,6 +24,15 @@ def noise(eps: float) -> Corruption:
     return change
 
 
+def sign_noise(eps: float) -> Corruption:
+    """Add or subtract ``eps`` at random from every value: as large, in every norm, as FGSM with that ``eps``."""
+
+    def change(image: Tensor, draw: Generator) -> Tensor:
+        return image + eps * (2.0 * torch.randint(2, image.shape, generator=draw) - 1)
+
+    return change
+
+
 def resized(image: Tensor, draw: Generator) -> Tensor:
     """Make an image smaller by a tenth, and as large again."""
     del draw
@@ -70,6 +79,8 @@ def blurred(image: Tensor, draw: Generator) -> Tensor:
 CORRUPTIONS: Mapping[str, Corruption] = {
     "noise 0.01": noise(0.01),
     "noise 0.02": noise(0.02),
+    "sign noise 3/255": sign_noise(3 / 255),
+    "sign noise 5/255": sign_noise(5 / 255),
     "resized": resized,
     "cropped": cropped,
     "JPEG 75": recompressed,

@@ -46,6 +46,20 @@ class CalibrationSet:
             batch.image_sha256,
         )
 
+    def joined(self, other: CalibrationSet) -> CalibrationSet:
+        """Return the images of both, which the same networks saw through the same views."""
+        views = None
+        if self.views is not None and other.views is not None:
+            views = self.views.joined(other.views)
+        return CalibrationSet(
+            np.concatenate([self.features, other.features]),
+            np.concatenate([self.logits, other.logits]),
+            np.concatenate([self.auxiliary_logits, other.auxiliary_logits]),
+            views,
+            self.corruption + other.corruption,
+            self.image_sha256 + other.image_sha256,
+        )
+
     def __len__(self) -> int:
         return len(self.features)
 

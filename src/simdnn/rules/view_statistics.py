@@ -47,6 +47,13 @@ class ViewStatistics:
         """Return those of some of the images."""
         return ViewStatistics(**{name: getattr(self, name)[rows] for name in STATISTICS})
 
+    def joined(self, other: ViewStatistics) -> ViewStatistics:
+        """Return those of these images and then of others."""
+        xp = namespace(self.margin)
+        return ViewStatistics(
+            **{name: xp.concat([getattr(self, name), getattr(other, name)]) for name in STATISTICS}
+        )
+
 
 STATISTICS = tuple(field.name for field in fields(ViewStatistics))
 
