@@ -63,8 +63,8 @@ def training_images(
     alpha, n = settings.alpha, len(others)
     if promises and n < needed_for(alpha):
         raise InputError(
-            f"expected at least {needed_for(alpha)} images in {calibrate_on} to calibrate a false-alarm rate of {alpha},"
-            f" got {n}; give more, or ask for an alpha of {1 / (n + 1):.3g} or more"
+            f"expected at least {needed_for(alpha)} images in {calibrate_on} to calibrate a false-alarm rate of "
+            f"{alpha}, got {n}; give more, or ask for an alpha of {1 / (n + 1):.3g} or more"
         )
     calibrate = np.arange(len(paths) + len(others)) >= len(paths)
     return TrainingImages([*paths, *others], np.array([*labels, *[""] * len(others)]), calibrate)
