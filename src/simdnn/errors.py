@@ -23,3 +23,7 @@ class ModelFileError(SimDNNError):
 
 class AuditError(SimDNNError):
     """An audit store that cannot be opened, or a record that it does not hold."""
+
+
+class OutputError(SimDNNError):
+    """A result that cannot be written: a full disk, a folder that is not there or may not be written."""

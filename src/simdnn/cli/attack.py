@@ -22,7 +22,7 @@ from simdnn.cli.options import (
     three_numbers,
 )
 from simdnn.cli.progress import progress_bar
-from simdnn.cli.text import shown
+from simdnn.cli.text import echo, shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -140,11 +140,11 @@ def attack(
     broken = [entry for entry in record["images"] if "error" in entry]
     if as_json:
         for entry in record["images"]:
-            typer.echo(json.dumps(entry))
+            echo(json.dumps(entry))
     else:
-        typer.echo(shown(_summary(record, output)))
+        echo(shown(_summary(record, output)))
     for entry in broken:
-        typer.echo(shown(f"skipped {entry['path']}: {entry['error']}"), err=True)
+        echo(shown(f"skipped {entry['path']}: {entry['error']}"), err=True)
     if broken:
         raise typer.Exit(UNREADABLE)
 

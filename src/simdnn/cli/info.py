@@ -6,10 +6,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from simdnn.cli.options import AsJson, GuardFile, load_guard
-from simdnn.cli.text import shown
+from simdnn.cli.text import echo, shown
 
 if TYPE_CHECKING:
     from simdnn.guard.guard import Guard
@@ -19,10 +17,10 @@ def info(guard: GuardFile, as_json: AsJson = False) -> None:
     """Say which network, weights, preprocessing and classes a guard needs, and what it was fitted on."""
     facts = _facts(load_guard(guard))
     if as_json:
-        typer.echo(json.dumps(facts))
+        echo(json.dumps(facts))
         return
     for name, value in _lines(facts):
-        typer.echo(shown(f"{name:<12} {value}"))
+        echo(shown(f"{name:<12} {value}"))
 
 
 def _facts(guard: Guard) -> dict[str, Any]:

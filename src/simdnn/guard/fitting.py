@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -14,24 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simdnn.errors import InputError
-from simdnn.guard.calibration_images import corrupted_copies, images_without_labels, without_known
+from simdnn.guard.agreement import doubt, output_names
+from simdnn.guard.calibration_images import corrupted_copies, without_known
 from simdnn.guard.exemplars import exemplar
+from simdnn.guard.listing import training_images
 from simdnn.guard.settings import Settings
 from simdnn.guard.state import GuardState
 from simdnn.guard.training import HELD_OUT, Training, check_readable, other_images
-from simdnn.images.files import labelled_images
+from simdnn.images.names import ClassNames
 from simdnn.images.shifts import Shift
 from simdnn.networks.batch import Batch
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.prepare import Copy
 from simdnn.networks.record import NetworkRecord
-from simdnn.paper.holdout import calibration_mask, held_out
 from simdnn.paper.model import SimilarityModel
 from simdnn.progress import Progress
 from simdnn.rules.calibration import CalibrationSet
 from simdnn.rules.inputs import RuleInput
 from simdnn.rules.registry import REFERENCE, find_rule
 from simdnn.rules.rule import LearnedImages
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Fit:
     view_seed: int | None
     shuffle: bool
     max_unreadable: float
+    names: ClassNames | None = None
 
 
 def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) -> GuardState:
@@ -54,15 +59,10 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     kind = find_rule(settings.rule)
     if extractor.auxiliary is not None and not kind.uses_auxiliary:
         raise InputError(f"an auxiliary network has no part in the rule {settings.rule!r}; leave it out")
-    held_out("", 0, 0, fit.calibration, 0)  # InputError before the hours that extraction may take
-    paths, labels = labelled_images(fit.data)
-    if fit.calibrate_on is None:
-        out = calibration_mask(np.array(labels), fit.calibration, seed)
-    else:
-        others = images_without_labels(fit.calibrate_on)
-        out = np.arange(len(paths) + len(others)) >= len(paths)
-        paths, labels = [*paths, *others], [*labels, *[""] * len(others)]
-    names = np.array(labels)
+    images = training_images(fit.data, settings, fit.calibration, fit.calibrate_on, fit.names)
+    paths, names, out = images.paths, images.labels, images.calibrate
+    protected = extractor.backbones[0]
+    outputs = output_names(fit.names, protected.categories, names[names != ""], protected.n_classes)
     run = _RunState(fit, extractor, paths)
     view_seed = run.view_seed()
     views = kind.draw_views(fit.level, view_seed)
@@ -78,7 +78,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     plain = Batch.joined(
         [seen.without_views(), _extract(extractor, paths, rest, len(paths), progress, len(compared))]
     ).in_order()
-    check_readable(paths, labels, plain, fit.max_unreadable)
+    check_readable(paths, names.tolist(), plain, fit.max_unreadable)
 
     teaching = plain.take(np.flatnonzero(~plain.corrupted & ~out[plain.positions]))
     model = SimilarityModel.learn(
@@ -106,8 +106,13 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     )
     rule.threshold(alpha=settings.alpha, m=settings.m)  # a guard that has none would be of no use
     run.forget()
+    taught, predictions = names[teaching.positions], teaching.logits.argmax(axis=1)
+    reason = doubt(outputs, taught, predictions, protected.n_classes)
+    if reason is not None:
+        _log.warning("%s", reason)
+    networks = [NetworkRecord.of(backbone) for backbone in extractor.backbones]
     return GuardState(
-        networks=tuple(NetworkRecord.of(backbone) for backbone in extractor.backbones),
+        networks=(replace(networks[0], categories=outputs), *networks[1:]),
         auxiliary=None if extractor.auxiliary is None else NetworkRecord.of(extractor.auxiliary),
         settings=settings,
         model=model,

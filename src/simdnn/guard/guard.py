@@ -19,6 +19,7 @@ from simdnn.guard.state import GuardState
 from simdnn.guard.training import check_readable
 from simdnn.guard.verdict import Verdict
 from simdnn.images.files import find_images
+from simdnn.images.names import ClassNames
 from simdnn.networks.record import NetworkSource
 from simdnn.paper.prototypes import SigmaKind
 from simdnn.progress import Progress
@@ -60,6 +61,7 @@ class Guard(GuardState):
         seed: int = 0,
         view_seed: int | None = None,
         max_unreadable: float = 0.05,
+        names: ClassNames | None = None,
         progress: Progress | None = None,
     ) -> Self:
         """Learn from a folder of clean images, each of which is read once.
@@ -78,6 +80,9 @@ class Guard(GuardState):
         shuffle : whether each class is learned in random order instead of its own
         view_seed : of the views; drawn anew if not given, so that no two guards have the same by plan
         max_unreadable : share of the files that may be unreadable before fitting stops
+        names : which output of the protected network, and which folder, is which class, as
+            :func:`simdnn.images.names.read_names` reads it; default the network's own names for the outputs, else the
+            folders' names, in their order
         progress : called with (done, total)
 
         Raises
@@ -90,7 +95,7 @@ class Guard(GuardState):
 
         settings = Settings(rule, alpha, m, sigma, seed)
         others = None if calibrate_on is None else Path(calibrate_on)
-        fit = Fit(Path(data), settings, level, calibration, others, view_seed, shuffle, max_unreadable)
+        fit = Fit(Path(data), settings, level, calibration, others, view_seed, shuffle, max_unreadable, names)
         guard = cls(**vars(fit_state(fit, extractor, progress)))
         guard._extractor = extractor
         return guard
@@ -110,7 +115,8 @@ class Guard(GuardState):
         Parameters
         ----------
         path : the file
-        weights : where the weights of each network are now, None for where they were; or nothing at all
+        weights : where the weights of each network are now, None for where they were or beside the guard file; or
+            nothing at all
         networks : each network itself where it was handed over to :meth:`fit`, else None; or nothing at all
         trust : import paths ``"package.module:factory"`` that the file may name; to make such a network
             its code must run, so it runs only if the caller says so
@@ -133,7 +139,7 @@ class Guard(GuardState):
                 )
         nothing = [None] * len(records)
         guard._sources = tuple(
-            NetworkSource(where, given, record.spec.name in list(trust))
+            NetworkSource(where, given, record.spec.name in list(trust), Path(path).absolute().parent)
             for record, where, given in zip(records, weights or nothing, networks or nothing, strict=True)
         )
         guard._device = device
@@ -208,10 +214,25 @@ class Guard(GuardState):
             If a path does not exist or there is no image; a file that cannot be read has ``verdict="error"``. Or if a
             class has too few calibration images for ``alpha`` of its own.
         """
-        given = [images] if isinstance(images, (str, Path)) else images
-        paths = find_images([Path(path) for path in given])
-        judge = self._judge(rule, alpha, per_class)
-        return self._verdicts(paths, [str(path) for path in paths], judge, progress)
+        paths, judge = _files(images), self._judge(rule, alpha, per_class)
+        judged = self._verdicts(paths, [str(path) for path in paths], judge, progress)
+        return (verdict for verdict, _ in judged)
+
+    def check_with_bytes(
+        self,
+        images: Path | str | Iterable[Path | str],
+        *,
+        rule: str | None = None,
+        alpha: float | None = None,
+        per_class: bool = False,
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[Verdict, bytes]]:
+        """Judge files as :meth:`check` does, and give with each verdict the bytes that it is about.
+
+        The file may be another by then. The bytes are empty for a file that could not be read.
+        """
+        paths, judge = _files(images), self._judge(rule, alpha, per_class)
+        return self._verdicts(paths, [str(path) for path in paths], judge, progress, keep_bytes=True)
 
     def recalibrate(
         self,
@@ -265,7 +286,7 @@ class Guard(GuardState):
         names = [str(i) for i in range(len(images))] if names is None else names
         if len(names) != len(images):
             raise InputError(f"expected a name for each of the {len(images)} images, got {len(names)}")
-        return list(self._verdicts(list(images), names, self._judge(rule, alpha)))
+        return [verdict for verdict, _ in self._verdicts(list(images), names, self._judge(rule, alpha))]
 
     def explain(
         self, image: Path | str | Tensor, *, rule: str | None = None, alpha: float | None = None
@@ -326,10 +347,14 @@ class Guard(GuardState):
         names: Sequence[str],
         judge: Judge,
         progress: Progress | None = None,
-    ) -> Iterator[Verdict]:
+        keep_bytes: bool = False,
+    ) -> Iterator[tuple[Verdict, bytes]]:
         done = 0
-        for batch in self.extractor.stream(images, views=judge.rule.views):
-            yield from judge(batch, names)
+        for batch in self.extractor.stream(images, views=judge.rule.views, keep_bytes=keep_bytes):
+            judged = sorted([*batch.positions.tolist(), *batch.errors])
+            kept = dict(zip(batch.positions.tolist(), batch.image_bytes, strict=False))
+            for position, verdict in zip(judged, judge(batch, names), strict=True):
+                yield verdict, kept.get(position, b"")
             done += len(batch.positions) + len(batch.errors)
             if progress is not None:
                 progress(done, len(images))
@@ -341,3 +366,8 @@ class Guard(GuardState):
         )
         exemplars = [self.exemplar(prototype.exemplar).name for prototype in self.model.prototypes]
         return Judge(rule, threshold, exemplars, self.networks[0].categories or self.classes)
+
+
+def _files(images: Path | str | Iterable[Path | str]) -> list[Path]:
+    given = [images] if isinstance(images, (str, Path)) else images
+    return find_images([Path(path) for path in given])

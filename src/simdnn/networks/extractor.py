@@ -105,6 +105,7 @@ class Extractor:
         view_key: str | None = None,
         copies: Mapping[int, Copy] | None = None,
         pixels: bool = False,
+        keep_bytes: bool = False,
     ) -> Generator[Batch, None, None]:
         """Yield the results batch by batch, in the images' order.
 
@@ -124,6 +125,8 @@ class Extractor:
             By position, a corrupted copy that goes through the networks with an image, after it.
         pixels
             Give the pixels too; cached images are then read as well.
+        keep_bytes
+            Give the files' bytes, too: those that the results are about, whatever happens to the file meanwhile.
 
         Raises
         ------
@@ -152,13 +155,14 @@ class Extractor:
                                 cache=self.cache,
                                 fingerprint=fingerprint,
                                 pixels=pixels,
+                                keep_bytes=keep_bytes,
                                 limits=self.limits,
                             )
                             for i in range(later, stop)
                         ]
                     )
                 ready = chain.from_iterable(future.result() for future in ahead.popleft())
-                yield self._finish(list(ready), views, pixels)
+                yield self._finish(list(ready), views, pixels, keep_bytes)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -189,7 +193,9 @@ class Extractor:
                 progress(done, len(images))
         return Batch.joined(batches)
 
-    def _finish(self, prepared: list[Prepared], views: tuple[Shift, ...], pixels: bool) -> Batch:
+    def _finish(
+        self, prepared: list[Prepared], views: tuple[Shift, ...], pixels: bool, keep_bytes: bool = False
+    ) -> Batch:
         """Run what the cache does not have, keep it, and put the batch together."""
         sound = [one for one in prepared if one.error is None]
         new = [one for one in sound if one.row is None]
@@ -213,6 +219,7 @@ class Extractor:
             auxiliary_logits=auxiliary,
             corruption=tuple(one.corruption for one in sound),
             image_sha256=tuple(one.image_sha256 for one in sound),
+            image_bytes=tuple(one.data for one in sound) if keep_bytes else (),
             errors={one.position: one.error for one in prepared if one.error is not None},
             pixels=torch.stack([one.pixels[0] for one in sound]) if pixels and sound else None,
         )

@@ -20,7 +20,7 @@ def versions() -> dict[str, str]:
     return {"torch": torch.__version__, "torchvision": torchvision.__version__, "pillow": PIL.__version__}
 
 
-def source_hashes(network: nn.Module, *modules: str) -> dict[str, str]:
+def source_hashes(network: nn.Module, *modules: str) -> list[str]:
     """Return the SHA-256 of the source of each module that defines a part of a network.
 
     Parameters
@@ -32,12 +32,12 @@ def source_hashes(network: nn.Module, *modules: str) -> dict[str, str]:
 
     Returns
     -------
-    dict
-        By the names of the modules; one without a source file, such as a notebook, is left out.
+    list
+        In sorted order, whatever the modules are called; one without a source file, such as a notebook, is left out.
     """
     names = {type(part).__module__ for part in network.modules()} | set(modules)
-    hashes = {name: _source_hash(name) for name in sorted(names) if name.partition(".")[0] not in _LIBRARIES}
-    return {name: digest for name, digest in hashes.items() if digest is not None}
+    hashes = {_source_hash(name) for name in names if name.partition(".")[0] not in _LIBRARIES}
+    return sorted(digest for digest in hashes if digest is not None)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A history of labels in a table of its own, a hash chain over all rows, both p-values, and whether an image was kept."""
+"""A history of labels in its own table, a hash chain over all rows, both p-values, and whether an image was kept."""
 
 from __future__ import annotations
 
