@@ -178,7 +178,7 @@ def test_a_folder_that_names_two_outputs_is_refused(digits: Path, tmp_path: Path
         ),
         (
             ["fgsm", "--eps", 0.1, "--device", "gpu"],
-            "expected a device that is here, such as cpu or cuda, got 'gpu'",
+            "expected an available device, such as cpu or cuda, got 'gpu'",
         ),
         (["fgsm", "--eps", 0.1, "--rule", "similarity"], "--rule needs --detector"),
         (["fgsm", "--eps", 0.1, "--trust", "mine:make"], "--trust needs --detector"),
@@ -303,7 +303,7 @@ def test_what_does_not_fit_an_attack_on_a_guard_is_refused(
         ("--mean does not go with --detector", ["fgsm", "--eps", 0.1, "--mean", "0,0,0", *guard]),
         ("--std does not go with --detector", ["fgsm", "--eps", 0.1, "--std", "1,1,1", *guard]),
         ("--size does not go with --detector", ["fgsm", "--eps", 0.1, "--size", 32, *guard]),
-        ("expected a device that is here", ["fgsm", "--eps", 0.1, "--device", "gpu", *guard]),
+        ("expected an available device", ["fgsm", "--eps", 0.1, "--device", "gpu", *guard]),
         ("expected weights once for each", ["fgsm", "--eps", 0.1, *["--weights", "w.pth"] * 2, *guard]),
     ]
     for message, options in wrong:

@@ -166,7 +166,7 @@ MISTAKES = [
     ),
     (
         ("fit", "TRAIN", "-o", "g", "--device", "abacus", "DIGITS"),
-        "expected a device that is here, such as cpu or ",
+        "expected an available device, such as cpu or ",
     ),
     (
         ("fit", "TRAIN", "-o", "g", "--layers", "body", "DIGITS"),

@@ -166,7 +166,7 @@ def test_a_cache_of_the_first_version_is_made_anew_and_another_data_base_left_al
             db.execute(f"CREATE TABLE {name} ({columns})")
         foreign.chmod(0o644)
         before = foreign.read_bytes()
-        with pytest.raises(InputError, match=r"got a data base of something else; choose another file"):
+        with pytest.raises(InputError, match=r"got the database of another program; choose another file"):
             FeatureCache(foreign)
         with pytest.raises(InputError, match=r"got a foreign file; delete it yourself"):
             clear_cache(foreign)

@@ -59,7 +59,7 @@ def with_weight_norm() -> nn.Module:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (traced, r"expected mine as a plain torch\.nn\.Module, got TorchScript.*give the network that it was made of"),
+        (traced, r"expected mine as a plain torch\.nn\.Module, got TorchScript.*give the network that it was made from"),
         (with_weight_norm, r"as a network that can be copied, got RuntimeError.*take weight norm off"),
         (lambda: net(nn.LazyLinear(3)), r"got lazy layers that have none yet; run it once on an image before"),
         (lambda: net(nn.Linear(8, 1)), r"at least two outputs of mine.*torch\.cat\(\[torch\.zeros_like\(x\), x\]"),
@@ -67,7 +67,7 @@ def with_weight_norm() -> nn.Module:
         (lambda: net(nn.Linear(9, 3)), r"got RuntimeError: .*; give the size it takes"),
         (lambda: Changed("dict"), r"from mine, got dict; wrap it in a module that returns the logits alone"),
         (lambda: Changed("mask"), r"got TypeError: .*mask.*; wrap it in a module whose forward takes the images alone"),
-        (lambda: Changed("dropout"), r"got something else the second time; switch its randomness off"),
+        (lambda: Changed("dropout"), r"got another result the second time; switch off its randomness"),
         (lambda: Changed("batch"), r"for an image alone and among others, got something else; use running statistics"),
         (lambda: Changed("one at a time"), r"to take several images at once, got RuntimeError"),
         (
