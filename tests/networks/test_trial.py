@@ -59,7 +59,7 @@ def with_weight_norm() -> nn.Module:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (traced, r"expected mine as a plain torch\.nn\.Module, got TorchScript.*give the network that it was made from"),
+        (traced, r"expected mine as a plain torch\.nn\.Module, got TorchScript.*the network that it was made from"),
         (with_weight_norm, r"as a network that can be copied, got RuntimeError.*take weight norm off"),
         (lambda: net(nn.LazyLinear(3)), r"got lazy layers that have none yet; run it once on an image before"),
         (lambda: net(nn.Linear(8, 1)), r"at least two outputs of mine.*torch\.cat\(\[torch\.zeros_like\(x\), x\]"),
