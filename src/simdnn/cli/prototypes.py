@@ -14,7 +14,7 @@ import typer
 from rich.table import Column, Table
 
 from simdnn.cli.group import BelowFile
-from simdnn.cli.options import AsJson, Device, GuardFile, Trust, Weights, load_guard
+from simdnn.cli.options import AsJson, Device, GuardFile, Trust, Weights, check_output, load_guard
 from simdnn.cli.text import echo, print_table, shown
 from simdnn.errors import InputError, OutputError
 
@@ -83,6 +83,7 @@ def show(
     guard: Guard = context.obj.guard
     found = guard.model.prototypes[prototype]
     if output is not None:
+        check_output(output, "the picture")
         _write_picture(guard, found, output)
     row = _plain(guard, found)
     if as_json:
