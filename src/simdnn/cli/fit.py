@@ -230,7 +230,7 @@ def fit(
     backbones = _backbones(backbone or [DEFAULT_BACKBONE], weights, layers, mean, std, size)
     second = None if auxiliary is None else load_backbone(auxiliary, auxiliary_weights, size=auxiliary_size)
     kept = None if no_cache else _cache(cache, cache_limit)
-    with kept or nullcontext(), progress_bar("reading", then="learning") as progress:
+    with nullcontext() if kept is None else kept, progress_bar("reading", then="learning") as progress:
         extractor = Extractor(
             backbones,
             batch_size=batch_size,
