@@ -13,6 +13,9 @@ from PIL import Image
 from scipy.stats import binomtest
 from tests.conftest import Simdnn
 
+from simdnn.errors import OutputError
+from simdnn.evaluation.guard_evaluation import evaluate_guard
+from simdnn.evaluation.guard_report import write_guard_report
 from simdnn.guard.guard import Guard
 
 
@@ -122,7 +125,13 @@ def test_unreadable_files_are_status_1(simdnn: Simdnn, digits: Path, tmp_path: P
     )
     code, out, err = simdnn("evaluate", digits / "guard.simdnn", digits / "test", "-o", tmp_path)
     assert (code, out) == (2, "")
-    assert err.startswith("error: expected a file in a folder that exists to write the report to, got ")
+    assert err.startswith("error: expected a file to write the report to, got the folder ")
+
+
+def test_a_report_that_cannot_be_written(digits: Path, tmp_path: Path) -> None:
+    found = evaluate_guard(Guard.load(digits / "guard.simdnn"), digits / "test" / "0")
+    with pytest.raises(OutputError, match=r"^cannot write the report .*/nowhere/r\.html: No such file"):
+        write_guard_report(tmp_path / "nowhere" / "r.html", found)
 
 
 def test_calibrate_sets_another_threshold(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:

@@ -7,10 +7,20 @@ from typing import Annotated
 
 import typer
 
-from simdnn.cli.options import GuardFile, Trust, Weights, load_guard
+from simdnn.cli.options import (
+    BatchSize,
+    Device,
+    GuardFile,
+    MaxPixels,
+    Trust,
+    Weights,
+    Workers,
+    check_output,
+    load_guard,
+    set_speed,
+)
 from simdnn.cli.progress import progress_bar
-from simdnn.cli.text import shown
-from simdnn.errors import InputError
+from simdnn.cli.text import echo, shown
 
 
 def calibrate(
@@ -31,13 +41,15 @@ def calibrate(
     ] = 0.05,
     weights: Weights = None,
     trust: Trust = None,
+    device: Device = None,
+    batch_size: BatchSize = 32,
+    workers: Workers = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Set the threshold by other clean images, of a new camera for instance, in one pass and without fitting again."""
-    if not output.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {output.absolute().parent} to write {output.name} into")
-    if output.is_dir():
-        raise InputError(f"expected a file to write the guard to, got the folder {output}; add a name")
-    before = load_guard(guard, weights, trust)
+    check_output(output, "the guard")
+    before = load_guard(guard, weights, trust, device)
+    set_speed(before, batch_size, workers, max_pixels)
     with progress_bar("calibrating") as progress:
         after = before.recalibrate(
             images, alpha=alpha, add=add, max_unreadable=max_unreadable, progress=progress
@@ -45,13 +57,13 @@ def calibrate(
     after.save(output)
 
     for name, one in (("before", before), ("now", after)):
-        typer.echo(
+        echo(
             f"{name + ':':<7} threshold {one.threshold():.4g} by {one.training.calibrated} clean images, "
             f"alpha {one.settings.alpha:g}"
         )
-    typer.echo(shown(f"calibrated on {after.training.calibrated_on}"))
+    echo(shown(f"calibrated on {after.training.calibrated_on}"))
     if after.training.left_out:
-        typer.echo(f"{after.training.left_out} were left out: they calibrate already")
+        echo(f"{after.training.left_out} were left out: they calibrate already")
     for path in after.training.unreadable[len(before.training.unreadable) :]:
-        typer.echo(shown(f"skipped, not readable: {path}"), err=True)
-    typer.echo(shown(f"wrote {output}"))
+        echo(shown(f"skipped, not readable: {path}"), err=True)
+    echo(shown(f"wrote {output}"))

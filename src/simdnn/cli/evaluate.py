@@ -9,16 +9,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from simdnn.cli.options import Alpha, AsJson, GuardFile, Rule, Trust, Weights, load_guard
+from simdnn.cli.options import (
+    Alpha,
+    AsJson,
+    BatchSize,
+    Device,
+    GuardFile,
+    MaxPixels,
+    Rule,
+    Trust,
+    Weights,
+    Workers,
+    check_output,
+    load_guard,
+    set_speed,
+)
 from simdnn.cli.progress import progress_bar
+from simdnn.cli.status import UNREADABLE
 from simdnn.cli.text import echo, print_table, shown
-from simdnn.errors import InputError
 
 if TYPE_CHECKING:
     from simdnn.evaluation.guard_evaluation import GuardEvaluation
     from simdnn.evaluation.intervals import Estimate
-
-UNREADABLE = 1
 
 
 def evaluate(
@@ -38,18 +50,24 @@ def evaluate(
     rule: Rule = None,
     weights: Weights = None,
     trust: Trust = None,
+    device: Device = None,
+    batch_size: BatchSize = 32,
+    workers: Workers = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Measure false alarms on clean images and detection of attacked ones, and say whether the promise holds.
 
     Subfolders named as the guard's classes are the images' true labels.
 
-    Exit status: 0 if every image was judged, 1 if some could not be read.
+    Exit status: 0 if every image was judged, 1 if some could not be read, 2 for a mistake, 74 if the report could not
+    be written.
     """
-    if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
-        raise InputError(f"expected a file in a folder that exists to write the report to, got {output}")
-    loaded = load_guard(guard, weights, trust)
     from simdnn.evaluation.guard_evaluation import evaluate_guard
 
+    if output is not None:
+        check_output(output, "the report")
+    loaded = load_guard(guard, weights, trust, device)
+    set_speed(loaded, batch_size, workers, max_pixels)
     with progress_bar("judging") as progress:
         found = evaluate_guard(loaded, clean, attacked or (), rule=rule, alpha=alpha, progress=progress)
     if output is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from simdnn.errors import InputError
+from simdnn.errors import OutputError
 from simdnn.evaluation.guard_evaluation import GuardEvaluation, Images, Rates
 from simdnn.evaluation.guard_figures import score_histogram
 from simdnn.evaluation.intervals import Estimate
@@ -60,7 +60,7 @@ def write_guard_report(path: Path, found: GuardEvaluation) -> None:
 
     Raises
     ------
-    InputError
+    OutputError
         If the file cannot be written.
     """
     chapters = []
@@ -93,7 +93,7 @@ def write_guard_report(path: Path, found: GuardEvaluation) -> None:
     try:
         path.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise InputError(f"cannot write the report {path}: {error.strerror}") from error
+        raise OutputError(f"cannot write the report {path}: {error.strerror}") from error
 
 
 def _wrong(images: Images) -> list[int]:
