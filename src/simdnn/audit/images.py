@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from simdnn.audit.files import whole_file
+from simdnn.atomic import whole_file
 from simdnn.errors import AuditError
 
 

@@ -211,7 +211,7 @@ def _instant(text: str) -> datetime:
 
 @contextmanager
 def _writing(output: Path) -> Iterator[BinaryIO]:
-    from simdnn.audit.files import whole_file
+    from simdnn.atomic import whole_file
 
     try:
         with whole_file(output) as file:

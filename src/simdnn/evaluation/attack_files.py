@@ -89,7 +89,11 @@ def attack_files(
         "batch_size": batch_size,
     }
     if detector is not None:
-        settings |= {"detector": detector.model_id, "rule": detector.rule, "threshold": detector.threshold}
+        settings |= {
+            "detector": detector.model_id,
+            "rule": detector.rule.name,
+            "threshold": detector.threshold,
+        }
     record = read_or_new_record(output, settings)
     names = image_names(paths, record)
     write_record(output, record)  # shows before the work that the folder can be written

@@ -20,8 +20,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torchvision.models import get_model
 
+from simdnn.atomic import write_whole
 from simdnn.errors import InputError, WeightsError
-from simdnn.networks.atomic import write_whole
 from simdnn.networks.loading import network_names
 from simdnn.networks.reduction import REDUCTION
 from simdnn.networks.weights import fit_weights

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from simdnn.atomic import write_whole
 from simdnn.errors import InputError
-from simdnn.networks.atomic import write_whole
 
 
 def write_checkpoint(path: Path, parts: Mapping[str, Any], identity: Mapping[str, Any], epochs: int) -> None:

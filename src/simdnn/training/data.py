@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simdnn.atomic import write_whole
 from simdnn.errors import ImageReadError, InputError
 from simdnn.images.files import labelled_images
 from simdnn.images.preprocess import Preprocess
 from simdnn.images.reading import read_bytes, read_image
-from simdnn.networks.atomic import write_whole
 from simdnn.progress import Progress
 
 UNREADABLE = 0.05

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from simdnn.atomic import write_whole
 from simdnn.evaluation.provenance import provenance
-from simdnn.networks.atomic import write_whole
 
 
 def write_weights(network: nn.Module, path: Path) -> None:
