@@ -57,9 +57,14 @@ def test_a_group_that_cannot_be_kept_takes_its_rights_along(
 def test_a_failure_leaves_everything_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "old"
     path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), whole_file(path) as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with whole_file(path) as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert [(found.name, found.read_bytes()) for found in tmp_path.iterdir()] == [("old", b"old")]
 
 

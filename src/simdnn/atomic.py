@@ -1,4 +1,4 @@
-"""A file that is written whole or not at all."""
+"""Write files atomically: completely or not at all, new ones readable by their owner only."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def whole_file(path: Path | str) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    keep_names(target.parent)
+    sync_folder(target.parent)
 
 
 def write_whole(path: Path | str, content: bytes) -> None:
@@ -52,8 +52,8 @@ def write_whole(path: Path | str, content: bytes) -> None:
         file.write(content)
 
 
-def keep_names(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk: a renamed file is lost with its folder's entry."""
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder's entries are on the disk; otherwise a crash can undo that a file was renamed."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

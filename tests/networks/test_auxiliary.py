@@ -112,7 +112,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_bare_weights_are_refused_with_what_to_do(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "bare.safetensors")
     with pytest.raises(
-        WeightsError, match=r"make an auxiliary network of it: simdnn import-auxiliary .*bare"
+        WeightsError, match=r"holds weights, but not the classes.*import it: simdnn import-auxiliary .*bare"
     ):
         read_auxiliary(tmp_path / "bare.safetensors")
 

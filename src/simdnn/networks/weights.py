@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from simdnn.errors import WeightsError
+from simdnn.networks.weight_file import read_weight_file
 
 STATE_KEYS = (
     "state_dict",
@@ -48,42 +48,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     WeightsError
-        If the file does not exist, is damaged, or holds something else.
+        If it cannot be read, see :func:`simdnn.networks.weight_file.read_weight_file`, or holds no state dict.
     """
-    if not path.is_file():
-        raise WeightsError(
-            f"expected a file with network weights, got {path}, which is no file; check the path"
-        )
-    found: object
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-        _check_no_text(path, start)
-        if start[:2] == b"PK" or start[:1] == b"\x80":  # a zip, or a pickle of older versions
-            found = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            found = safetensors.torch.load_file(path)
-    except WeightsError:
-        raise
-    except Exception as error:  # damaged bytes make the readers fail with almost any type
-        raise WeightsError(
-            f"expected network weights in {path}, got a damaged file or objects other than tensors "
-            f"({type(error).__name__}); save the network's state_dict() again"
-        ) from error
-    return as_state_dict(found, str(path))
-
-
-def _check_no_text(path: Path, start: bytes) -> None:
-    """Tell files that come in place of weights when a download fails."""
-    text = start.lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise WeightsError(
-            f"expected network weights in {path}, got a web page: the download failed; fetch it again"
-        )
-    if text.startswith(b"version https://git-lfs"):
-        raise WeightsError(
-            f"expected network weights in {path}, got a pointer of Git LFS; fetch the file itself: git lfs pull"
-        )
+    return as_state_dict(read_weight_file(path), str(path))
 
 
 def as_state_dict(found: object, origin: str) -> dict[str, Tensor]:
