@@ -18,12 +18,14 @@ def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
 
 
-def test_a_file_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+def test_a_file_that_was_there_keeps_its_mode_on_demand(tmp_path: Path) -> None:
     path = tmp_path / "old"
     path.write_bytes(b"old")
     path.chmod(0o640)
-    write_whole(path, b"new")
+    write_whole(path, b"new", keep_access=True)
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", 0o640)
+    write_whole(path, b"private")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
@@ -31,7 +33,7 @@ def test_a_file_that_was_there_keeps_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "old"
     path.write_bytes(b"old")
     os.chown(path, 65534, 65534)
-    write_whole(path, b"new")
+    write_whole(path, b"new", keep_access=True)
     assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
 
 
@@ -49,7 +51,7 @@ def test_a_group_that_cannot_be_kept_takes_its_rights_along(
     other = os.stat_result([0, 0, 0, 0, 12345, 12345, 0, 0, 0, 0])
     monkeypatch.setattr(os, "fchown", refused)
     monkeypatch.setattr(os, "fstat", lambda descriptor: other if descriptor > 2 else real(descriptor))
-    write_whole(path, b"new")
+    write_whole(path, b"new", keep_access=True)
     monkeypatch.undo()
     assert stat.S_IMODE(path.stat().st_mode) == 0o604
 

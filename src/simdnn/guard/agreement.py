@@ -60,8 +60,8 @@ def doubt(
         usual = output_classes(predicted, labels, outputs)
         k = next(k for k, name in enumerate(usual) if name)
         return (
-            f"the network's outputs and the class folders have different names: {str(named[k])!r} is mostly "
-            f"{usual[k]!r}; verdicts name both unless --names says which is which"
+            "the network's outputs and the class folders have different names: "
+            f"{str(named[k])!r} is mostly {usual[k]!r}; verdicts name both unless --names says which is which"
         )
     right = float((named[predicted] == labels).mean())
     if right >= 0.5:
