@@ -203,8 +203,8 @@ def test_a_killed_run_keeps_what_was_done(files: list[Path], tmp_path: Path) -> 
     script = f"""
 import importlib.util, os, signal, sys
 from pathlib import Path
-spec = importlib.util.spec_from_file_location("helpers", {str(module)!r})
-helpers = importlib.util.module_from_spec(spec)
+spec = importlib.util.spec_from_file_location({__name__!r}, {str(module)!r})
+helpers = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # same name and source: same cache keys
 spec.loader.exec_module(helpers)
 cache = helpers.FeatureCache({str(tmp_path / "c.sqlite")!r})
 extractor = helpers.Extractor([helpers.backbone()], batch_size=4, device="cpu", cache=cache)

@@ -61,10 +61,10 @@ def _state(found: object) -> object:
 
 def _split(found: object, path: Path) -> Foreign:
     """Split a state dict into the network and its normalisation, by the prefixes of its format."""
-    state = as_state_dict(found, str(path))
+    state = _without_module(as_state_dict(found, str(path)))
     heads = {name.partition(".")[0] for name in state}
     if heads == {"1"}:
-        return Foreign(as_state_dict(_below(state, "1."), str(path)), None, None)
+        return Foreign(_without_module(_below(state, "1.")), None, None)
     if not {"attacker", "normalizer"} & heads:
         return Foreign(state, None, None)
     if heads != {"attacker", "model", "normalizer"}:
@@ -78,6 +78,11 @@ def _split(found: object, path: Path) -> Foreign:
     if set(normalizer) != {"new_mean", "new_std"} or any(value.numel() != 3 for value in normalizer.values()):
         raise WeightsError(f"expected new_mean and new_std of three values in the normalizer of {path}")
     return Foreign(network, _channels(normalizer["new_mean"]), _channels(normalizer["new_std"]))
+
+
+def _without_module(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Remove the prefix of parallel training, if all names have it."""
+    return _below(state, "module.") if all(name.startswith("module.") for name in state) else state
 
 
 def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
