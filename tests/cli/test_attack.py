@@ -229,7 +229,7 @@ def test_no_attacked_picture_is_overwritten_by_another(
         picture = next((digits / "test" / digit).iterdir())
         (tmp_path / place / "same" / "x.png").write_bytes(picture.read_bytes())
     command = ["attack", "fgsm", "--eps", 0.1, *network]
-    message = "since their folders have one name; attack them into two folders"
+    message = "since their folders have the same name; attack them into two output folders"
     assert message in simdnn(*command, tmp_path / "a", tmp_path / "b", "-o", tmp_path / "at once")[2]
     assert simdnn(*command, tmp_path / "a", "-o", tmp_path / "out")[0] == 0
     first = (tmp_path / "out" / "same" / "x.png").read_bytes()

@@ -67,7 +67,7 @@ def test_a_foreign_or_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> N
     foreign = tmp_path / "notes.txt"
     foreign.write_text("these are notes and no data base, " * 50)
     with pytest.raises(
-        InputError, match=r"expected a feature cache in .*notes\.txt, .*delete it, it will be made"
+        InputError, match=r"expected a feature cache in .*notes\.txt, .*delete it, and a new one will be made"
     ):
         FeatureCache(foreign)
     path = tmp_path / "c.sqlite"

@@ -161,7 +161,7 @@ class Danger:
         ("a.pth", b"", "got a damaged or another file"),
         (
             "a.pth",
-            pickle.dumps({"state_dict": Danger()}),
+            pickle.dumps({"state_dict": Danger()}, protocol=2),
             "got other objects or a damaged file; reading it could",
         ),
         ("a.pth", b"\n<!DOCTYPE html><html>404", "got a web page: the download failed.*fetch the file again"),

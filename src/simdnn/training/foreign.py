@@ -81,7 +81,7 @@ def _split(found: object, path: Path) -> Foreign:
 
 
 def _without_module(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Take off the prefix that parallel training leaves on every name."""
+    """Remove the prefix of parallel training, if all names have it."""
     return _below(state, "module.") if all(name.startswith("module.") for name in state) else state
 
 
