@@ -16,8 +16,8 @@ def whole_file(path: Path | str, *, keep_access: bool = False) -> Iterator[Binar
     """Open a file for writing; it gets its name once all of it is on the disk.
 
     It has mode 0600, or the mode, owner and group of the file that was there before if ``keep_access`` says so. Where
-    the path is a link, the file behind it is replaced. A device or a pipe is written as it is. Where the block or the disk fails, no temporary
-    file stays, and a file that was there before is left as it was.
+    the path is a link, the file behind it is replaced. A device or a pipe is written as it is. Where the block or the
+    disk fails, no temporary file stays, and a file that was there before is left as it was.
 
     Raises
     ------

@@ -317,11 +317,12 @@ def test_weights_of_a_guard_that_have_moved_are_named(simdnn: Simdnn, digits: Pa
     moved.write_bytes((digits / "weights.safetensors").read_bytes())
     backbone = load_backbone(NAME, moved, size=SIDE, mean=IN_UNITS.mean, std=IN_UNITS.std)
     Guard.fit(digits / "train", Extractor([backbone], device="cpu"), rule="similarity").save(guard)
-    moved.rename(tmp_path / "here.safetensors")
+    (tmp_path / "elsewhere").mkdir()
+    moved.rename(tmp_path / "elsewhere" / "here.safetensors")
     command = ["attack", "fgsm", "--eps", 0.1, "--detector", guard, digits / "test" / "1", "--limit", 1]
     code, _, err = simdnn(*command, "-o", tmp_path / "out")
     assert (code, "say where they are now: --weights FILE" in err) == (2, True)
-    here = ["--weights", tmp_path / "here.safetensors", "--device", "cpu"]
+    here = ["--weights", tmp_path / "elsewhere" / "here.safetensors", "--device", "cpu"]
     assert simdnn(*command, "-o", tmp_path / "out", *here)[0] == 0
 
 
