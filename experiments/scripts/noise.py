@@ -26,7 +26,7 @@ from check_speed import NETWORKS, network
 from record import write_record
 from simdnn.arrays import FloatArray
 from simdnn.attacks import Attack, predict, run_attack
-from simdnn.attacks.registry import make_attack, title
+from simdnn.attacks.registry import make_attack
 from simdnn.cli.progress import progress_bar
 from simdnn.evaluation.intervals import auroc, rate
 from simdnn.guard.guard import Guard
@@ -40,11 +40,11 @@ from simdnn.rules.inputs import RuleInput
 
 ALPHAS = (0.01, 0.05)
 NOISE = ("noise 0.02", "sign noise 3/255", "sign noise 5/255")
-ATTACKS = (
-    {"attack": "fgsm", "eps": 0.01},
-    {"attack": "pgd", "eps": 0.01, "steps": 10},
-    {"attack": "ddn", "steps": 60},
-)
+ATTACKS: dict[str, dict[str, Any]] = {
+    "fgsm-0.01": {"attack": "fgsm", "eps": 0.01},
+    "pgd-0.01": {"attack": "pgd", "eps": 0.01, "steps": 10},
+    "ddn-60": {"attack": "ddn", "steps": 60},
+}
 ATTACKED, SEED, VIEW_SEED, BATCH = 60, 0, 0, 16
 
 
@@ -94,18 +94,17 @@ def attacked(
 ) -> tuple[list[Path], NDArray[np.bool_]]:
     """Attack photographs, once; returns the files, and which of them fooled the network."""
     classifier, preprocess = Classifier(extractor.backbones[0]), extractor.backbones[0].spec.preprocess
-    made = folder / title(attack)
     clean = torch.stack([preprocess(read_image(path)) for path in paths])
     labels = predict(classifier, clean)
-    if not made.exists():
-        with progress_bar(title(attack)) as progress:
+    if not folder.exists():
+        with progress_bar(folder.name) as progress:
             result = run_attack(
                 attack, classifier, clean, labels, seed=SEED, batch_size=BATCH, progress=progress
             )
-        part = made.with_suffix(".part")
+        part = folder.with_name(f"{folder.name}.part")
         write_images(part, result.images_8bit, paths)
-        part.rename(made)
-    files = [made / f"{path.parent.name}-{path.stem}.png" for path in paths]
+        part.rename(folder)
+    files = [folder / f"{path.parent.name}-{path.stem}.png" for path in paths]
     pixels = torch.stack([preprocess(read_image(path)) for path in files])
     return files, (predict(classifier, pixels) != labels).numpy()
 
@@ -142,12 +141,12 @@ def measured(name: str, data: Path, folder: Path, cache: FeatureCache) -> dict[s
             "deviations": sources(guard, seen),
         }
     spread = np.linspace(0, len(paths) - 1, ATTACKED).round().astype(int)
-    for settings in ATTACKS:
+    for title, settings in ATTACKS.items():
         attack = make_attack(settings)
-        files, fooled = attacked(attack, extractor, [paths[i] for i in spread], folder / name)
+        files, fooled = attacked(attack, extractor, [paths[i] for i in spread], folder / name / title)
         seen = inputs(guard, files).take(np.flatnonzero(fooled))
         scores = guard.rule.score(seen)
-        columns[title(attack)] = {
+        columns[title] = {
             "n": int(fooled.sum()),
             "attacked": len(files),
             "flagged": flagged(guards, scores),
@@ -181,7 +180,8 @@ def main() -> None:
             log(name, column, values)
         write_record(
             f"noise_{name}",
-            {"network": name, "seed": SEED, "view_seed": VIEW_SEED, "attacks": ATTACKS} | result,
+            {"network": name, "seed": SEED, "view_seed": VIEW_SEED, "attacks": list(ATTACKS.values())}
+            | result,
         )
 
 

@@ -1,4 +1,4 @@
-"""A file that is written whole or not at all."""
+"""Write files atomically: completely or not at all, new ones readable by their owner only."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import BinaryIO
 
 
 @contextmanager
-def whole_file(path: Path | str) -> Iterator[BinaryIO]:
+def whole_file(path: Path | str, *, keep_access: bool = False) -> Iterator[BinaryIO]:
     """Open a file for writing; it gets its name once all of it is on the disk.
 
-    A new file has mode 0600; one that was there before keeps its mode, owner and group. Where the path is a link, the
-    file behind it is replaced. A device or a pipe is written as it is. Where the block or the disk fails, no temporary
-    file stays, and a file that was there before is left as it was.
+    It has mode 0600, or the mode, owner and group of the file that was there before if ``keep_access`` says so. Where
+    the path is a link, the file behind it is replaced. A device or a pipe is written as it is. Where the block or the
+    disk fails, no temporary file stays, and a file that was there before is left as it was.
 
     Raises
     ------
@@ -36,24 +36,24 @@ def whole_file(path: Path | str) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
-            if before is not None:
+            if keep_access and before is not None:
                 _keep_access(file.fileno(), before)
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    keep_names(target.parent)
+    sync_folder(target.parent)
 
 
-def write_whole(path: Path | str, content: bytes) -> None:
+def write_whole(path: Path | str, content: bytes, *, keep_access: bool = False) -> None:
     """Write a file's content at once; as `whole_file`."""
-    with whole_file(path) as file:
+    with whole_file(path, keep_access=keep_access) as file:
         file.write(content)
 
 
-def keep_names(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk: a renamed file is lost with its folder's entry."""
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder's entries are on the disk; otherwise a crash can undo that a file was renamed."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -40,7 +40,7 @@ def test_each_class_by_both() -> None:
     new = np.array([0.0, 2.5, 4.5])
     for label in ("a", "b"):
         flags = joint.judge(new, np.array([label] * 3)).attack
-        assert_array_equal(flags, new < min(clean.of_class[label].offset, mixture.of_class[label].offset))
+        assert_array_equal(flags, new < min(clean.by_class[label].offset, mixture.by_class[label].offset))
 
 
 def test_a_threshold_without_p_values_cannot_take_part() -> None:

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image, ImageOps
 
 from simdnn.digits import IN_UNITS
-from simdnn.errors import ImageReadError, InputError
+from simdnn.errors import ImageReadError, InputError, OutputError
 from simdnn.guard.guard import Guard
 from simdnn.guard.plots import draw_explanation
 from simdnn.guard.verdict import Neighbour
@@ -108,7 +108,7 @@ def test_where_it_cannot_be_drawn(guard: Guard, image: Path, tmp_path: Path) -> 
             match=rf"^expected a file that ends in \.png, \.svg, \.pdf; got {name.replace('.', '.')}$",
         ):
             draw_explanation(explanation, tmp_path / name)
-    with pytest.raises(InputError, match=r"^cannot draw to .*/nowhere/why\.png: No such file or directory$"):
+    with pytest.raises(OutputError, match=r"^cannot draw to .*/nowhere/why\.png: No such file or directory$"):
         draw_explanation(explanation, tmp_path / "nowhere" / "why.png")
     assert list(tmp_path.iterdir()) == []
 

@@ -160,10 +160,8 @@ def _load_guarded(
     file: Path, weights: list[str] | None, trust: list[str] | None, rule: str | None, device: str | None
 ) -> GuardedNetwork:
     from simdnn.attacks.adaptive.module import GuardedNetwork
-    from simdnn.networks.device import chosen_device
 
-    where = chosen_device(device)
-    return GuardedNetwork(load_guard(file, weights, trust), rule).to(where)
+    return GuardedNetwork(load_guard(file, weights, trust, device), rule)
 
 
 def _load_network(

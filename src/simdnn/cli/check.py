@@ -176,7 +176,10 @@ class _Watch:
 
     def summary(self, delta: float) -> str:
         if self.alarm:
-            return f"drift alarm at image {self.alarm}: since some point before it the images are unlike clean ones"
+            return (
+                f"drift alarm at image {self.alarm}: "
+                "the images since some point before it are not like the clean ones"
+            )
         return f"no drift: the scores look like those of clean images (delta {delta:g})"
 
 

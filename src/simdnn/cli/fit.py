@@ -230,7 +230,7 @@ def fit(
     backbones = _backbones(backbone or [DEFAULT_BACKBONE], weights, layers, mean, std, size)
     second = None if auxiliary is None else load_backbone(auxiliary, auxiliary_weights, size=auxiliary_size)
     kept = None if no_cache else _cache(cache, cache_limit)
-    with kept or nullcontext(), progress_bar("reading", then="learning") as progress:
+    with nullcontext() if kept is None else kept, progress_bar("reading", then="learning") as progress:
         extractor = Extractor(
             backbones,
             batch_size=batch_size,
@@ -274,9 +274,8 @@ def _calibrated(training: Training) -> str:
 
     if training.calibrated_on == HELD_OUT:
         return (
-            "calibrated on images of that folder. If the network was trained on these, unseen images are flagged more "
-            "often than promised: 4 to 9 % were measured where 5 % is promised; --calibrate-on takes images that the "
-            "network has not seen"
+            "calibrated on images of that folder; if the network was trained on these, unseen images are flagged more "
+            "often than promised: --calibrate-on takes images that it has not seen"
         )
     left_out = f"; {training.left_out} were left out: they are learned" if training.left_out else ""
     return f"calibrated on {training.calibrated_on}{left_out}"

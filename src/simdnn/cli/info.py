@@ -11,6 +11,7 @@ from simdnn.cli.text import echo, shown
 
 if TYPE_CHECKING:
     from simdnn.guard.guard import Guard
+    from simdnn.networks.record import NetworkRecord
 
 
 def info(guard: GuardFile, as_json: AsJson = False) -> None:
@@ -27,9 +28,8 @@ def _facts(guard: Guard) -> dict[str, Any]:
     settings, training = guard.settings, asdict(guard.training)
     return {
         "model_id": guard.model_id,
-        "networks": [
-            {"spec": asdict(record.spec), "weights_hash": record.weights_hash} for record in guard.networks
-        ],
+        "networks": [_network(record) for record in guard.networks],
+        "auxiliary": None if guard.auxiliary is None else _network(guard.auxiliary),
         "classes": list(guard.classes),
         "prototypes": len(guard.model.prototypes),
         "rule": settings.rule,
@@ -40,22 +40,27 @@ def _facts(guard: Guard) -> dict[str, Any]:
     } | training
 
 
+def _network(record: NetworkRecord) -> dict[str, Any]:
+    return {"spec": asdict(record.spec), "weights_hash": record.weights_hash}
+
+
 def _lines(facts: dict[str, Any]) -> list[tuple[str, object]]:
     """Put the facts as a person reads them."""
     lines: list[tuple[str, object]] = [("model id", facts["model_id"])]
-    for network in facts["networks"]:
+    auxiliary = [facts["auxiliary"]] if facts["auxiliary"] else []
+    for network in [*facts["networks"], *auxiliary]:
         spec, preprocess = network["spec"], network["spec"]["preprocess"]
         height, width = preprocess["size"]
         resized = (
             "whole image" if preprocess["resize"] is None else f"resized to {preprocess['resize']}, centre"
         )
         lines += [
-            ("network", spec["name"]),
+            ("auxiliary" if network is facts["auxiliary"] else "network", spec["name"]),
             ("layers", ", ".join(spec["layers"]) or "penultimate"),
             ("weights", spec["weights"] or "torchvision's, or as they come"),
             ("", f"SHA-256 {network['weights_hash']}"),
             ("images", f"{resized} {width} x {height}, {preprocess['interpolation']}"),
-            ("", f"mean {preprocess['mean']}, std {preprocess['std']}"),
+            ("", f"mean {list(preprocess['mean'])}, std {list(preprocess['std'])}"),
         ]
     threshold = f"alpha {facts['alpha']}" if facts["rule"] != "published" else f"m {facts['m']}"
     return [

@@ -84,12 +84,14 @@ class _Lines:
 
     def __init__(self, description: str, then: str) -> None:
         self.description, self.then = description, then
-        self.began = self.last = time.monotonic()
-        self.furthest = 0
+        self.began = self.last = 0.0  # at the first call: what comes before is no measure of the rate
+        self.first = self.furthest = 0
 
     def __call__(self, done: int, total: int) -> None:
         self.furthest = max(done, self.furthest)
         now = time.monotonic()
+        if not self.began:
+            self.began, self.last, self.first = now, now, done
         if now - self.last < EVERY or sys.stderr is None:
             return
         self.last = now
@@ -97,6 +99,6 @@ class _Lines:
             if self.then:
                 echo(self.then, err=True)
             return
-        rate = self.furthest / (now - self.began)
+        rate = (self.furthest - self.first) / (now - self.began)
         left = f", {(total - self.furthest) / rate:,.0f} s left" if rate else ""
         echo(f"{self.description}: {self.furthest:,} of {total:,}, {rate:.1f} a second{left}", err=True)

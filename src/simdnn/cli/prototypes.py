@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from simdnn.cli.options import AsJson, Device, GuardFile, Trust, Weights, load_guard
+from simdnn.cli.group import BelowFile
+from simdnn.cli.options import AsJson, Device, GuardFile, Trust, Weights, check_output, load_guard
 from simdnn.cli.text import echo, print_table, shown
 from simdnn.errors import InputError, OutputError
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from simdnn.guard.guard import Guard
     from simdnn.paper.prototypes import Prototype
 
-app = typer.Typer(help="List, show, add, remove and relabel the prototypes of a guard.", no_args_is_help=True)
+app = typer.Typer(
+    cls=BelowFile,
+    help="List, show, add, remove and relabel the prototypes of a guard.",
+    no_args_is_help=True,
+)
 
 PrototypeId = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it: label/number.")]
 
@@ -42,7 +47,7 @@ class _Target:
 def target(context: typer.Context, guard: GuardFile, weights: Weights = None, trust: Trust = None) -> None:
     """List, show, add, remove and relabel the prototypes of a guard.
 
-    Options stand before or after the command. Two edits at once wait for each other.
+    Two edits at once wait for each other.
     """
     context.obj = _Target(guard, weights, trust)
 
@@ -78,6 +83,7 @@ def show(
     guard: Guard = context.obj.guard
     found = guard.model.prototypes[prototype]
     if output is not None:
+        check_output(output, "the picture")
         _write_picture(guard, found, output)
     row = _plain(guard, found)
     if as_json:

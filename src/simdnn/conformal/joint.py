@@ -1,4 +1,4 @@
-"""A threshold on two calibrations: clean images keep the promise, and corrupted copies spare harmless changes."""
+"""Two calibrations in one: clean images for the guarantee, and corrupted copies to tolerate harmless changes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from simdnn.conformal.threshold import Decision, Threshold
 
 
 class JointThreshold:
-    """Flags a score only if both its p-values are at most alpha.
+    """Flags a score only if both of its p-values are at most alpha.
 
-    Among clean images alone, a new clean image is exchangeable with those that calibrate, so that the promise of
-    :class:`simdnn.conformal.split.ConformalThreshold` holds, and holds all the more where a second p-value must be
-    small, too. Among clean images and harmlessly corrupted copies of some of them together nothing is exchangeable, and
-    nothing is promised; that p-value keeps corrupted images from being flagged much more often than clean ones.
+    The first p-value is among clean calibration images alone. A new clean image is exchangeable with them, so that the
+    guarantee of :class:`simdnn.conformal.split.ConformalThreshold` holds; requiring a second small p-value can only
+    lower the false-alarm rate. The second p-value is among clean images and harmlessly corrupted copies of some of
+    them. These are not exchangeable, so it guarantees nothing, but it keeps corrupted images from being flagged much
+    more often than clean ones.
 
     Parameters
     ----------
-    clean : threshold that clean images alone set
-    mixture : threshold that clean images and corrupted copies together set
+    clean : threshold calibrated on clean images alone
+    mixture : threshold calibrated on clean images and corrupted copies together
 
     >>> from simdnn.conformal.split import ConformalThreshold
     >>> clean = ConformalThreshold(np.arange(10.0, 29.0), alpha=0.1)
@@ -40,11 +41,17 @@ class JointThreshold:
 
     @property
     def offset(self) -> float:
-        """The score below which both see an attack; the lower of the two."""
+        """Scores below it are flagged by both thresholds: the lower of their offsets."""
         return min(self.clean.offset, self.mixture.offset)
 
     def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Decision:
-        """Judge (N,) scores by both thresholds; the p-values are the larger of the two."""
+        """Flag (N,) scores that both thresholds flag; each p-value is the larger of the two.
+
+        Raises
+        ------
+        TypeError
+            If a threshold has no p-values.
+        """
         clean, mixture = self.clean.judge(scores, labels), self.mixture.judge(scores, labels)
         if clean.p_values is None or mixture.p_values is None:
             raise TypeError("expected two thresholds that have p-values")

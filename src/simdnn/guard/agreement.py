@@ -52,7 +52,7 @@ def doubt(
     outputs : number of outputs
 
     >>> doubt(("cat", "dog"), np.array(["cat", "dog", "dog"]), [1, 0, 0], 2).partition(";")[0]
-    "the network predicts the class of the folder for 0% of the images that are learned"
+    'the network predicts the class of the folder for 0% of the images that are learned'
     """
     named = np.array(names or [str(k) for k in range(outputs)])
     classes, predicted = set(map(str, labels)), np.asarray(predictions)
@@ -60,8 +60,8 @@ def doubt(
         usual = output_classes(predicted, labels, outputs)
         k = next(k for k, name in enumerate(usual) if name)
         return (
-            f"the network's outputs and the class folders have different names: {named[k]!r} is mostly {usual[k]!r}; "
-            "verdicts name both unless --names says which is which"
+            "the network's outputs and the class folders have different names: "
+            f"{str(named[k])!r} is mostly {usual[k]!r}; verdicts name both unless --names says which is which"
         )
     right = float((named[predicted] == labels).mean())
     if right >= 0.5:

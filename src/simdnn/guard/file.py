@@ -69,9 +69,10 @@ def decode(raw: bytes, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any
 
 
 def write(path: Path, header: Mapping[str, Any], tensors: Tensors) -> None:
-    """Write a guard file as :func:`simdnn.atomic.whole_file` does: a new one is for its owner's eyes only.
+    """Write a guard file as :func:`simdnn.atomic.whole_file` does.
 
-    It lists the guard's secrets.
+    A new one is for its owner's eyes only, since it lists the guard's secrets; one that is replaced keeps its owner and
+    mode.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def write(path: Path, header: Mapping[str, Any], tensors: Tensors) -> None:
     """
     raw = encode(header, tensors)
     try:
-        write_whole(path, raw)
+        write_whole(path, raw, keep_access=True)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 

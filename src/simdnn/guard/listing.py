@@ -86,8 +86,8 @@ def _check_enough(labels: NDArray[np.str_], found: int, alpha: float, calibratio
         )
     classes = len(np.unique(labels))
     each = ceil(ceil(needed / classes) / calibration - 1e-9)
+    lower = f", or ask for an alpha of {1 / (found + 1):.3g} or more" if found else ""
     raise InputError(
         f"expected {needed} images that calibrate a false-alarm rate of {alpha}, got {found}, a share of {calibration} "
-        f"of {len(labels)}; give at least {each} photographs of each class, {classes * each} in all, or ask for an "
-        f"alpha of {1 / (found + 1):.3g} or more"
+        f"of {len(labels)}; give at least {each} photographs of each class, {classes * each} in all{lower}"
     )

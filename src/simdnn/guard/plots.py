@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from simdnn.errors import InputError
+from simdnn.errors import InputError, OutputError
 from simdnn.guard.explanation import Explanation
 
 CLEAN, ATTACK, INK = "#2b7a4b", "#b3261e", "#333333"
@@ -23,7 +23,9 @@ def draw_explanation(explanation: Explanation, path: Path) -> None:
     Raises
     ------
     InputError
-        If the file cannot be written, or its suffix is none of `SUFFIXES`.
+        If the suffix is none of `SUFFIXES`.
+    OutputError
+        If the file cannot be written.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"expected a file that ends in {', '.join(SUFFIXES)}; got {path.name}")
@@ -46,7 +48,7 @@ def draw_explanation(explanation: Explanation, path: Path) -> None:
     try:
         figure.savefig(path, dpi=120)
     except OSError as error:
-        raise InputError(f"cannot draw to {path}: {error.strerror}") from error
+        raise OutputError(f"cannot draw to {path}: {error.strerror}") from error
 
 
 def _draw_image(axes: Axes, explanation: Explanation) -> None:

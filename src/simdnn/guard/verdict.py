@@ -72,14 +72,14 @@ class Verdict:
     classifier_label: str | None = None
     score: float | None = None
     p_value: float | None = None
-    p_value_clean: float | None = None
-    p_value_mixture: float | None = None
     threshold: float | None = None
     prototype: str | None = None
     rule: str | None = None
     evidence: tuple[Neighbour, ...] = ()
     error: str | None = None
     image_sha256: str | None = None
+    p_value_clean: float | None = None
+    p_value_mixture: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as plain values, ready for JSON."""

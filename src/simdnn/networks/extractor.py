@@ -95,7 +95,7 @@ class Extractor:
         self.limits = limits
         self.n_features = sum(backbone.n_features for backbone in backbones)
         self.n_classes = backbones[0].n_classes
-        self.fingerprint = self._fingerprint("")
+        self.fingerprint = self._fingerprint(())
 
     def stream(
         self,
@@ -134,8 +134,7 @@ class Extractor:
             If the cache fails.
         """
         views = tuple(views)
-        key = json.dumps([view.as_dict() for view in views]) if views else ""
-        fingerprint = self._fingerprint(key if view_key is None else view_key)
+        fingerprint = self._fingerprint(views if view_key is None else view_key)
         preprocesses = [backbone.spec.preprocess for backbone in self.backbones]
         starts = range(0, len(images), self.batch_size)
         ahead: deque[list[Future[list[Prepared]]]] = deque()
@@ -250,10 +249,11 @@ class Extractor:
                     row["auxiliary"] = own
         return rows
 
-    def _fingerprint(self, views: str) -> str:
+    def _fingerprint(self, views: Sequence[Shift] | str) -> str:
+        """Name what decides a row besides the image; the views by themselves, or by what stands for them."""
         settings: dict[str, object] = {
             "networks": [backbone.identity() for backbone in self.backbones],
-            "views": views,
+            "views": views if isinstance(views, str) else [view.as_dict() for view in views],
         }
         if self.auxiliary is not None:
             settings["auxiliary"] = self.auxiliary.identity()

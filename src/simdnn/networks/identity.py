@@ -1,4 +1,4 @@
-"""What decides the features of a network, as text that can be compared."""
+"""Library versions and source hashes that determine the features of a network, as plain text."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def source_hashes(network: nn.Module, *modules: str) -> list[str]:
     Parameters
     ----------
     network
-        The modules of its own class and of its layers' classes count, but for those of PyTorch and torchvision.
+        Counted are the modules of its class and of its layers' classes, except those of PyTorch and torchvision.
     modules
-        Names of further modules, such as that of the function which made it. What they import is not followed.
+        Names of further modules, such as that of its factory. Their imports are not followed.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def source_hashes(network: nn.Module, *modules: str) -> list[str]:
 
 @cache
 def _source_hash(module: str) -> str | None:
-    """Hash a module's source, once: code that has been imported does not change with its file."""
+    """Hash a module's source, once: a change of the file does not change code that is imported already."""
     try:
         return hashlib.sha256(inspect.getsource(sys.modules[module]).encode()).hexdigest()
     except (KeyError, OSError, TypeError):

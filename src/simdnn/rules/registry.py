@@ -1,4 +1,4 @@
-"""The rules by name; a new one is entered here."""
+"""All rules by name; add a new rule here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RULES: Mapping[str, type[Rule]] = {
 }
 
 REFERENCE = 1000
-"""Images, at most, that a rule learns from besides the prototypes."""
+"""Largest number of images in :attr:`simdnn.rules.rule.LearnedImages.reference`."""
 
 
 def find_rule(name: str) -> type[Rule]:

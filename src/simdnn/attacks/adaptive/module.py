@@ -1,4 +1,4 @@
-"""A network and its detector as one differentiable module."""
+"""A network and its detector as one differentiable module, the target of adaptive attacks."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ class GuardedOutput(NamedTuple):
 
     Attributes
     ----------
-    logits : (N, K)
-    score : (N,) high for clean
-    features : (N, d) of the network, followed by the auxiliary network's logits
-    label_gap : (N,) log-odds of the similarity to the most similar prototype of another class, less that of the assumed
-        output's class; -inf where the score does not depend on it
+    logits : (N, K) logits of the network
+    score : (N,) score of the detector; high is clean
+    features : (N, d) features of the network, followed by the auxiliary network's logits
+    label_gap : (N,) logit of the similarity to the most similar prototype of any other class, minus the same for the
+        class of the predicted or assumed output: negative where that is Sim-DNN's label. -inf where the score does not
+        depend on Sim-DNN's label
     """
 
     logits: Tensor
@@ -45,7 +46,7 @@ class GuardedModel(Protocol):
 
     Attributes
     ----------
-    threshold : an image is flagged if its score lies below
+    threshold : an image is flagged if its score is below
     """
 
     threshold: float
@@ -53,31 +54,31 @@ class GuardedModel(Protocol):
     def __call__(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
         """Return logits, scores and features of images (N, 3, H, W) in [0, 1], on the model's device.
 
-        With ``output`` (N,), indices of outputs, the score is computed as if the network had predicted those: it has a
-        gradient towards an output that is not yet reached.
+        With ``output`` (N,), the score is computed as if the network predicted these outputs, so that it has a gradient
+        towards a target before the network predicts it.
         """
         ...
 
     def target_logits(self, images: Tensor) -> Tensor:
-        """Return (N, K) logits for the choice of a target: the attack targets the wrong output with the largest."""
+        """Return (N, K) logits for the choice of the target: the wrong output with the largest one."""
         ...
 
 
 class GuardedNetwork(nn.Module):
-    """A guard, with its network, its views and its auxiliary network, as one module.
+    """A guard with its network, views and auxiliary network as one module.
 
-    The score is the rule's own, on tensors instead of arrays.
+    The score is computed by the guard's rule itself, on tensors instead of arrays.
 
     Parameters
     ----------
-    guard : fitted
-    rule : name of one of its rules; the guard's own if not given
-    views : in place of the guard's own, for an attacker who does not know them
+    guard : a fitted guard
+    rule : name of one of its rules; by default the guard's rule
+    views : replace the guard's views, for an attacker who does not know them
 
     Raises
     ------
     InputError
-        If the guard has no such rule, or has several networks besides an auxiliary one.
+        If there is no such rule, or the guard has several networks besides an auxiliary one.
     """
 
     def __init__(self, guard: Guard, rule: str | None = None, views: Sequence[Shift] | None = None) -> None:
@@ -98,9 +99,9 @@ class GuardedNetwork(nn.Module):
 
     def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
         """Return the output for images (N, 3, H, W) in [0, 1], differentiable; as :class:`GuardedModel`."""
-        seen = self.backbone(torch.cat([images, *(view(images) for view in self.views)]))
-        features = _by_view(torch.cat(list(seen.features.values()), dim=1), len(images))
-        logits = _by_view(seen.logits, len(images))
+        passed = self.backbone(torch.cat([images, *(view(images) for view in self.views)]))
+        features = _by_view(torch.cat(list(passed.features.values()), dim=1), len(images))
+        logits = _by_view(passed.logits, len(images))
         predictions = logits[:, 0].argmax(dim=1) if output is None else output
         auxiliary = images.new_zeros(len(images), 0)
         if self.auxiliary is not None:
@@ -117,37 +118,39 @@ class GuardedNetwork(nn.Module):
         return GuardedOutput(logits[:, 0], score, torch.cat([features[:, 0], auxiliary], dim=1), gap)
 
     def target_logits(self, images: Tensor) -> Tensor:
-        """Return the auxiliary network's logits of the outputs' classes; without one, the network's logits.
+        """Return the auxiliary network's logits for the classes of the network's outputs, or the network's logits.
 
-        They are -inf for outputs whose class the auxiliary network does not know.
+        The latter if the rule uses no auxiliary network. The former are -inf for outputs whose class the auxiliary
+        network does not have.
         """
         if self.auxiliary is None or self.outputs is None:
             logits: Tensor = self.backbone(images).logits
             return logits
         classes = self.outputs.of_classes(auxiliary_logits(self.auxiliary, images))
-        known = index_like(self.outputs.columns(self.outputs.protected), classes)
-        return torch.where(known >= 0, classes[:, known.clamp(min=0)], -torch.inf)
+        columns = index_like(self.outputs.columns(self.outputs.protected), classes)
+        return torch.where(columns >= 0, classes[:, columns.clamp(min=0)], -torch.inf)
 
     def _label_gap(self, similarities: Tensor, predictions: Tensor) -> Tensor:
-        """Return the log-odds of the most similar prototype of another class, less that of the prediction's class."""
+        """Return :attr:`GuardedOutput.label_gap` for (N, M) similarities and (N,) predicted or assumed outputs."""
         assert self.outputs is not None
         model = self.rule.model
         labels = model.prototypes.labels
-        columns = [
+        by_class = [
             similarities[:, index_like(np.flatnonzero(labels == name), similarities)]
             for name in model.classes
         ]
-        best = torch.stack([own.amax(dim=1) for own in columns], dim=1).clamp(_TINY, 1 - _TINY).logit()
+        best = torch.stack([of_class.amax(dim=1) for of_class in by_class], dim=1)
+        best = best.clamp(_TINY, 1 - _TINY).logit()
         names = list(model.classes)
-        places = [names.index(name) if name in names else -1 for name in self.outputs.protected]
-        place = index_like(places, similarities)[predictions]
-        given = place.clamp(min=0)[:, None]
-        others = best.scatter(1, given, -torch.inf).amax(dim=1)
-        return torch.where(place >= 0, others - best.gather(1, given)[:, 0], -torch.inf)
+        class_of_output = [names.index(name) if name in names else -1 for name in self.outputs.protected]
+        column = index_like(class_of_output, similarities)[predictions]
+        predicted = column.clamp(min=0)[:, None]
+        others = best.scatter(1, predicted, -torch.inf).amax(dim=1)
+        return torch.where(column >= 0, others - best.gather(1, predicted)[:, 0], -torch.inf)
 
 
 def _by_view(values: Tensor, n: int) -> Tensor:
-    """((1 + V) * n, d) to (n, 1 + V, d)."""
+    """Reshape ((1 + V) * n, d), ordered by view, to (n, 1 + V, d)."""
     return values.reshape(-1, n, values.shape[1]).transpose(0, 1)
 
 
@@ -157,8 +160,8 @@ class BaselineNetwork(nn.Module):
     Parameters
     ----------
     backbone : the network; its features are those of its penultimate layer
-    score : (logits (N, K), features (N, d)) to (N,) scores, high for clean, differentiable
-    threshold : an image is flagged if its score lies below
+    score : from logits (N, K) and features (N, d) to scores (N,), high for clean; differentiable
+    threshold : an image is flagged if its score is below
     """
 
     def __init__(
@@ -172,13 +175,13 @@ class BaselineNetwork(nn.Module):
 
     def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
         """Return the output for images (N, 3, H, W) in [0, 1], differentiable; as :class:`GuardedModel`."""
-        seen = self.backbone(images)
-        features = torch.cat(list(seen.features.values()), dim=1)
-        logits = seen.logits
-        if output is not None:  # as if that output were the largest
+        passed = self.backbone(images)
+        features = torch.cat(list(passed.features.values()), dim=1)
+        logits = passed.logits
+        if output is not None:  # raise the logit of the assumed output to the largest
             logits = logits.scatter(1, output[:, None], logits.amax(dim=1, keepdim=True))
         scores = self.score(logits, features)
-        return GuardedOutput(seen.logits, scores, features, torch.full_like(scores, -torch.inf))
+        return GuardedOutput(passed.logits, scores, features, torch.full_like(scores, -torch.inf))
 
     def target_logits(self, images: Tensor) -> Tensor:
         """Return the logits."""
@@ -187,10 +190,14 @@ class BaselineNetwork(nn.Module):
 
 
 class Rejecting(nn.Module):
-    """A guarded network as a plain classifier with one more class, predicted where the detector flags.
+    """A guarded network as a plain classifier with one more class, which is predicted where the detector flags.
 
-    The last logit is ``max logit + (threshold - score) * steepness`` (Carlini and Wagner, AISec 2017). Attacks of any
-    library can take it.
+    The additional logit is ``max logit + (threshold - score) * steepness`` (Carlini and Wagner, AISec 2017).
+
+    Parameters
+    ----------
+    guarded : network and detector
+    steepness : weight of the score, > 0
     """
 
     def __init__(self, guarded: GuardedModel, steepness: float = 1.0) -> None:

@@ -16,11 +16,11 @@ branch_labels = None
 depends_on = None
 
 PAGE = 1000
-"""Rows that are held at a time."""
+"""Number of rows in memory at a time."""
 
 _Columns = tuple[tuple[str, sa.types.TypeEngine[Any]], ...]
 
-_SAID: _Columns = (
+_LABEL: _Columns = (
     ("human_label", sa.String(16)),
     ("human_class", sa.Text()),
     ("labelled_by", sa.Text()),
@@ -38,12 +38,14 @@ _verdicts = sa.table(
     "record", sa.column("id", sa.Integer()), *(sa.column(name, kind) for name, kind in _VERDICT)
 )
 _chains = sa.table("record", sa.column("id", sa.Integer()), sa.column("chain", sa.Text()))
-_said = sa.table("record", sa.column("id", sa.Integer()), *(sa.column(name, kind) for name, kind in _SAID))
+_labelled = sa.table(
+    "record", sa.column("id", sa.Integer()), *(sa.column(name, kind) for name, kind in _LABEL)
+)
 _labels = sa.table(
     "label",
     sa.column("id", sa.Integer()),
     sa.column("record_id", sa.Integer()),
-    *(sa.column(name, kind) for name, kind in _SAID),
+    *(sa.column(name, kind) for name, kind in _LABEL),
     sa.column("chain", sa.Text()),
 )
 _heads = sa.table(
@@ -64,7 +66,10 @@ def upgrade() -> None:
         "label",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("record_id", sa.Integer(), nullable=False),
-        *(sa.Column(name, kind, nullable=name not in ("human_label", "labelled_at")) for name, kind in _SAID),
+        *(
+            sa.Column(name, kind, nullable=name not in ("human_label", "labelled_at"))
+            for name, kind in _LABEL
+        ),
         sa.Column("chain", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_label"),
         sa.ForeignKeyConstraint(["record_id"], ["record.id"], name="fk_label_record_id"),
@@ -82,7 +87,7 @@ def upgrade() -> None:
     op.drop_index("ix_record_human_label", "record")
     with op.batch_alter_table("record") as batch:
         batch.alter_column("chain", existing_type=sa.String(64), nullable=False)
-        for name, _ in _SAID:
+        for name, _ in _LABEL:
             batch.drop_column(name)
     if op.get_bind().dialect.name == "postgresql":  # numbers follow the chain now
         op.alter_column("record", "id", server_default=None)
@@ -90,14 +95,14 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Leave the latest label of each record in the record, and no chain."""
-    for name, kind in _SAID:
+    """Move the latest label of each record back into the record, and drop the chain."""
+    for name, kind in _LABEL:
         op.add_column("record", sa.Column(name, kind))
     bind = op.get_bind()
     for page in _pages(_labels):  # in the order of their numbers: the latest is what stays
         for row in page:
-            said = {name: row[name] for name, _ in _SAID}
-            bind.execute(sa.update(_said).where(_said.c.id == row["record_id"]).values(**said))
+            label = {name: row[name] for name, _ in _LABEL}
+            bind.execute(sa.update(_labelled).where(_labelled.c.id == row["record_id"]).values(**label))
     op.create_index("ix_record_human_label", "record", ["human_label"])
     op.drop_table("label")
     op.drop_table("chain_head")
@@ -113,11 +118,11 @@ def downgrade() -> None:
 
 def _carry_labels_over() -> None:
     number, chain = 0, START
-    for page in _pages(_said, _said.c.human_label.is_not(None)):
+    for page in _pages(_labelled, _labelled.c.human_label.is_not(None)):
         rows = []
-        for said in page:
+        for label in page:
             number += 1
-            row = said | {"id": number, "record_id": said["id"]}
+            row = label | {"id": number, "record_id": label["id"]}
             chain = link(chain, row)
             rows.append(row | {"chain": chain})
         op.get_bind().execute(sa.insert(_labels), rows)
@@ -142,7 +147,7 @@ def _end(table: str, number: int, chain: str) -> None:
 
 
 def _pages(table: sa.TableClause, *only: sa.ColumnElement[bool]) -> Iterator[list[dict[str, Any]]]:
-    """Yield all rows in the order of their numbers, some at a time."""
+    """Yield all rows in the order of their numbers, in pages."""
     after = 0
     while True:
         query = sa.select(table).where(table.c.id > after, *only).order_by(table.c.id).limit(PAGE)
