@@ -55,6 +55,22 @@ def check(
         float,
         typer.Option(help="Probability that --drift ever raises a false alarm, however long the stream."),
     ] = 0.01,
+    certify: Annotated[
+        bool,
+        typer.Option(
+            "--certify",
+            help="Say how far away an original must be for the second opinion on it to be another: certified_radius, L2.",
+        ),
+    ] = False,
+    draws: Annotated[int, typer.Option(min=1, help="Noisy draws of each image for --certify.")] = 1000,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Take noise that never comes again, instead of the noise that follows from the guard's secret and the "
+            "image; the verdict then cannot be replayed.",
+        ),
+    ] = False,
     fail_on_attack: Annotated[
         bool, typer.Option("--fail-on-attack", help="Exit with status 3 if anything was flagged.")
     ] = False,
@@ -70,7 +86,16 @@ def check(
     monitor = loaded.drift_monitor(rule, delta=delta) if drift else None
     alarm = 0
     with _recorder(audit, audit_images, loaded) as record, _bar_beside(as_json) as progress:
-        for verdict in loaded.check(images, rule=rule, alpha=alpha, per_class=per_class, progress=progress):
+        verdicts = loaded.check(
+            images,
+            rule=rule,
+            alpha=alpha,
+            per_class=per_class,
+            certify=draws if certify else None,
+            fresh=fresh,
+            progress=progress,
+        )
+        for verdict in verdicts:
             count[verdict.verdict] += 1
             if verdict.verdict == "attack":
                 record(verdict)
@@ -109,6 +134,22 @@ def _line(verdict: Verdict) -> str:
         colour, said = typer.colors.GREEN, f"{verdict.label}, as {verdict.prototype}"
     return typer.style(f"{verdict.verdict:<8}", fg=colour) + shown(
         f"{verdict.path}: {said} (score {verdict.score:.4g}, threshold {verdict.threshold:.4g}{p_value})"
+        f"{_opinion(verdict)}"
+    )
+
+
+def _opinion(verdict: Verdict) -> str:
+    """Say what the second opinion is, and what it certifies."""
+    if verdict.opinion is None:
+        return ""
+    said = f"; second opinion: {verdict.opinion:.0%} of the draws say {verdict.opinion_class}"
+    if verdict.certified_radius is None:
+        return said
+    if not verdict.certified_radius:
+        return f"{said}; nothing is certified"
+    return (
+        f"{said}; no change smaller than {verdict.certified_radius:.2f} (L2) can be why both networks say "
+        f"{verdict.opinion_class}"
     )
 
 

@@ -42,25 +42,32 @@ def fit(
     mean: Mean = None,
     std: Std = None,
     size: Size = None,
-    auxiliary: Annotated[
-        str | None,
-        typer.Option(help="An auxiliary network, adversarially trained, that must agree with the first."),
+    second_opinion: Annotated[
+        Path | None,
+        typer.Option(
+            help="An auxiliary network, of train-auxiliary or import-auxiliary, that must agree under noise."
+        ),
     ] = None,
-    auxiliary_weights: Annotated[
-        Path | None, typer.Option(help="Its weights, .safetensors or .pth.", show_default="torchvision's own")
-    ] = None,
-    auxiliary_size: Annotated[
-        int | None, typer.Option(help="Side of the images it takes.", show_default="its own")
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Noisy draws of each image for the second opinion.", show_default="8, 32 or 128, by --level"
+        ),
     ] = None,
     rule: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="profile, which also compares each image with views of it; similarity, in one pass; or published."
+            help="profile, which also compares each image with views of it; similarity, in one pass; published; with a "
+            "second opinion profile+opinion, or second-opinion alone.",
+            show_default="profile, or profile+opinion",
         ),
-    ] = "profile",
+    ] = None,
     level: Annotated[
         str,
-        typer.Option(help="Views that the profile compares with: light (1), standard (2) or full (4)."),
+        typer.Option(
+            help="Views that the profile compares with: light (1), standard (2) or full (4); and draws of the second "
+            "opinion."
+        ),
     ] = "standard",
     alpha: Annotated[float, typer.Option(help="False-alarm rate to promise on clean images.")] = 0.05,
     calibration: Annotated[
@@ -83,6 +90,7 @@ def fit(
 ) -> None:
     """Learn what clean images look like to a network, in one pass, and write a guard."""
     from simdnn.guard.guard import Guard
+    from simdnn.networks.auxiliary import read_auxiliary
     from simdnn.networks.backbone import load_backbone
     from simdnn.networks.cache import FeatureCache, default_cache
     from simdnn.networks.extractor import Extractor
@@ -103,17 +111,15 @@ def fit(
         )
         for i, name in enumerate(names)
     ]
-    if auxiliary is None and (auxiliary_weights or auxiliary_size):
-        raise InputError(
-            "--auxiliary-weights and --auxiliary-size need --auxiliary, the network that they belong to"
-        )
-    second = None if auxiliary is None else load_backbone(auxiliary, auxiliary_weights, size=auxiliary_size)
+    if second_opinion is None and draws is not None:
+        raise InputError("--draws needs --second-opinion, the network that they belong to")
+    auxiliary = None if second_opinion is None else read_auxiliary(second_opinion)
     with (
         nullcontext() if no_cache else FeatureCache(cache or default_cache()) as kept,
         progress_bar("learning") as progress,
     ):
         extractor = Extractor(
-            backbones, batch_size=batch_size, workers=workers, device=device, cache=kept, auxiliary=second
+            backbones, batch_size=batch_size, workers=workers, device=device, cache=kept, auxiliary=auxiliary
         )
         guard = Guard.fit(
             data,
@@ -123,6 +129,7 @@ def fit(
             alpha=alpha,
             calibration=calibration,
             seed=seed,
+            draws=draws,
             shuffle=shuffle,
             max_unreadable=max_unreadable,
             progress=progress,
@@ -134,6 +141,8 @@ def fit(
         f"learned {len(guard.model.prototypes)} prototypes of {len(guard.classes)} classes from "
         f"{learned.learned} images; {learned.calibrated} more calibrate the threshold"
     )
+    if learned.known:
+        typer.echo(f"{learned.known} images that the auxiliary network learned were kept out of calibration")
     for path in learned.unreadable:
         typer.echo(shown(f"skipped, not readable: {path}"), err=True)
     typer.echo(shown(f"wrote {output}"))

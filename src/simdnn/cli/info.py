@@ -32,6 +32,9 @@ def _facts(guard: Guard) -> dict[str, Any]:
         "networks": [
             {"spec": asdict(record.spec), "weights_hash": record.weights_hash} for record in guard.networks
         ],
+        "auxiliary": None
+        if guard.auxiliary is None
+        else {"file": guard.auxiliary.file, "identity": guard.auxiliary.identity, "draws": guard.auxiliary.draws},
         "classes": list(guard.classes),
         "prototypes": len(guard.model.prototypes),
         "rule": settings.rule,
@@ -58,6 +61,11 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, object]]:
             ("", f"SHA-256 {network['weights_hash']}"),
             ("images", f"{resized} {width} x {height}, {preprocess['interpolation']}"),
             ("", f"mean {preprocess['mean']}, std {preprocess['std']}"),
+        ]
+    if auxiliary := facts["auxiliary"]:
+        lines += [
+            ("opinion", f"{auxiliary['file'] or 'handed over'}, {auxiliary['draws']} draws of each image"),
+            ("", f"SHA-256 {auxiliary['identity']}"),
         ]
     threshold = f"alpha {facts['alpha']}" if facts["rule"] != "published" else f"m {facts['m']}"
     return [

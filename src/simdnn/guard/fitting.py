@@ -16,22 +16,25 @@ from numpy.typing import NDArray
 
 from simdnn.errors import InputError
 from simdnn.guard.exemplars import exemplar
+from simdnn.guard.known import learned_by, without_known
 from simdnn.guard.settings import Settings
 from simdnn.guard.state import GuardState
 from simdnn.guard.training import Training, check_readable
 from simdnn.images.corruptions import CORRUPTIONS
 from simdnn.images.files import labelled_images
 from simdnn.images.shifts import Shift
+from simdnn.networks.auxiliary_record import AuxiliaryRecord
 from simdnn.networks.batch import Batch
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.prepare import Copy
 from simdnn.networks.record import NetworkRecord
+from simdnn.networks.votes import Draws
 from simdnn.paper.holdout import calibration_mask, held_out
 from simdnn.paper.model import SimilarityModel
 from simdnn.progress import Progress
 from simdnn.rules.calibration import CalibrationSet
 from simdnn.rules.inputs import RuleInput
-from simdnn.rules.registry import REFERENCE, find_rule
+from simdnn.rules.registry import REFERENCE, find_draws, find_rule
 from simdnn.rules.rule import LearnedImages
 
 COPIES = 1000
@@ -49,6 +52,7 @@ class Fit:
     view_seed: int | None
     shuffle: bool
     max_unreadable: float
+    draws: int | None
 
 
 def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) -> GuardState:
@@ -57,13 +61,20 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     kind = find_rule(settings.rule)
     if extractor.auxiliary is not None and not kind.uses_auxiliary:
         raise InputError(f"an auxiliary network has no part in the rule {settings.rule!r}; leave it out")
+    if extractor.auxiliary is None and kind.uses_auxiliary:
+        raise InputError(f"the rule {settings.rule!r} needs an auxiliary network; give one, or another rule")
     held_out("", 0, 0, fit.calibration, 0)  # InputError before the hours that extraction may take
     paths, labels = labelled_images(fit.data)
     names = np.array(labels)
     out = calibration_mask(names, fit.calibration, seed)
+    known = learned_by(extractor.auxiliary, paths)
+    out = without_known(out, known, names, seed)
     run = _RunState(fit, extractor, paths)
     view_seed = run.view_seed()
     views = kind.draw_views(fit.level, view_seed)
+    draws = None
+    if kind.uses_auxiliary:
+        draws = Draws(_draws_secret(view_seed), fit.draws or find_draws(fit.level))
 
     learned = np.flatnonzero(~out)
     reference = learned
@@ -73,7 +84,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     copies = {int(i): Copy(name, seed) for i, name in zip(copied, cycle(CORRUPTIONS), strict=False)}
     compared = np.sort(np.concatenate([np.flatnonzero(out), reference]))
     rest = np.setdiff1d(np.arange(len(paths)), compared)
-    seen = _extract(extractor, paths, compared, len(paths), progress, 0, views, _view_key(view_seed), copies)
+    seen = _extract(extractor, paths, compared, len(paths), progress, 0, views, _view_key(view_seed), draws, copies)
     plain = Batch.joined(
         [seen.without_views(), _extract(extractor, paths, rest, len(paths), progress, len(compared))]
     ).in_order()
@@ -95,8 +106,8 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     rule.learn(
         LearnedImages(
             labels=names[teaching.positions],
-            predictions=teaching.logits.argmax(axis=1),
-            auxiliary_logits=teaching.auxiliary_logits,
+            logits=teaching.logits,
+            auxiliary_classes=() if extractor.auxiliary is None else extractor.auxiliary.spec.classes,
             reference=RuleInput.of(seen.take(np.flatnonzero(ordinary)[:REFERENCE]), model),
         )
     )
@@ -104,7 +115,9 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     run.forget()
     return GuardState(
         networks=tuple(NetworkRecord.of(backbone) for backbone in extractor.backbones),
-        auxiliary=None if extractor.auxiliary is None else NetworkRecord.of(extractor.auxiliary),
+        auxiliary=None
+        if extractor.auxiliary is None or draws is None
+        else AuxiliaryRecord.of(extractor.auxiliary, draws),
         settings=settings,
         model=model,
         calibration=calibration,
@@ -114,6 +127,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
             data=str(fit.data),
             learned=len(teaching.positions),
             calibrated=int(calibration.clean.sum()),
+            known=int(known.sum()),
             unreadable=tuple(str(paths[i]) for i in sorted(plain.errors)),
             seed=seed,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -130,6 +144,7 @@ def _extract(
     done: int,
     views: tuple[Shift, ...] = (),
     view_key: str | None = None,
+    draws: Draws | None = None,
     copies: Mapping[int, Copy] | None = None,
 ) -> Batch:
     """Run some of the images; positions are those among all of them, and so is the progress."""
@@ -139,14 +154,20 @@ def _extract(
         None if progress is None else lambda count, _: progress(done + count, total),
         views=views,
         view_key=view_key,
+        draws=draws,
         copies={places[i]: copy for i, copy in (copies or {}).items()},
     )
     return batch.placed(rows)
 
 
 def _view_key(view_seed: int) -> str:
-    """Stand for the views where others may read: 128 random bits are not guessed from their hash."""
+    """Stand for the views where others may read: 256 random bits are not guessed from their hash."""
     return sha256(f"views {view_seed}".encode()).hexdigest()
+
+
+def _draws_secret(view_seed: int) -> bytes:
+    """Return the secret of the draws: one random number of a guard is behind it and behind the views."""
+    return sha256(f"draws {view_seed}".encode()).digest()
 
 
 class _RunState:
@@ -163,7 +184,7 @@ class _RunState:
         if self.given is not None:
             return self.given
         kept = self.cache.run_state(self.key) if self.cache is not None else None
-        seed = randbits(128) if kept is None else int(kept)
+        seed = randbits(256) if kept is None else int(kept)
         if self.cache is not None:
             self.cache.keep_run_state(self.key, str(seed))
         return seed

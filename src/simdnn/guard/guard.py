@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -29,7 +31,9 @@ if TYPE_CHECKING:  # a guard file is read without PyTorch
     import torch
     from torch import Tensor, nn
 
+    from simdnn.guard.certifier import Certifier
     from simdnn.networks.extractor import Extractor
+    from simdnn.networks.votes import Draws
 
 
 class Guard(GuardState):
@@ -48,7 +52,7 @@ class Guard(GuardState):
         data: Path | str,
         extractor: Extractor,
         *,
-        rule: str = "profile",
+        rule: str | None = None,
         level: str = "standard",
         alpha: float = 0.05,
         m: float = 3.0,
@@ -57,6 +61,7 @@ class Guard(GuardState):
         shuffle: bool = False,
         seed: int = 0,
         view_seed: int | None = None,
+        draws: int | None = None,
         max_unreadable: float = 0.05,
         progress: Progress | None = None,
     ) -> Self:
@@ -67,12 +72,16 @@ class Guard(GuardState):
         Parameters
         ----------
         data : folder with one subfolder per class, or a CSV file with the columns path and label
-        extractor : the networks that turn images into features, and an auxiliary network
-        rule, alpha, m, sigma, seed : see :class:`simdnn.guard.settings.Settings`
-        level : how many views the profile looks at, see :data:`simdnn.rules.profile.LEVELS`
+        extractor : the networks that turn images into features, and an auxiliary network for a second opinion
+        rule : default ``"profile"``, or ``"profile+opinion"`` with an auxiliary network
+        alpha, m, sigma, seed : see :class:`simdnn.guard.settings.Settings`
+        level : how many views the profile looks at, see :data:`simdnn.rules.profile.LEVELS`, and how many noisy draws
+            the second opinion takes, see :data:`simdnn.rules.registry.DRAWS`
         calibration : share of the images of each class held out of learning to calibrate the threshold
         shuffle : whether each class is learned in random order instead of its own
-        view_seed : of the views; drawn anew if not given, so that no two guards have the same by plan
+        view_seed : of the views, and of the secret that the noisy draws follow from; drawn anew if not given, so that
+            no two guards have the same by plan, and to be given in tests alone
+        draws : noisy draws of each image, in place of the level's
         max_unreadable : share of the files that may be unreadable before fitting stops
         progress : called with (done, total)
 
@@ -84,8 +93,9 @@ class Guard(GuardState):
         """
         from simdnn.guard.fitting import Fit, fit_state
 
+        rule = rule or ("profile" if extractor.auxiliary is None else "profile+opinion")
         settings = Settings(rule, alpha, m, sigma, seed)
-        fit = Fit(Path(data), settings, level, calibration, view_seed, shuffle, max_unreadable)
+        fit = Fit(Path(data), settings, level, calibration, view_seed, shuffle, max_unreadable, draws)
         guard = cls(**vars(fit_state(fit, extractor, progress)))
         guard._extractor = extractor
         return guard
@@ -105,7 +115,8 @@ class Guard(GuardState):
         Parameters
         ----------
         path : the file
-        weights : where the weights of each network are now, None for where they were; or nothing at all
+        weights : where the weights of each network are now, the auxiliary network's last, None for where they were; or
+            nothing at all
         networks : each network itself where it was handed over to :meth:`fit`, else None; or nothing at all
         trust : import paths ``"package.module:factory"`` that the file may name; to make such a network
             its code must run, so it runs only if the caller says so
@@ -119,17 +130,17 @@ class Guard(GuardState):
             If ``weights`` or ``networks`` are not one for each network.
         """
         guard = cls.read(path)
-        records = [*guard.networks, *([guard.auxiliary] if guard.auxiliary else [])]
+        n = len(guard.networks) + (guard.auxiliary is not None)
         for name, values in (("weights", weights), ("networks", networks)):
-            if len(values) not in (0, len(records)):
+            if len(values) not in (0, n):
                 raise InputError(
-                    f"expected {name} once for each of the guard's networks, {len(records)} in all, "
+                    f"expected {name} once for each of the guard's networks, {n} in all, "
                     f"or none at all; got {len(values)}"
                 )
-        nothing = [None] * len(records)
+        names = [record.spec.name for record in guard.networks] + [""] * (guard.auxiliary is not None)
         guard._sources = tuple(
-            NetworkSource(where, given, record.spec.name in list(trust))
-            for record, where, given in zip(records, weights or nothing, networks or nothing, strict=True)
+            NetworkSource(where, given, name in list(trust))
+            for name, where, given in zip(names, weights or [None] * n, networks or [None] * n, strict=True)
         )
         guard._device = device
         return guard
@@ -140,9 +151,9 @@ class Guard(GuardState):
         if self._extractor is None:
             from simdnn.networks.extractor import Extractor
 
-            records = [*self.networks, *([self.auxiliary] if self.auxiliary else [])]
-            made = [record.restore(source) for record, source in zip(records, self._sources, strict=True)]
-            auxiliary = made.pop() if self.auxiliary else None
+            sources = self._sources[: len(self.networks)]
+            made = [record.restore(source) for record, source in zip(self.networks, sources, strict=True)]
+            auxiliary = self.auxiliary.restore(self._sources[-1]) if self.auxiliary else None
             self._extractor = Extractor(made, auxiliary=auxiliary, device=self._device)
         return self._extractor
 
@@ -169,6 +180,8 @@ class Guard(GuardState):
         if name in (None, self.settings.rule):
             return self.rule
         kind = find_rule(name or "")
+        if (part := self.rule.part(kind.name)) is not None:
+            return part
         if kind.learn is not Rule.learn:
             raise InputError(
                 f"this guard has no {name}; fit it with the rule {name!r}, or ask for another rule"
@@ -186,6 +199,8 @@ class Guard(GuardState):
         rule: str | None = None,
         alpha: float | None = None,
         per_class: bool = False,
+        certify: int | None = None,
+        fresh: bool = False,
         progress: Progress | None = None,
     ) -> Iterator[Verdict]:
         """Judge files, and all images in folders, one verdict each in their order.
@@ -195,18 +210,23 @@ class Guard(GuardState):
         images : files and folders
         rule, alpha : in place of those the guard was fitted with
         per_class : calibrate each class on its own, so that the false-alarm rate holds among the images of each label
+        certify : give clean images a ``certified_radius`` from so many noisy draws, such as 1000
+        fresh : take noise that never comes again, instead of that which follows from the guard's secret and the image:
+            the verdict cannot be replayed, and who sends an image again has another try
         progress : called with (done, total)
 
         Raises
         ------
         InputError
             If a path does not exist or there is no image; a file that cannot be read has ``verdict="error"``. Or if a
-            class has too few calibration images for ``alpha`` of its own.
+            class has too few calibration images for ``alpha`` of its own, or the rule has no second opinion to certify.
         """
         given = [images] if isinstance(images, (str, Path)) else images
         paths = find_images([Path(path) for path in given])
         judge = self._judge(rule, alpha, per_class)
-        return self._verdicts(paths, [str(path) for path in paths], judge, progress)
+        names = [str(path) for path in paths]
+        certifier = None if certify is None else self._certifier(judge.rule, certify)
+        return self._verdicts(paths, names, judge, progress, self._draws(judge.rule, fresh), certifier)
 
     def drift_monitor(self, rule: str | None = None, *, delta: float = 0.01) -> DriftMonitor:
         """Return a monitor for the scores of a stream of verdicts, calibrated on uncorrupted images only."""
@@ -225,7 +245,8 @@ class Guard(GuardState):
         names = [str(i) for i in range(len(images))] if names is None else names
         if len(names) != len(images):
             raise InputError(f"expected a name for each of the {len(images)} images, got {len(names)}")
-        return list(self._verdicts(list(images), names, self._judge(rule, alpha)))
+        judge = self._judge(rule, alpha)
+        return list(self._verdicts(list(images), names, judge, draws=self._draws(judge.rule)))
 
     def explain(
         self, image: Path | str | Tensor, *, rule: str | None = None, alpha: float | None = None
@@ -238,7 +259,7 @@ class Guard(GuardState):
             If the file cannot be read.
         """
         judge = self._judge(rule, alpha)
-        batch = next(self.extractor.stream([image], views=judge.rule.views, pixels=True))
+        batch = next(self.extractor.stream([image], views=judge.rule.views, draws=self._draws(judge.rule), pixels=True))
         if batch.pixels is None:
             raise ImageReadError(f"{image}: {batch.errors[0]}")
         name = str(image) if isinstance(image, (str, Path)) else "image"
@@ -283,13 +304,37 @@ class Guard(GuardState):
         names: Sequence[str],
         judge: Judge,
         progress: Progress | None = None,
+        draws: Draws | None = None,
+        certifier: Certifier | None = None,
     ) -> Iterator[Verdict]:
         done = 0
-        for batch in self.extractor.stream(images, views=judge.rule.views):
-            yield from judge(batch, names)
+        stream = self.extractor.stream(
+            images, views=judge.rule.views, draws=draws, pixels=certifier is not None
+        )
+        for batch in stream:
+            verdicts = judge(batch, names)
+            yield from verdicts if certifier is None else certifier(batch, verdicts)
             done += len(batch.positions) + len(batch.errors)
             if progress is not None:
                 progress(done, len(images))
+
+    def _draws(self, rule: Rule, fresh: bool = False) -> Draws | None:
+        """Return the noise that a rule looks at; None for one that looks at none."""
+        if not rule.uses_auxiliary or self.auxiliary is None:
+            return None
+        draws = self.auxiliary.all_draws
+        return replace(draws, secret=token_bytes(32)) if fresh else draws
+
+    def _certifier(self, rule: Rule, draws: int) -> Certifier:
+        from simdnn.guard.certifier import Certifier
+
+        own = self._draws(rule)
+        if own is None or rule.opinion is None or self.extractor.auxiliary is None:
+            raise InputError(
+                f"the rule {rule.name!r} has no second opinion to certify with; fit a guard with an auxiliary network: "
+                "simdnn fit ... --second-opinion FILE"
+            )
+        return Certifier(self.extractor.auxiliary, rule.opinion, replace(own, n=draws))
 
     def _judge(self, name: str | None, alpha: float | None, per_class: bool = False) -> Judge:
         rule, settings = self.rule_named(name), self.settings

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from simdnn.errors import ModelFileError, SimDNNError
 from simdnn.guard import file as guard_file
-from simdnn.guard.arrays import check_arrays, pack_calibration, pack_model, unpack_calibration, unpack_model
+from simdnn.guard.arrays import check_arrays, check_votes, pack_calibration, pack_model, unpack_calibration, unpack_model
 from simdnn.guard.exemplars import Exemplar, pack, unpack
 from simdnn.guard.header import Header
 from simdnn.guard.settings import Settings
 from simdnn.guard.training import Training
+from simdnn.networks.auxiliary_record import AuxiliaryRecord
 from simdnn.networks.record import NetworkRecord
 from simdnn.paper.model import SimilarityModel
 from simdnn.rules.calibration import CalibrationSet
@@ -33,7 +34,7 @@ class GuardState:
     Attributes
     ----------
     networks : the networks whose features it compares; the first is the protected classifier
-    auxiliary : the auxiliary network; None without one
+    auxiliary : the auxiliary network and the secret of its draws; None without one
     settings : how it decides
     model : prototypes; edit ``model.prototypes`` and the guard follows
     calibration : the images that set the threshold
@@ -43,7 +44,7 @@ class GuardState:
     """
 
     networks: tuple[NetworkRecord, ...]
-    auxiliary: NetworkRecord | None
+    auxiliary: AuxiliaryRecord | None
     settings: Settings
     model: SimilarityModel
     calibration: CalibrationSet
@@ -108,8 +109,7 @@ class GuardState:
             calibration=len(header.corruption),
             views=bool(header.views),
         )
-        if (header.auxiliary is None) != (arrays["calibration_auxiliary_logits"].shape[1] == 0):
-            raise ValueError("the auxiliary network and what it gave do not belong together")
+        check_votes(arrays["calibration_votes"], header.auxiliary)
         model = unpack_model(header.classes, arrays, header.settings.sigma)
         calibration = unpack_calibration(arrays, header.corruption, header.image_sha256)
         learned = {

@@ -20,6 +20,7 @@ class Training:
     ----------
     data : the folder or list it was given
     learned, calibrated : images learned, and images held out to calibrate the threshold
+    known : images that the auxiliary network learned, which were kept out of calibration
     unreadable : names of the files that were skipped
     seed : of the draws
     created : time, ISO 8601 in UTC
@@ -28,6 +29,7 @@ class Training:
     data: str
     learned: int
     calibrated: int
+    known: int
     unreadable: tuple[str, ...]
     seed: int
     created: str

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simdnn.networks.batch import Batch
 from simdnn.paper.model import SimilarityModel
-from simdnn.rules.inputs import RuleInput, view_statistics
+from simdnn.rules.inputs import RuleInput, shares_of, view_statistics
 from simdnn.rules.view_statistics import ViewStatistics
 
 
@@ -21,7 +21,7 @@ class CalibrationSet:
     ----------
     features : (k, n) raw features
     logits : (k, K) of the protected network
-    auxiliary_logits : (k, w) of the auxiliary network; w = 0 without one
+    votes : (k, c) noisy draws that the auxiliary network gave each of its classes; c = 0 without one
     views : how each compares with its views; None for a rule that looks at none
     corruption : (k,) name of the harmless corruption; empty for an image as it is
     image_sha256 : (k,) hash of the image file; a corrupted copy has that of its original
@@ -29,7 +29,7 @@ class CalibrationSet:
 
     features: NDArray[np.float32]
     logits: NDArray[np.float32]
-    auxiliary_logits: NDArray[np.float32]
+    votes: NDArray[np.int64]
     views: ViewStatistics | None
     corruption: tuple[str, ...]
     image_sha256: tuple[str, ...]
@@ -40,7 +40,7 @@ class CalibrationSet:
         return cls(
             batch.features,
             batch.logits,
-            batch.auxiliary_logits,
+            batch.votes,
             view_statistics(batch),
             batch.corruption,
             batch.image_sha256,
@@ -61,6 +61,6 @@ class CalibrationSet:
             self.logits,
             self.logits.argmax(axis=1),
             model.similarities(self.features),
-            self.auxiliary_logits,
+            shares_of(self.votes),
             self.views,
         )

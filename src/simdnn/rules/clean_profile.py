@@ -47,7 +47,7 @@ class CleanProfile:
     Attributes
     ----------
     scales : of the comparison with views
-    lines : by the name of the source; the auxiliary network's is missing where there is none
+    lines : by the name of the source
     """
 
     scales: Scales
@@ -72,10 +72,8 @@ class CleanProfile:
         )
         lines = {}
         for source in SOURCES:
-            value = source.value(measured, scales)
-            if value is not None:
-                spread = source.spread(measured, scales) if source.spread else np.zeros(n)
-                lines[source.name] = Line.fit(spread, value)
+            spread = source.spread(measured, scales) if source.spread else np.zeros(n)
+            lines[source.name] = Line.fit(spread, source.value(measured, scales))
         return cls(scales, lines)
 
     def deviations(self, measured: Measured) -> dict[str, Array]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from simdnn.arrays import Array, FloatArray
@@ -21,6 +22,7 @@ from simdnn.images.shifts import Shift
 from simdnn.paper.model import SimilarityModel
 from simdnn.rules.calibration import CalibrationSet
 from simdnn.rules.inputs import RuleInput
+from simdnn.rules.second_opinion import SecondOpinion
 
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 """What a rule learned, for the guard file: values ready for JSON, and arrays by name."""
@@ -32,15 +34,16 @@ class LearnedImages:
 
     Attributes
     ----------
-    labels, predictions : (N,) their classes, and the protected network's outputs
-    auxiliary_logits : (N, w)
+    labels : (N,) their classes
+    logits : (N, K) of the protected network
+    auxiliary_classes : names of the auxiliary network's outputs; empty without one
     reference : some of them, at most :data:`simdnn.rules.registry.REFERENCE`, with their views; none is an exemplar,
         whose distance to its prototype is no example of an image's
     """
 
     labels: NDArray[Any]
-    predictions: NDArray[Any]
-    auxiliary_logits: NDArray[Any]
+    logits: NDArray[np.float32]
+    auxiliary_classes: tuple[str, ...]
     reference: RuleInput
 
 
@@ -57,12 +60,14 @@ class Rule(ABC):
     ----------
     name : what users call it
     learns_corruptions : whether harmlessly corrupted copies of calibration images calibrate as well
-    uses_auxiliary : whether it looks at an auxiliary network
+    uses_auxiliary : whether it looks at an auxiliary network under noise
+    opinion : how it does; None for a rule that does not
     """
 
     name: ClassVar[str]
     learns_corruptions: ClassVar[bool] = False
     uses_auxiliary: ClassVar[bool] = False
+    opinion: SecondOpinion | None = None
 
     def __init__(
         self, model: SimilarityModel, calibration: CalibrationSet, views: tuple[Shift, ...] = ()
@@ -80,6 +85,19 @@ class Rule(ABC):
     def learn(self, images: LearnedImages) -> None:
         """Learn what else the rule needs to know of clean images; nothing unless a rule says otherwise."""
         del images
+
+    def votes_needed(self, offset: float, draws: int) -> int:
+        """Return how many votes an image needs at least for a score of ``offset``, whatever else the rule looks at.
+
+        A certificate rests on it. It is 0 for a rule without a second opinion, and draws + 1 where no number will do.
+        """
+        del offset, draws
+        return 0
+
+    def part(self, name: str) -> Rule | None:
+        """Return the rule of that name that this one is made of; None if there is none."""
+        del name
+        return None
 
     @abstractmethod
     def score(self, inputs: RuleInput) -> Array:

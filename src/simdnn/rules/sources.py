@@ -35,19 +35,17 @@ class Measured:
     ----------
     views : how it compares with its views
     similarity : (N,) to the most similar prototype, eq. (10)
-    disagreement : (N,) of the auxiliary network; None without one
     """
 
     views: ViewStatistics
     similarity: Array
-    disagreement: Array | None
 
     @classmethod
-    def of(cls, inputs: RuleInput, disagreement: Array | None) -> Measured:
+    def of(cls, inputs: RuleInput) -> Measured:
         """Collect the evidence of N images; ValueError if they were seen without views."""
         if inputs.views is None:
             raise ValueError("the profile needs images with their views")
-        return cls(inputs.views, similarity_score(inputs.similarities), disagreement)
+        return cls(inputs.views, similarity_score(inputs.similarities))
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,8 @@ SOURCES: tuple[Source, ...] = (
     Source("label", 2.0, lambda m, _: -m.views.lead, lambda m, _: m.views.logit_spread),
     Source("margin", 0.5, lambda m, _: -m.views.margin),
     Source("prototypes", 0.49, _log_odds),
-    Source("auxiliary", 16.0, lambda m, _: m.disagreement),
 )
 """Agreement of the features with those of the views, of the posterior, how firmly the views keep the prediction, how
-far it is from the decision boundary, eq. (10), and the auxiliary network where there is one. ``docs/detection.md``
-tells how weights were chosen and what each source is worth."""
+far it is from the decision boundary, and eq. (10). ``docs/detection.md`` tells how weights were chosen and what each source is worth."""
 
 BY_NAME: Mapping[str, Source] = {source.name: source for source in SOURCES}

@@ -43,11 +43,10 @@ class Goal:
         return output.logits.argmax(dim=1) == self.targets
 
     def label_loss(self, output: GuardedOutput) -> Tensor:
-        """Return how far the target is behind the largest other logit, and in Sim-DNN's label: (N,), at least 0."""
+        """Return how far the target is behind the largest other logit: (N,), at least 0."""
         target = self.targets[:, None]
         others = output.logits.scatter(1, target, -torch.inf).amax(dim=1)
-        network = (others - output.logits.gather(1, target)[:, 0] + MARGIN).clamp(min=0)
-        return network + (output.label_gap + MARGIN).clamp(min=0).to(network.dtype)
+        return (others - output.logits.gather(1, target)[:, 0] + MARGIN).clamp(min=0)
 
     def detector_loss(self, output: GuardedOutput) -> Tensor:
         """Return how far the score is below the threshold plus MARGIN: (N,), at least 0."""
