@@ -59,7 +59,7 @@ def check(
         bool,
         typer.Option(
             "--certify",
-            help="Say how far away an original must be for the second opinion on it to be another: certified_radius, L2.",
+            help="Say how far away an original must be for the second opinion on it to be another: certified_radius.",
         ),
     ] = False,
     draws: Annotated[int, typer.Option(min=1, help="Noisy draws of each image for --certify.")] = 1000,

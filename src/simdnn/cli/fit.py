@@ -51,7 +51,9 @@ def fit(
     draws: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Noisy draws of each image for the second opinion.", show_default="8, 32 or 128, by --level"
+            min=1,
+            help="Noisy draws of each image for the second opinion.",
+            show_default="8, 32 or 128, by --level",
         ),
     ] = None,
     rule: Annotated[

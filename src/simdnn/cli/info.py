@@ -34,7 +34,11 @@ def _facts(guard: Guard) -> dict[str, Any]:
         ],
         "auxiliary": None
         if guard.auxiliary is None
-        else {"file": guard.auxiliary.file, "identity": guard.auxiliary.identity, "draws": guard.auxiliary.draws},
+        else {
+            "file": guard.auxiliary.file,
+            "identity": guard.auxiliary.identity,
+            "draws": guard.auxiliary.draws,
+        },
         "classes": list(guard.classes),
         "prototypes": len(guard.model.prototypes),
         "rule": settings.rule,

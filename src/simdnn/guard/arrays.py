@@ -43,11 +43,19 @@ SHAPES = {
     "calibration_logits": "kK",
     "calibration_votes": "kc",
 }
-"""Sides of each array: C classes, n features, M prototypes, k calibration images, K outputs, c classes of the auxiliary network."""
+"""Sides of each array: C classes, n features, M prototypes, k calibration images, K outputs, c auxiliary outputs."""
 
 VIEW_SHAPES = {f"calibration_{name}": "k" for name in STATISTICS}
 
-WHOLE = {"class_sizes", "class_counts", "class_next_serials", "support", "exemplars", "serials", "calibration_votes"}
+WHOLE = {
+    "class_sizes",
+    "class_counts",
+    "class_next_serials",
+    "support",
+    "exemplars",
+    "serials",
+    "calibration_votes",
+}
 UNSIGNED = {"class_scatters", "scatter"}
 MOST = 2**53
 """The highest whole number that makes sense here."""

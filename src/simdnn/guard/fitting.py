@@ -84,7 +84,9 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     copies = {int(i): Copy(name, seed) for i, name in zip(copied, cycle(CORRUPTIONS), strict=False)}
     compared = np.sort(np.concatenate([np.flatnonzero(out), reference]))
     rest = np.setdiff1d(np.arange(len(paths)), compared)
-    seen = _extract(extractor, paths, compared, len(paths), progress, 0, views, _view_key(view_seed), draws, copies)
+    seen = _extract(
+        extractor, paths, compared, len(paths), progress, 0, views, _view_key(view_seed), draws, copies
+    )
     plain = Batch.joined(
         [seen.without_views(), _extract(extractor, paths, rest, len(paths), progress, len(compared))]
     ).in_order()

@@ -259,7 +259,9 @@ class Guard(GuardState):
             If the file cannot be read.
         """
         judge = self._judge(rule, alpha)
-        batch = next(self.extractor.stream([image], views=judge.rule.views, draws=self._draws(judge.rule), pixels=True))
+        batch = next(
+            self.extractor.stream([image], views=judge.rule.views, draws=self._draws(judge.rule), pixels=True)
+        )
         if batch.pixels is None:
             raise ImageReadError(f"{image}: {batch.errors[0]}")
         name = str(image) if isinstance(image, (str, Path)) else "image"

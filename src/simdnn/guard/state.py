@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from simdnn.errors import ModelFileError, SimDNNError
 from simdnn.guard import file as guard_file
-from simdnn.guard.arrays import check_arrays, check_votes, pack_calibration, pack_model, unpack_calibration, unpack_model
+from simdnn.guard.arrays import (
+    check_arrays,
+    check_votes,
+    pack_calibration,
+    pack_model,
+    unpack_calibration,
+    unpack_model,
+)
 from simdnn.guard.exemplars import Exemplar, pack, unpack
 from simdnn.guard.header import Header
 from simdnn.guard.settings import Settings

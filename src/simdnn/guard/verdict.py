@@ -55,12 +55,12 @@ class Verdict:
     rule
         The rule that decided, such as ``"similarity"``.
     opinion_class, opinion
-        The class that the protected network gives among the guard's, and the share of noisy draws in which the auxiliary
-        network gives it; None for a rule without a second opinion.
+        The class that the protected network gives among the guard's, and the share of noisy draws in which the
+        auxiliary network gives it; None for a rule without a second opinion.
     certified_radius
-        Where it was asked for and the image is clean: if its original differs by less than this (L2, values from 0 to
-        1, at the protected network's size), the majority of the auxiliary network's draws is ``opinion_class`` for the
-        original, too. 0 certifies nothing.
+        Where it was asked for and the image is clean: if its original differs by less than this (L2, values from 0
+        to 1, at the protected network's size), the auxiliary network's majority is ``opinion_class`` for the original,
+        too. 0 certifies nothing.
     evidence
         The most similar prototypes of the best classes, most similar first.
     error

@@ -152,7 +152,9 @@ class AuxiliaryNetwork(nn.Module):
     @cached_property
     def identity(self) -> str:
         """SHA-256 of all that decides what it gives for an image: weights, noise, side, classes, normalisation."""
-        facts = {name: value for name, value in self.spec.as_dict().items() if name not in ("learned", "training")}
+        facts = {
+            name: value for name, value in self.spec.as_dict().items() if name not in ("learned", "training")
+        }
         facts |= {"weights": hash_weights(self.network)}
         return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

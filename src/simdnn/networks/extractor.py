@@ -136,7 +136,9 @@ class Extractor:
         """
         views = tuple(views)
         if draws is not None and (self.auxiliary is None or self.auxiliary.spec.sigma <= 0):
-            raise InputError("expected an auxiliary network that was trained under noise, for draws; got none")
+            raise InputError(
+                "expected an auxiliary network that was trained under noise, for draws; got none"
+            )
         key = json.dumps([view.as_dict() for view in views]) if views else ""
         fingerprint = self._fingerprint(key if view_key is None else view_key, draws)
         preprocesses = [backbone.spec.preprocess for backbone in self.backbones]

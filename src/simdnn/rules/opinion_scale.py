@@ -11,7 +11,7 @@ import numpy as np
 from simdnn.arrays import Array, FloatArray, double, namespace
 
 PART = 0.75
-"""Part of the false alarms that the second opinion takes; the profile takes the rest. ``docs/detection.md`` tells why."""
+"""Part of the false alarms that the second opinion takes; the profile takes the rest."""
 
 LARGEST = 1e12
 
@@ -31,10 +31,10 @@ class OpinionScale:
 
     @classmethod
     def learn(cls, shares: FloatArray, profile: FloatArray) -> Self:
-        """Match quantiles of N clean images: where a rate f of them has a share up to s, s is worth the profile's
-        quantile at ``f (1 - PART) / PART``.
+        """Match quantiles of N clean images.
 
-        A threshold on the smaller of both then flags about PART of its false alarms for the opinion. The threshold's
+        Where a rate f of them has a share up to s, s is worth the profile's quantile at ``f (1 - PART) / PART``. A
+        threshold on the smaller of both then flags about PART of its false alarms for the opinion. The threshold's
         promise does not rest on that, as it is calibrated on other images, by the smaller score itself.
 
         Parameters

@@ -39,7 +39,8 @@ class ProfileAndOpinionRule(ProfileRule):
         self.opinion = SecondOpinion.learn(images.labels, images.logits, images.auxiliary_classes)
         seen = images.reference
         self.scale = OpinionScale.learn(
-            np.asarray(self.opinion.of(seen), dtype=np.float64), np.asarray(super().score(seen), dtype=np.float64)
+            np.asarray(self.opinion.of(seen), dtype=np.float64),
+            np.asarray(super().score(seen), dtype=np.float64),
         )
 
     def score(self, inputs: RuleInput) -> Array:

@@ -1,7 +1,7 @@
 """A second opinion: in how many noisy draws an auxiliary network gives the class that the protected network gives.
 
-The share alone bears the certificate of ``docs/certificate.md``, so that ties among images with the same share are not broken
-by anything finer; a tie counts against flagging, and the promised false-alarm rate holds with ties, too.
+The share alone bears the certificate of ``docs/certificate.md``. So ties among images with one share are not broken
+by anything finer: a tie counts against flagging, and the promised false-alarm rate holds with ties, too.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class SecondOpinion:
         return self.share(inputs.shares, self.classes(inputs.logits, inputs.predictions))
 
     def share(self, shares: Array, classes: Array) -> Array:
-        """Return the share of draws, (N,), that give these classes: (N, c) shares of the auxiliary network's outputs."""
+        """Return the share of draws, (N,), that give these classes, from (N, c) shares of all outputs."""
         return at(shares, index_like(self.columns, shares)[classes])
 
 

@@ -92,6 +92,7 @@ SOURCES: tuple[Source, ...] = (
     Source("prototypes", 0.49, _log_odds),
 )
 """Agreement of the features with those of the views, of the posterior, how firmly the views keep the prediction, how
-far it is from the decision boundary, and eq. (10). ``docs/detection.md`` tells how weights were chosen and what each source is worth."""
+far it is from the decision boundary, and eq. (10). ``docs/detection.md`` tells how weights were chosen and what each
+source is worth."""
 
 BY_NAME: Mapping[str, Source] = {source.name: source for source in SOURCES}

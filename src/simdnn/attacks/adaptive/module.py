@@ -60,9 +60,9 @@ class GuardedModel(Protocol):
 class GuardedNetwork(nn.Module):
     """A guard, with its network, its views and its auxiliary network, as one module.
 
-    The score is the rule's own, on tensors instead of arrays. Of the second opinion the secret draws are not known to an
-    attacker: in place of the share of votes stands the mean posterior over fresh draws (expectation over
-    transformation: Athalye and others, "Synthesizing robust adversarial examples", ICML 2018).
+    The score is the rule's own, on tensors instead of arrays. An attacker does not know the secret draws of the second
+    opinion: in place of the share of votes stands the mean posterior over fresh draws (expectation over transformation:
+    Athalye and others, "Synthesizing robust adversarial examples", ICML 2018).
 
     Parameters
     ----------
