@@ -71,7 +71,10 @@ def test_a_stopped_run_goes_on_where_it_was(guard: Guard, some: Path, tmp_path: 
     found = measure_votes(guard, some, 20, Records(file), lambda done, total: told.append((done, total)))
     assert told == [(done, 60) for done in range(8, 61)]
     assert file.read_text().startswith(before)
-    assert found == measure_votes(guard, some, 20, Records(tmp_path / "whole.jsonl"))
+    whole = measure_votes(guard, some, 20, Records(tmp_path / "whole.jsonl"))
+    for one, other in zip(found, whole, strict=True):
+        assert one.pop("score") == pytest.approx(other.pop("score"), rel=1e-4)  # batches differ by rounding
+        assert one == other
 
 
 def test_radii_are_those_of_the_bounds_by_hand(guard: Guard, votes: list[dict[str, object]]) -> None:
