@@ -62,6 +62,18 @@ def test_the_same_image_has_the_same_verdict_also_from_the_file(
     assert fresh != [verdict.opinion for verdict in first]
 
 
+@pytest.mark.parametrize("rule", ["profile+opinion", "second-opinion"])
+def test_stopping_early_changes_no_verdict_and_saves_draws(
+    guard: Guard, files: list[Path], rule: str
+) -> None:
+    whole, early = list(guard.check(files, rule=rule)), list(guard.check(files, rule=rule, early=True))
+    assert [verdict.verdict for verdict in early] == [verdict.verdict for verdict in whole]
+    assert {verdict.verdict for verdict in whole} == {"clean", "attack"}
+    assert [verdict.opinion for verdict in early] != [verdict.opinion for verdict in whole]
+    with pytest.raises(InputError, match="expected one threshold for all classes to stop early by"):
+        guard.check(files, rule=rule, early=True, per_class=True, alpha=0.5)
+
+
 def test_two_guards_have_different_secrets(guard: Guard, trained_digits: TrainedDigits) -> None:
     other = Guard.fit(trained_digits.folder / "train", guard.extractor, rule="second-opinion", draws=1)
     assert other.auxiliary is not None

@@ -71,6 +71,13 @@ def check(
             "image; the verdict then cannot be replayed.",
         ),
     ] = False,
+    early: Annotated[
+        bool,
+        typer.Option(
+            "--early",
+            help="Stop the draws of the second opinion once the verdict is clear: it is the same, and sooner.",
+        ),
+    ] = False,
     fail_on_attack: Annotated[
         bool, typer.Option("--fail-on-attack", help="Exit with status 3 if anything was flagged.")
     ] = False,
@@ -81,6 +88,8 @@ def check(
 
     Exit status: 0 if every image was checked, 1 if some could not be read, 3 with --fail-on-attack if one was flagged.
     """
+    if early and drift:
+        raise InputError("--drift needs the scores of all draws; leave out --early")
     loaded = load_guard(guard, weights, trust)
     count = {"clean": 0, "attack": 0, "error": 0}
     monitor = loaded.drift_monitor(rule, delta=delta) if drift else None
@@ -93,6 +102,7 @@ def check(
             per_class=per_class,
             certify=draws if certify else None,
             fresh=fresh,
+            early=early,
             progress=progress,
         )
         for verdict in verdicts:

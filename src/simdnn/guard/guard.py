@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # a guard file is read without PyTorch
     from torch import Tensor, nn
 
     from simdnn.guard.certifier import Certifier
+    from simdnn.guard.early import EarlyVoting
     from simdnn.networks.extractor import Extractor
     from simdnn.networks.votes import Draws
 
@@ -201,6 +202,7 @@ class Guard(GuardState):
         per_class: bool = False,
         certify: int | None = None,
         fresh: bool = False,
+        early: bool = False,
         progress: Progress | None = None,
     ) -> Iterator[Verdict]:
         """Judge files, and all images in folders, one verdict each in their order.
@@ -213,6 +215,8 @@ class Guard(GuardState):
         certify : give clean images a ``certified_radius`` from so many noisy draws, such as 1000
         fresh : take noise that never comes again, instead of that which follows from the guard's secret and the image:
             the verdict cannot be replayed, and who sends an image again has another try
+        early : stop drawing for an image once its verdict is clear; it is then the same, with score and p-value of the
+            draws taken
         progress : called with (done, total)
 
         Raises
@@ -220,13 +224,20 @@ class Guard(GuardState):
         InputError
             If a path does not exist or there is no image; a file that cannot be read has ``verdict="error"``. Or if a
             class has too few calibration images for ``alpha`` of its own, or the rule has no second opinion to certify.
+            Or if it is asked to stop early by a threshold for each class.
         """
         given = [images] if isinstance(images, (str, Path)) else images
         paths = find_images([Path(path) for path in given])
         judge = self._judge(rule, alpha, per_class)
         names = [str(path) for path in paths]
         certifier = None if certify is None else self._certifier(judge.rule, certify)
-        return self._verdicts(paths, names, judge, progress, self._draws(judge.rule, fresh), certifier)
+        draws = self._draws(judge.rule, fresh)
+        if early and per_class:
+            raise InputError(
+                "expected one threshold for all classes to stop early by; leave out one of the two"
+            )
+        voting = None if draws is None or not early else self._early_voting(judge, draws)
+        return self._verdicts(paths, names, judge, progress, draws, certifier, voting)
 
     def drift_monitor(self, rule: str | None = None, *, delta: float = 0.01) -> DriftMonitor:
         """Return a monitor for the scores of a stream of verdicts, calibrated on uncorrupted images only."""
@@ -308,13 +319,17 @@ class Guard(GuardState):
         progress: Progress | None = None,
         draws: Draws | None = None,
         certifier: Certifier | None = None,
+        voting: EarlyVoting | None = None,
     ) -> Iterator[Verdict]:
         done = 0
         stream = self.extractor.stream(
-            images, views=judge.rule.views, draws=draws, pixels=certifier is not None
+            images,
+            views=judge.rule.views,
+            draws=draws if voting is None else None,
+            pixels=certifier is not None or voting is not None,
         )
         for batch in stream:
-            verdicts = judge(batch, names)
+            verdicts = judge(batch if voting is None else voting(batch), names)
             yield from verdicts if certifier is None else certifier(batch, verdicts)
             done += len(batch.positions) + len(batch.errors)
             if progress is not None:
@@ -337,6 +352,15 @@ class Guard(GuardState):
                 "simdnn fit ... --second-opinion FILE"
             )
         return Certifier(self.extractor.auxiliary, rule.opinion, replace(own, n=draws))
+
+    def _early_voting(self, judge: Judge, draws: Draws) -> EarlyVoting:
+        from simdnn.guard.early import EarlyVoting
+
+        opinion, auxiliary = judge.rule.opinion, self.extractor.auxiliary
+        assert opinion is not None
+        assert auxiliary is not None
+        needed = judge.rule.votes_needed(judge.threshold.offset, draws.n)
+        return EarlyVoting(auxiliary, opinion, draws, needed)
 
     def _judge(self, name: str | None, alpha: float | None, per_class: bool = False) -> Judge:
         rule, settings = self.rule_named(name), self.settings

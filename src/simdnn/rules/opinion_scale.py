@@ -10,7 +10,7 @@ import numpy as np
 
 from simdnn.arrays import Array, FloatArray, double, namespace
 
-PART = 0.75
+PART = 0.9
 """Part of the false alarms that the second opinion takes; the profile takes the rest."""
 
 LARGEST = 1e12
