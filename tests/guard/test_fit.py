@@ -44,7 +44,14 @@ def test_what_it_was_fitted_on_is_kept(few: Path, extractor: Extractor) -> None:
     )
     facts = asdict(guard.training)
     assert facts.pop("created").endswith("+00:00")
-    assert facts == {"data": str(few), "learned": 48, "calibrated": 12, "unreadable": (), "seed": 0}
+    assert facts == {
+        "data": str(few),
+        "learned": 48,
+        "calibrated": 12,
+        "known": 0,
+        "unreadable": (),
+        "seed": 0,
+    }
     assert guard.classes == ("0", "1", "2")
     assert sum(p.support for p in guard.model.prototypes) == 48
     assert seen == [(32, 60), (60, 60)]

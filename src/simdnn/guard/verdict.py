@@ -54,6 +54,10 @@ class Verdict:
         Identifier of the most similar prototype.
     rule
         The rule that decided, such as ``"similarity"``.
+    evidence
+        The most similar prototypes of the best classes, most similar first.
+    error
+        Why the file could not be read; None otherwise.
     opinion_class, opinion
         The class that the protected network gives among the guard's, and the share of noisy draws in which the
         auxiliary network gives it; None for a rule without a second opinion.
@@ -61,10 +65,6 @@ class Verdict:
         Where it was asked for and the image is clean: if its original differs by less than this (L2, values from 0
         to 1, at the protected network's size), the auxiliary network's majority is ``opinion_class`` for the original,
         too. 0 certifies nothing.
-    evidence
-        The most similar prototypes of the best classes, most similar first.
-    error
-        Why the file could not be read; None otherwise.
     """
 
     path: str
@@ -75,12 +75,12 @@ class Verdict:
     p_value: float | None = None
     threshold: float | None = None
     prototype: str | None = None
-    opinion_class: str | None = None
-    opinion: float | None = None
-    certified_radius: float | None = None
     rule: str | None = None
     evidence: tuple[Neighbour, ...] = ()
     error: str | None = None
+    opinion_class: str | None = None
+    opinion: float | None = None
+    certified_radius: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as plain values, ready for JSON."""
