@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from simdnn.errors import InputError
 from simdnn.networks import votes
 from simdnn.networks.auxiliary import AuxiliaryNetwork, AuxiliarySpec
+from simdnn.networks.backbone import load_backbone
+from simdnn.networks.extractor import Extractor
 from simdnn.networks.reduction import reduced, reduction_norm
 from simdnn.networks.votes import Draws, count_votes, mean_posterior
 from simdnn.smoothing.draws import noise
@@ -103,3 +105,24 @@ def test_no_change_is_stretched_beyond_the_norm_and_one_reaches_it(size: tuple[i
         for i in range(size[0] * size[1])
     ]
     assert norm == pytest.approx(float(torch.linalg.matrix_norm(torch.stack(columns), 2)), rel=1e-5)
+
+
+def test_an_extractor_without_noisy_network_refuses_draws(images: Tensor) -> None:
+    backbone = load_backbone("half", network=nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), size=8)
+    spec = AuxiliarySpec("resnet18", 4, 0.0, ("dark", "light"), (0.0,) * 3, (1.0,) * 3)
+    for auxiliary, got in ((None, "none"), (AuxiliaryNetwork(Half(), spec), "one without noise")):
+        extractor = Extractor([backbone], auxiliary=auxiliary, device="cpu")
+        with pytest.raises(InputError, match=f"trained under noise, for noisy draws; got {got}"):
+            extractor.extract(images, draws=Draws(SECRET, 3))
+
+
+def test_an_extractor_counts_votes_only_where_draws_are_asked_for(
+    network: AuxiliaryNetwork, images: Tensor
+) -> None:
+    backbone = load_backbone("half", network=nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), size=8)
+    extractor = Extractor([backbone], auxiliary=network, batch_size=2, device="cpu")
+    draws = Draws(SECRET, 20)
+    assert extractor.extract(images).votes.shape == (3, 0)
+    assert (
+        extractor.extract(images, draws=draws).votes.tolist() == count_votes(network, images, draws).tolist()
+    )

@@ -25,7 +25,9 @@ Alpha = Annotated[
 ]
 Weights = Annotated[
     list[str] | None,
-    typer.Option(help="Where the network's weights are now, if they have moved; once per network."),
+    typer.Option(
+        help="Where the network's weights are now, if they have moved; once per network, the second opinion's last."
+    ),
 ]
 Trust = Annotated[
     list[str] | None,

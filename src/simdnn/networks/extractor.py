@@ -137,7 +137,8 @@ class Extractor:
         views = tuple(views)
         if draws is not None and (self.auxiliary is None or self.auxiliary.spec.sigma <= 0):
             raise InputError(
-                "expected an auxiliary network that was trained under noise, for draws; got none"
+                "expected an auxiliary network that was trained under noise, for noisy draws; got "
+                f"{'none' if self.auxiliary is None else 'one without noise'}; make one: simdnn train-auxiliary"
             )
         key = json.dumps([view.as_dict() for view in views]) if views else ""
         fingerprint = self._fingerprint(key if view_key is None else view_key, draws)

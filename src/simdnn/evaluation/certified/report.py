@@ -38,7 +38,7 @@ def certified_table(found: Mapping[str, Any]) -> str:
     for row in found["rates"]:
         if row["alpha"] in ALPHAS:
             cells = " | ".join(_percent(cell) for cell in row["certified"])
-            lines.append(f"| {row['alpha']:.0%} | {_percent(row['false_alarms'])} | {cells} |")
+            lines.append(f"| {100 * row['alpha']:.0f} % | {_percent(row['false_alarms'])} | {cells} |")
     return "\n".join(lines) + "\n"
 
 
