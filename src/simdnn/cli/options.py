@@ -25,9 +25,7 @@ Alpha = Annotated[
 ]
 Weights = Annotated[
     list[str] | None,
-    typer.Option(
-        help="Where the network's weights are now, if they have moved; once per network, the second opinion's last."
-    ),
+    typer.Option(help="Where the network's weights are now, if they have moved; once per network."),
 ]
 Trust = Annotated[
     list[str] | None,
