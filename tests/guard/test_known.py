@@ -12,7 +12,7 @@ from tests.noisy_digits import digits_spec
 from torch import nn
 
 from simdnn.errors import InputError
-from simdnn.guard.known import learned_by, without_known
+from simdnn.guard.known import learned_by, without_learned
 from simdnn.networks.auxiliary import AuxiliaryNetwork
 
 
@@ -31,13 +31,13 @@ def test_as_many_others_of_each_class_calibrate_instead() -> None:
     out, known = np.zeros(20, dtype=bool), np.zeros(20, dtype=bool)
     out[[0, 1, 2, 10, 11, 12]] = True
     known[[0, 1, 5, *range(10, 18)]] = True
-    found = without_known(out, known, labels, 0)
+    found = without_learned(out, known, labels, 0)
     assert not (found & known).any()
     assert (found[:10].sum(), found[10:].sum()) == (3, 2)  # two dogs are left
-    assert without_known(out, ~out, labels, 0) is out
+    assert without_learned(out, ~out, labels, 0) is out
 
 
 def test_none_left_is_an_error() -> None:
     out = np.array([True, False])
     with pytest.raises(InputError, match=r"has learned all 2 images.*larger --held-out"):
-        without_known(out, np.ones(2, dtype=bool), np.array(["cat", "cat"]), 0)
+        without_learned(out, np.ones(2, dtype=bool), np.array(["cat", "cat"]), 0)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from simdnn.errors import InputError
 from simdnn.guard.exemplars import exemplar
-from simdnn.guard.known import learned_by, without_known
+from simdnn.guard.known import learned_by, without_learned
 from simdnn.guard.settings import Settings
 from simdnn.guard.state import GuardState
 from simdnn.guard.training import Training, check_readable
@@ -68,7 +68,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     names = np.array(labels)
     out = calibration_mask(names, fit.calibration, seed)
     known = learned_by(extractor.auxiliary, paths)
-    out = without_known(out, known, names, seed)
+    out = without_learned(out, known, names, seed)
     run = _RunState(fit, extractor, paths)
     view_seed = run.view_seed()
     views = kind.draw_views(fit.level, view_seed)

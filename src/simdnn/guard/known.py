@@ -22,7 +22,7 @@ def learned_by(auxiliary: AuxiliaryNetwork | None, paths: Sequence[Path]) -> NDA
     return np.array([bool(learned) and _sha256(path) in learned for path in paths], dtype=bool)
 
 
-def without_known(
+def without_learned(
     out: NDArray[np.bool_], known: NDArray[np.bool_], labels: NDArray[np.str_], seed: int
 ) -> NDArray[np.bool_]:
     """Return which images calibrate instead: as many of each class, or all that there are, and none that is known.
