@@ -1,4 +1,4 @@
-"""Sim-DNN: tells the users of an image classifier when an image has been tampered with."""
+"""Sim-DNN: detects adversarial attacks on image classifiers, and shows the evidence."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Where each name lives: loaded on first use, so that `import simdnn` stays quick.
-_HOMES = {
+# The module of each public name, imported on first use, so that `import simdnn` is fast.
+_MODULES = {
     "AuditStore": "simdnn.audit.store",
     "Backbone": "simdnn.networks.backbone",
     "Explanation": "simdnn.guard.explanation",
@@ -44,9 +44,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'simdnn' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

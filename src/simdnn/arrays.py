@@ -1,4 +1,4 @@
-"""Arrays of NumPy or of PyTorch: what lets each score be written once, for verdicts and for gradients."""
+"""Array functions for NumPy and PyTorch alike, so that each score is written once, for verdicts and for gradients."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 Array: TypeAlias = Any
-"""A NumPy array, or a PyTorch tensor where gradients are needed or the array is on a graphics card."""
+"""A NumPy array, or a PyTorch tensor where gradients are needed or the data is on a GPU."""
 
 
 def namespace(array: Array) -> Any:
-    """Return the functions of an array's library under the names of the Python array API standard."""
+    """Return an array's library, with function names of the Python array API standard."""
     return array_namespace(array)
 
 
 def double(array: Array) -> Array:
-    """Return an array in double precision; in single precision on Apple's graphics cards, which have no other."""
+    """Convert an array to float64; to float32 on Apple's GPUs (MPS), which have no float64."""
     xp = array_namespace(array)
     single = str(device(array)).startswith("mps")
     return xp.astype(array, xp.float32 if single else xp.float64, copy=False)
 
 
 def like(values: Any, reference: Array) -> Array:
-    """Return floating-point constants in the library, on the device and in the precision of a reference.
+    """Convert floating-point constants to the library, device and precision of a reference array.
 
     >>> like([1, 2], np.zeros(3, dtype=np.float32)).dtype
     dtype('float32')
@@ -40,7 +40,7 @@ def like(values: Any, reference: Array) -> Array:
 
 
 def index_like(values: Any, reference: Array) -> Array:
-    """Return whole-number constants in the library and on the device of a reference."""
+    """Convert integer constants to int64, in the library and on the device of a reference array."""
     if isinstance(reference, np.ndarray):
         return np.asarray(values, dtype=np.int64)
     xp = array_namespace(reference)
@@ -48,16 +48,16 @@ def index_like(values: Any, reference: Array) -> Array:
 
 
 def at(values: Array, columns: Array) -> Array:
-    """Return from each row of (N, K) values the one in its column (N,)."""
+    """Return (N,) one value from each row of (N, K) ``values``: the one in its column (N,)."""
     return namespace(values).take_along_axis(values, columns[:, None], axis=1)[:, 0]
 
 
 def best_other(values: Array, columns: Array) -> Array:
-    """Return the largest value of each row of (N, K) outside its column (N,); -inf where there is no other.
+    """Return (N,) the largest value of each row of (N, K), its column (N,) left out; -inf if K is 1.
 
     >>> best_other(np.array([[3.0, 1.0, 2.0]]), np.array([0])).tolist()
     [2.0]
     """
     xp = namespace(values)
-    own = xp.arange(values.shape[1], device=device(values))[None, :] == columns[:, None]
-    return xp.max(xp.where(own, -xp.inf, values), axis=1)
+    left_out = xp.arange(values.shape[1], device=device(values))[None, :] == columns[:, None]
+    return xp.max(xp.where(left_out, -xp.inf, values), axis=1)

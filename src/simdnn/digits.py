@@ -1,8 +1,7 @@
-"""Scikit-learn's scanned digits as a folder of images, and the training of a small network on them."""
+"""Write scikit-learn's scanned digits as image files, and train a small network on them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from simdnn.images.files import labelled_images
 from simdnn.images.preprocess import Preprocess
 from simdnn.images.reading import read_image
 from simdnn.networks.digits import SIDE, DigitsNet, digits_network
+from simdnn.progress import Progress
 
 IN_UNITS = Preprocess(size=(SIDE, SIDE), resize=None, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 """The network's preprocessing: pixels in [0, 1] without normalisation."""
@@ -26,26 +26,26 @@ IN_UNITS = Preprocess(size=(SIDE, SIDE), resize=None, mean=(0.0, 0.0, 0.0), std=
 def write_digits(folder: Path, *, seed: int = 0) -> None:
     """Write the 1,797 digits as ``<part>/<digit>/<number>.png``, in three parts of 599, stratified.
 
-    The network is trained on ``network``, and the guard fitted on ``train``: a threshold must not be calibrated on
-    images that the network was trained on, since these score higher than other clean images. ``test`` is used by
-    neither. The scans of 8 x 8 pixels in 17 grey levels are enlarged to 32 x 32 in 8 bits; a digit's number is its
+    The network is trained on ``network``, and the guard is fitted on ``train``: a threshold must not be calibrated on
+    images that the network was trained on, since these score higher than other clean images. Neither uses ``test``.
+    The scans of 8 x 8 pixels with 17 grey levels are enlarged to 32 x 32 pixels with 8 bits. A digit's number is its
     index in scikit-learn's data.
     """
     digits = load_digits()
-    numbers = np.arange(len(digits.target))
-    network, rest = train_test_split(numbers, train_size=599, stratify=digits.target, random_state=seed)
+    indices = np.arange(len(digits.target))
+    network, rest = train_test_split(indices, train_size=599, stratify=digits.target, random_state=seed)
     train, test = train_test_split(rest, train_size=599, stratify=digits.target[rest], random_state=seed)
-    for part, chosen in (("network", network), ("train", train), ("test", test)):
+    for part, part_indices in (("network", network), ("train", train), ("test", test)):
         for digit in range(10):
             (folder / part / str(digit)).mkdir(parents=True, exist_ok=True)
-        for number in chosen:
-            scan = Image.fromarray(np.round(digits.images[number] * (255 / 16)).astype(np.uint8))
+        for index in part_indices:
+            scan = Image.fromarray(np.round(digits.images[index] * (255 / 16)).astype(np.uint8))
             picture = scan.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-            picture.save(folder / part / str(digits.target[number]) / f"{number:04}.png")
+            picture.save(folder / part / str(digits.target[index]) / f"{index:04}.png")
 
 
 def read_digits(folder: Path) -> tuple[list[Path], Tensor, Tensor]:
-    """Read a folder with a subfolder per digit: files, pixels (N, 3, 32, 32) in [0, 1], digits (N,)."""
+    """Read a folder with one subfolder per digit; return paths, pixels (N, 3, 32, 32) in [0, 1] and digits (N,)."""
     paths, labels = labelled_images(folder)
     images = torch.stack([IN_UNITS(read_image(path)) for path in paths])
     return paths, images, torch.tensor([int(label) for label in labels])
@@ -57,9 +57,9 @@ def train_network(
     *,
     epochs: int = 15,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> DigitsNet:
-    """Train the network on a folder of digits, shifted by up to two pixels, and write its weights.
+    """Train the network on a folder of digits, randomly shifted by up to two pixels, and write its weights.
 
     Parameters
     ----------
@@ -70,9 +70,14 @@ def train_network(
     epochs
         Passes over the folder.
     seed
-        Of the first weights, of the order and of the shifts.
+        Seed of the initial weights, the order of the images and their shifts.
     progress
-        Called with (images seen, images to see) after every pass.
+        Called after every pass; an image counts once per pass.
+
+    Returns
+    -------
+    DigitsNet
+        In evaluation mode, on the CPU.
     """
     _, images, digits = read_digits(folder)
     with torch.random.fork_rng(devices=[]):
@@ -88,7 +93,7 @@ def _optimise(
     images: Tensor,
     digits: Tensor,
     epochs: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
     batch_size: int = 64,
     rate: float = 3e-3,
 ) -> None:

@@ -1,8 +1,8 @@
-"""What can go wrong, by kind. Every message says what was expected, what was found and what to do."""
+"""The errors that this package raises. Every message says what was expected, what was found and what to do."""
 
 
 class SimDNNError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of every error that this package raises on purpose."""
 
 
 class InputError(SimDNNError, ValueError):
@@ -18,8 +18,12 @@ class WeightsError(SimDNNError):
 
 
 class ModelFileError(SimDNNError):
-    """A guard file that is truncated, altered, newer than this version, or no guard file at all."""
+    """A guard file that is truncated, altered, newer than this version, or something else."""
 
 
 class AuditError(SimDNNError):
-    """An audit store that cannot be opened, or a record that it does not hold."""
+    """An audit store that cannot be opened, read or written, or a record that it does not hold."""
+
+
+class OutputError(SimDNNError):
+    """A result that cannot be written: a full disk, a folder that is not there or may not be written."""

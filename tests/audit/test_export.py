@@ -93,7 +93,7 @@ def test_a_disk_that_is_full_leaves_the_older_export_and_nothing_else(path: Path
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
     )
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (74, "")
     assert done.stderr == f"error: cannot write {table}: File too large\n"
     assert [file.name for file in table.parent.iterdir()] == ["records.csv"]
     assert table.read_text() == "an older one"
@@ -121,7 +121,7 @@ def test_a_folder_and_a_device_in_the_place_of_a_file(path: Path, simdnn: Simdnn
     folder = tmp_path / "folder.csv"
     folder.mkdir()
     said = f"error: cannot write {folder}: Is a directory\n"
-    assert simdnn("audit", path, "export", "-o", folder) == (2, "", said)
+    assert simdnn("audit", path, "export", "-o", folder) == (74, "", said)
     device = tmp_path / "null.csv"
     device.symlink_to(os.devnull)
     assert simdnn("audit", path, "export", "-o", device) == (0, f"wrote 10 records to {device}\n", "")
@@ -129,7 +129,7 @@ def test_a_folder_and_a_device_in_the_place_of_a_file(path: Path, simdnn: Simdnn
     full = tmp_path / "full.jsonl"
     full.symlink_to("/dev/full")
     said = f"error: cannot write {full}: No space left on device\n"
-    assert simdnn("audit", path, "export", "-o", full) == (2, "", said)
+    assert simdnn("audit", path, "export", "-o", full) == (74, "", said)
 
 
 @pytest.mark.parametrize("command", [("list", "--json"), ("show", "1")])
@@ -138,7 +138,7 @@ def test_a_screen_that_cannot_be_written(path: Path, command: tuple[str, ...]) -
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(run, stdout=full, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (
-        2,
+        74,
         b"error: cannot write to standard output: No space left on device\n",
     )
     reader, writer = os.pipe()

@@ -88,7 +88,9 @@ def test_the_image_that_was_judged_is_recorded_and_no_other(tmp_path: Path, fold
         assert (kept.image_sha256, kept.image_kept) == (DIGEST, True)
         assert store.image(without) is None
         swapped = sha256(b"swapped").hexdigest()
-        expected = rf"^expected the image that was judged, whose hash is {DIGEST}; got one of hash {swapped}$"
+        expected = (
+            rf"^expected the image that was checked, whose hash is {DIGEST}; got one with the hash {swapped}$"
+        )
         with pytest.raises(AuditError, match=expected):
             store.record(verdict, model_id="m", image=b"swapped")
         assert store.count() == 2

@@ -20,7 +20,7 @@ from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 
 COMMANDS = {
-    (): ("fit", "check", "explain", "prototypes", "audit", "info", "demo"),
+    (): ("fit", "calibrate", "check", "evaluate", "explain", "prototypes", "audit", "info", "demo"),
     ("fit",): (
         "--output",
         "[default: (vgg16, as in the paper)]",
@@ -34,6 +34,8 @@ COMMANDS = {
         "--fail-on-attack",
         "--trust",
     ),
+    ("calibrate",): ("--output", "--add", "[default: (the guard's own)]"),
+    ("evaluate",): ("Exit status: 0 if every image was judged", "--json", "--output", "--alpha", "--rule"),
     ("explain",): ("[default: why.png]", "--alpha"),
     ("prototypes",): ("list", "show", "add", "remove", "relabel"),
     ("prototypes", "nowhere", "list"): ("--label", "--json"),
@@ -84,7 +86,7 @@ MISTAKES = [
     ),
     (
         ("check", "GUARD", "IMAGE", "--weights", "no.pth"),
-        "the guard needs the weights of simdnn.digits:digits",
+        "the guard needs the weights of simdnn.networks.digits:digits",
     ),
     (
         ("check", "GUARD", "IMAGE", "--weights", "a", "--weights", "b"),
@@ -95,7 +97,7 @@ MISTAKES = [
     (("explain", "GUARD", "nowhere.png"), "nowhere.png: the file does not exist"),
     (
         ("explain", "GUARD", "IMAGE", "-o", "nowhere/why.png"),
-        "cannot draw to nowhere/why.png: No such file or dir",
+        "there is no folder ",
     ),
     (
         ("explain", "GUARD", "IMAGE", "-o", "why.doc"),
@@ -106,11 +108,11 @@ MISTAKES = [
     (("prototypes", "GUARD", "show", "7/999"), "no prototype '7/999'; the class '7' has 7/0, "),
     (
         ("prototypes", "GUARD", "show", "0/0", "-o", "picture.xyz"),
-        "cannot write a picture to picture.xyz: unknown",
+        "expected a picture's file name, such as picture.png; got picture.xyz",
     ),
     (
         ("prototypes", "GUARD", "show", "0/0", "-o", "nowhere/a.png"),
-        "cannot write a picture to nowhere/a.png: ",
+        "there is no folder ",
     ),
     (("prototypes", "GUARD", "remove", "cat/0"), "no prototype 'cat/0'; the classes are 0, 1, 2"),
     (("prototypes", "GUARD", "relabel", "0/0", "0"), "0/0 already has the label '0'"),
@@ -160,11 +162,11 @@ MISTAKES = [
     ),
     (
         ("fit", "TRAIN", "-o", "g", "--batch-size", "0", "DIGITS"),
-        "expected batch_size and workers of at least 1",
+        "Invalid value for '--batch-size': ",
     ),
     (
         ("fit", "TRAIN", "-o", "g", "--device", "abacus", "DIGITS"),
-        "expected a device that is here, such as cpu or ",
+        "expected an available device, such as cpu or ",
     ),
     (
         ("fit", "TRAIN", "-o", "g", "--layers", "body", "DIGITS"),
@@ -184,7 +186,7 @@ MISTAKES = [
     ),
     (
         ("fit", "TRAIN", "-o", "g", "--cache", "EMPTY", "DIGITS"),
-        "the feature cache EMPTY cannot be used: unable to",
+        "the feature cache EMPTY cannot be used: ",
     ),
 ]
 
@@ -227,7 +229,7 @@ def test_a_mistake_is_one_line_and_status_2(
 def test_a_wrong_option_is_status_2(simdnn: Simdnn) -> None:
     code, out, err = simdnn("check", "--nonsense")
     assert (code, out) == (2, "")
-    assert "--nonsense" in err
+    assert err == "error: No such option: --nonsense; see simdnn check --help\n"
 
 
 @pytest.mark.parametrize(
@@ -263,7 +265,7 @@ def test_a_reader_that_has_seen_enough(digits: Path) -> None:
         assert out.readline().startswith('{"path": ')
         out.close()
         assert err.read() == ""
-    assert process.wait() == 1
+    assert process.wait() == 141
 
 
 def test_an_interrupt_ends_without_a_traceback(digits: Path) -> None:

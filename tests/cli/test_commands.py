@@ -26,6 +26,8 @@ FIELDS = {
     "classifier_label",
     "score",
     "p_value",
+    "p_value_clean",
+    "p_value_mixture",
     "threshold",
     "prototype",
     "opinion_class",
@@ -34,6 +36,7 @@ FIELDS = {
     "rule",
     "evidence",
     "error",
+    "image_sha256",
 }
 
 
@@ -126,13 +129,13 @@ def test_fit_of_several_networks_with_layers(simdnn: Simdnn, digits: Path, tmp_p
 
 def test_fit_stops_at_too_many_unreadable_files(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
     (tmp_path / "few" / "0").mkdir(parents=True)
-    for name in "ab":
-        (tmp_path / "few" / "0" / f"{name}.png").write_bytes(b"")
+    for number in range(95):
+        (tmp_path / "few" / "0" / f"{number}.png").write_bytes(b"")
     output = tmp_path / "g.simdnn"
     code, out, err = fit(simdnn, digits, "--no-cache", tmp_path / "few", "-o", output)
     assert (code, out) == (2, "")
     assert err.startswith(
-        "error: 2 of 2 files cannot be read, more than the 5% allowed; remove them or allow more."
+        "error: 95 of 95 files cannot be read, more than the 5% allowed; remove them or allow more."
     )
     assert not output.exists()
 
@@ -147,7 +150,7 @@ def test_check(simdnn: Simdnn, guard: Path, clean: Path, negative: Path) -> None
         f"(score {good.score:.4g}, threshold {good.threshold:.4g}, p = {good.p_value:.3g})"
     )
     assert second == (
-        f"attack  {negative}: looks like {bad.label}, classifier says {bad.classifier_label} "
+        f"attack  {negative}: looks like {bad.label}, as the classifier says "
         f"(score {bad.score:.4g}, threshold {bad.threshold:.4g}, p = {bad.p_value:.3g})"
     )
     assert last == "1 clean, 1 possible attacks, 0 not readable"

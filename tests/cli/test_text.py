@@ -16,12 +16,12 @@ from simdnn.cli.text import echo, print_table, shown
 PRINT = """
 import sys, typer
 from simdnn.cli.text import coloured, echo
-from simdnn.errors import InputError
+from simdnn.errors import OutputError
 try:
     echo(coloured("attack", "red") + sys.argv[1])
     for _ in range(int(sys.argv[2])):
         echo("more")
-except InputError as error:
+except OutputError as error:
     sys.exit(f"error: {error}")
 except typer.Exit as error:
     sys.exit(error.exit_code)

@@ -104,7 +104,7 @@ def test_a_dataset_of_files_is_listed(
         (DatasetPlan(fit="$NOT_SET/a", test="b"), "names a variable of the environment that is not set"),
         (DatasetPlan(archive="none.tar", fit="a", test="b"), "none.tar, which does not exist"),
         (DatasetPlan(torchvision="MNIST"), "expected torchvision = one of CIFAR10, Imagenette, ImageNet; got 'MNIST'"),
-        (DatasetPlan(torchvision="ImageNet", root="."), "torchvision's ImageNet is not to be had in"),
+        (DatasetPlan(torchvision="ImageNet", root="."), "torchvision's ImageNet cannot be loaded from"),
         (DatasetPlan(fit="test", test="train", outputs={"a": 0}), "'outputs' lacks the classes b, c"),
         (DatasetPlan(fit="train/a", test="test"), "test"),
     ],

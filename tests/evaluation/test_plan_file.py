@@ -12,7 +12,7 @@ import pytest
 from tests.evaluation.test_bench import PLAN
 
 from simdnn.attacks.registry import ATTACKS as CLASSES
-from simdnn.attacks.registry import make_attack, title
+from simdnn.attacks.registry import make_attack
 from simdnn.errors import InputError
 from simdnn.evaluation.baselines import BASELINES
 from simdnn.evaluation.baselines.detector import find_detector
@@ -135,7 +135,6 @@ def test_the_attacks_are_those_of_the_code_with_its_defaults(tmp_path: Path, nam
     made = make_attack({"attack": name} | given)
     (column,) = [column for column in plan.columns if column.kind == "attack"]
     assert column.parameters == {"attack": name} | {f.name: getattr(made, f.name) for f in fields(made)}
-    assert column.label == title(made)
 
 
 def test_the_corruptions_and_methods_are_those_of_the_code() -> None:

@@ -62,7 +62,7 @@ def small_guard() -> Guard:
         calibration=calibration,
         rule=rule,
         exemplars={p.exemplar: exemplar(picture, f"{p.exemplar}.png") for p in model.prototypes},
-        training=Training("photos", 20, 10, 3, ("bad.png",), 0, "2026-01-01T00:00:00+00:00"),
+        training=Training("photos", 20, 10, ("bad.png",), 0, "2026-01-01T00:00:00+00:00", known=3),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image, ImageOps
 
 from simdnn.digits import IN_UNITS
-from simdnn.errors import ImageReadError, InputError
+from simdnn.errors import ImageReadError, InputError, OutputError
 from simdnn.guard.guard import Guard
 from simdnn.guard.plots import draw_explanation
 from simdnn.guard.verdict import Neighbour
@@ -48,7 +49,8 @@ def test_the_data(guard: Guard, image: Path, rule: str) -> None:
 def test_pixels_are_explained_as_their_file_is(guard: Guard, image: Path) -> None:
     pixels = IN_UNITS(Image.open(image).convert("RGB"))
     by_pixels, by_file = guard.explain(pixels), guard.explain(str(image))
-    assert replace(by_pixels.verdict, path=str(image)) == by_file.verdict
+    digest = sha256(image.read_bytes()).hexdigest()
+    assert replace(by_pixels.verdict, path=str(image), image_sha256=digest) == by_file.verdict
     assert by_pixels.verdict.path == "image"
 
 
@@ -106,7 +108,7 @@ def test_where_it_cannot_be_drawn(guard: Guard, image: Path, tmp_path: Path) -> 
             match=rf"^expected a file that ends in \.png, \.svg, \.pdf; got {name.replace('.', '.')}$",
         ):
             draw_explanation(explanation, tmp_path / name)
-    with pytest.raises(InputError, match=r"^cannot draw to .*/nowhere/why\.png: No such file or directory$"):
+    with pytest.raises(OutputError, match=r"^cannot draw to .*/nowhere/why\.png: No such file or directory$"):
         draw_explanation(explanation, tmp_path / "nowhere" / "why.png")
     assert list(tmp_path.iterdir()) == []
 

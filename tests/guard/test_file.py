@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import stat
+import threading
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import safetensors.numpy
 from numpy.testing import assert_array_equal
 from tests.guard.small import content, small_guard, use
 
-from simdnn.errors import ModelFileError
+from simdnn.errors import ModelFileError, OutputError
 from simdnn.guard import file as guard_file
 from simdnn.guard.guard import Guard
 
@@ -171,13 +172,39 @@ def test_nested_metadata_without_end(raw: bytes) -> None:
         guard_file.decode(len(deep).to_bytes(8, "little") + deep, "g")
 
 
-def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+def test_only_the_owner_may_read_a_new_file(tmp_path: Path) -> None:
     path = tmp_path / "g.simdnn"
-    path.write_bytes(b"old")
-    path.chmod(0o666)
     small_guard().save(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_edits_wait_for_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "g.simdnn"
+    small_guard().save(path)
+    order: list[str] = []
+
+    def second() -> None:
+        with guard_file.locked(path):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with guard_file.locked(path):
+        waiting.start()
+        with (
+            pytest.raises(
+                ModelFileError, match=r"another process has been editing .*g\.simdnn for 0 seconds"
+            ),
+            guard_file.locked(path, patience=0),
+        ):
+            order.append("never")
+        small_guard().save(path)  # another file has the name now
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second"]
+    missing = r"^cannot read the guard .*none: No such file or directory$"
+    with pytest.raises(ModelFileError, match=missing), guard_file.locked(tmp_path / "none"):
+        order.append("never")
 
 
 def test_an_interrupted_save_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,17 +221,17 @@ def test_an_interrupted_save_keeps_the_old_file(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         small_guard().save(path)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ModelFileError, match=rf"^cannot write {path}: No space left on device$"):
+    with pytest.raises(OutputError, match=rf"^cannot write {path}: No space left on device$"):
         small_guard().save(path)
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == b"old"
 
 
 def test_where_it_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"nowhere/g.simdnn: No such file or directory"):
+    with pytest.raises(OutputError, match=r"nowhere/g.simdnn: No such file or directory"):
         small_guard().save(tmp_path / "nowhere" / "g.simdnn")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ModelFileError, match=r"cannot write .*folder: Is a directory"):
+    with pytest.raises(OutputError, match=r"cannot write .*folder: Is a directory"):
         small_guard().save(tmp_path / "folder")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 

@@ -51,6 +51,9 @@ def test_what_it_was_fitted_on_is_kept(few: Path, extractor: Extractor) -> None:
         "known": 0,
         "unreadable": (),
         "seed": 0,
+        "calibrated_on": "held out of the images learned",
+        "left_out": 0,
+        "recalibrated": None,
     }
     assert guard.classes == ("0", "1", "2")
     assert sum(p.support for p in guard.model.prototypes) == 48
@@ -102,7 +105,7 @@ def test_a_class_never_vanishes(few: Path, extractor: Extractor) -> None:
 
 def test_too_few_images_for_the_rate(few: Path, extractor: Extractor) -> None:
     with pytest.raises(
-        InputError, match=r"^12 calibration images cannot promise a false-alarm rate of 0\.05; "
+        InputError, match=r"^expected 19 images that calibrate a false-alarm rate of 0\.05, got 12, "
     ):
         Guard.fit(few, extractor, rule="similarity")
     with pytest.raises(InputError, match="0 calibration samples are too few for the published rule"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy.stats import binomtest
 from sklearn.datasets import load_sample_images
 from torch import Generator, Tensor
 
@@ -35,3 +36,12 @@ def test_noise_is_as_large_as_it_says(eps: float) -> None:
     image = torch.full((3, 32, 32), 0.5)
     change = (corrupt(f"noise {eps}", image, Generator().manual_seed(0)) - image).abs()
     assert eps / 2 < change.max() <= eps + 0.5 / 255
+
+
+@pytest.mark.parametrize("levels", [3, 5])
+def test_sign_noise_changes_every_value_by_its_size_up_or_down(levels: int) -> None:
+    image = torch.full((3, 64, 64), 128 / 255)
+    change = 255 * (corrupt(f"sign noise {levels}/255", image, Generator().manual_seed(0)) - image)
+    assert set(change.round().flatten().tolist()) == {-levels, levels}
+    raised = int((change > 0).sum())
+    assert binomtest(raised, change.numel()).pvalue > 1e-4

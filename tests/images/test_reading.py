@@ -244,7 +244,7 @@ DAMAGED = "the image is truncated, damaged or of an unknown kind: "
 UNKNOWN = f"expected an image ({FORMATS}), got something else or a damaged header"
 FLOATS = "expected floating-point pixels in [0, 1], got others; save the image with 8 or 16 bits"
 INTEGERS = (
-    "expected pixels of at most 16 bits, unsigned, got signed or 32-bit ones, of which none is agreed to be white; "
+    "expected unsigned pixels of at most 16 bits, got signed or 32-bit ones, for which no white is defined; "
     "save the image with 8 or 16 bits"
 )
 SCAN = bytes.fromhex("ffda0008010100013f107ffe7ffe")

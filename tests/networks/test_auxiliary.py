@@ -112,7 +112,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_bare_weights_are_refused_with_what_to_do(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "bare.safetensors")
     with pytest.raises(
-        WeightsError, match=r"make an auxiliary network of it: simdnn import-auxiliary .*bare"
+        WeightsError, match=r"holds weights, but not the classes.*import it: simdnn import-auxiliary .*bare"
     ):
         read_auxiliary(tmp_path / "bare.safetensors")
 
@@ -133,7 +133,7 @@ def test_a_newer_file_is_refused(file: Path) -> None:
     ("change", "message"),
     [
         ({"kind": "deterministic"}, "expected kind 'smoothed' with sigma 0.25, got 'deterministic'"),
-        ({"mean": 3}, "says something else"),
+        ({"mean": 3}, "got one that this version cannot read"),
         ({"surprise": 1}, "expected the values"),
         ({"classes": "ab"}, "classes must be"),
     ],

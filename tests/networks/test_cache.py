@@ -67,7 +67,7 @@ def test_a_foreign_or_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> N
     foreign = tmp_path / "notes.txt"
     foreign.write_text("these are notes and no data base, " * 50)
     with pytest.raises(
-        InputError, match=r"expected a feature cache in .*notes\.txt, .*delete it, it will be made"
+        InputError, match=r"expected a feature cache in .*notes\.txt, .*delete it, and a new one will be made"
     ):
         FeatureCache(foreign)
     path = tmp_path / "c.sqlite"
@@ -166,7 +166,7 @@ def test_a_cache_of_the_first_version_is_made_anew_and_another_data_base_left_al
             db.execute(f"CREATE TABLE {name} ({columns})")
         foreign.chmod(0o644)
         before = foreign.read_bytes()
-        with pytest.raises(InputError, match=r"got a data base of something else; choose another file"):
+        with pytest.raises(InputError, match=r"got the database of another program; choose another file"):
             FeatureCache(foreign)
         with pytest.raises(InputError, match=r"got a foreign file; delete it yourself"):
             clear_cache(foreign)

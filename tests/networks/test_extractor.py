@@ -204,7 +204,7 @@ def test_a_killed_run_keeps_what_was_done(files: list[Path], tmp_path: Path) -> 
 import importlib.util, os, signal, sys
 from pathlib import Path
 spec = importlib.util.spec_from_file_location("helpers", {str(module)!r})
-helpers = importlib.util.module_from_spec(spec)
+helpers = sys.modules["helpers"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(helpers)
 cache = helpers.FeatureCache({str(tmp_path / "c.sqlite")!r})
 extractor = helpers.Extractor([helpers.backbone()], batch_size=4, device="cpu", cache=cache)

@@ -1,4 +1,4 @@
-"""Networks that cannot be used are told apart at load, with what to do; identities tell what decides the features."""
+"""Networks that cannot be used are refused when loaded, with advice; identities hold what determines the features."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def with_weight_norm() -> nn.Module:
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
-        (traced, r"expected mine as a plain torch\.nn\.Module, got TorchScript.*give the network that it was made of"),
+        (traced, r"mine as a plain torch\.nn\.Module, got TorchScript.*give the network that it was made from"),
         (with_weight_norm, r"as a network that can be copied, got RuntimeError.*take weight norm off"),
         (lambda: net(nn.LazyLinear(3)), r"got lazy layers that have none yet; run it once on an image before"),
         (lambda: net(nn.Linear(8, 1)), r"at least two outputs of mine.*torch\.cat\(\[torch\.zeros_like\(x\), x\]"),
@@ -66,18 +66,18 @@ def with_weight_norm() -> nn.Module:
         (lambda: net(nn.Linear(9, 3)), r"got RuntimeError: .*; give the size it takes"),
         (lambda: Changed("dict"), r"from mine, got dict; wrap it in a module that returns the logits alone"),
         (lambda: Changed("mask"), r"got TypeError: .*mask.*; wrap it in a module whose forward takes the images alone"),
-        (lambda: Changed("dropout"), r"got something else the second time; switch its randomness off"),
-        (lambda: Changed("batch"), r"for an image alone and among others, got something else; use running statistics"),
+        (lambda: Changed("dropout"), r"got another result the second time; switch off its randomness"),
+        (lambda: Changed("batch"), r"for an image alone and in a batch, got different results; use running statistics"),
         (lambda: Changed("one at a time"), r"to take several images at once, got RuntimeError"),
         (
             lambda: nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), net()),
-            r"for an image alone and among others",
+            r"for an image alone and in a batch",
         ),
     ],
 )  # fmt: skip
-def test_a_network_that_cannot_be_used_is_told_at_load(make: object, told: str) -> None:
+def test_a_network_that_cannot_be_used_is_told_at_load(make: object, message: str) -> None:
     assert callable(make)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         load_backbone("mine", network=make(), size=32)
 
 

@@ -155,25 +155,29 @@ class Danger:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
-        ("a.safetensors", b"no tensors", "got a damaged file"),
-        ("a.pth", b"", "got a damaged file"),
-        ("a.pth", pickle.dumps({"state_dict": Danger()}), "objects other than tensors"),
-        ("a.pth", b"\n<!DOCTYPE html><html>404", "got a web page: the download failed; fetch it again"),
+        ("a.safetensors", b"no tensors", "got a damaged or another file"),
+        ("a.pth", b"", "got a damaged or another file"),
+        (
+            "a.pth",
+            pickle.dumps({"state_dict": Danger()}, protocol=2),
+            "got other objects or a damaged file; reading it could",
+        ),
+        ("a.pth", b"\n<!DOCTYPE html><html>404", "got a web page: the download failed.*fetch the file again"),
         (
             "a.bin",
             b"version https://git-lfs.github.com/spec/v1\n",
             "got a pointer of Git LFS; fetch the file",
         ),
-        ("a.onnx", b"x", "got a damaged file"),
+        ("a.onnx", b"x", "got a damaged or another file"),
     ],
 )
 def test_a_file_that_holds_no_weights_is_refused(
-    name: str, content: bytes, told: str, tmp_path: Path
+    name: str, content: bytes, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(WeightsError, match=told):
+    with pytest.raises(WeightsError, match=message):
         read_weights(tmp_path / name)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.training.small import write_stripes
 
 from simdnn.errors import InputError
-from simdnn.training.augment import random_parts
+from simdnn.training.augment import random_crops
 from simdnn.training.data import decode_images
 from simdnn.training.parts import Parts, check_held_out
 
@@ -112,11 +112,11 @@ def test_a_class_with_too_few_images_to_hold_any_out_is_refused(tmp_path: Path) 
         check_held_out(folder, 0.05, 0)
 
 
-def test_random_parts_are_mirrored_parts_of_the_image() -> None:
+def test_random_crops_are_mirrored_parts_of_the_image() -> None:
     """On an image whose value is its column, a part is a ramp, and its ends say which columns it spans."""
     columns = torch.arange(256, dtype=torch.uint8).expand(400, 3, 256, 256)
     torch.manual_seed(0)
-    found = random_parts(columns, 64) * 255
+    found = random_crops(columns, 64) * 255
     assert found.shape == (400, 3, 64, 64)
     first, last = found[:, 0, 32, 0], found[:, 0, 32, -1]
     mirrored = last < first

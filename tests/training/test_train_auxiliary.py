@@ -123,7 +123,7 @@ def test_the_command_tells_people_what_it_does(
         (("--held-out", 0.6), r"expected a share of \(0, 0.5\] to hold out, got 0.6"),
         (("--epochs", 0), "expected at least 1 epoch"),
         (("--backbone", "resnet17"), "expected the name of a torchvision classification network"),
-        (("--device", "nowhere"), "expected a device that is here"),
+        (("--device", "nowhere"), "expected an available device"),
         (("--mean", "1,2"), "--mean takes three numbers"),
     ],
 )

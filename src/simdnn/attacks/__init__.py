@@ -1,7 +1,7 @@
-"""Attacks by name, over secml-torch, foolbox and pyautoattack (``pip install simdnn[lab]``).
+"""Attacks on a classifier, mostly from secml-torch, foolbox and pyautoattack (``pip install simdnn[lab]``).
 
-Images are in [0, 1], and budgets in the same units. Success is measured on the floats and again after rounding to
-8 bits. Attacks that know of the detector are in :mod:`simdnn.attacks.adaptive`.
+Images are in [0, 1], and budgets in the same units. Success is measured on the floating-point images and again after
+rounding to 8 bits. Adaptive attacks, which also evade the detector, are in :mod:`simdnn.attacks.adaptive`.
 """
 
 from simdnn.attacks import libraries
@@ -10,7 +10,7 @@ from simdnn.attacks.ddn import DDN
 from simdnn.attacks.fgsm import FGSM
 from simdnn.attacks.noise import Noise
 from simdnn.attacks.pgd import PGD
-from simdnn.attacks.registry import ATTACKS, make_attack, title
+from simdnn.attacks.registry import ATTACKS, make_attack
 
 __all__ = [
     "ATTACKS",
@@ -25,5 +25,4 @@ __all__ = [
     "predict",
     "round_to_levels",
     "run_attack",
-    "title",
 ]

@@ -16,14 +16,14 @@ from simdnn.networks.device import device_of
 
 LOSSES = ("ce", "dlr")
 DLR_CLASSES = 3
-"""The DLR loss divides by the gap between the first and the third logit."""
+"""Number of classes that the DLR loss needs: it divides by the difference of the largest and third largest logit."""
 
 
 @dataclass(frozen=True)
 class APGD:
-    """PGD that halves its step size where the loss stalls, L-inf; pyautoattack's.
+    """PGD, L-inf, that halves its step size when the loss stalls; pyautoattack's implementation.
 
-    An image that stays correctly classified comes back unchanged.
+    Images on which it fails are returned unchanged.
 
     Attributes
     ----------

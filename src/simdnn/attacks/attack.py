@@ -1,8 +1,8 @@
-"""What an attack is, and running one over many images."""
+"""The interface of attacks, and running an attack on many images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import Field, asdict, dataclass
 from typing import Any, ClassVar, Protocol
@@ -13,13 +13,14 @@ from torch.nn.functional import cross_entropy
 
 from simdnn.errors import InputError
 from simdnn.networks.device import device_of
+from simdnn.progress import Progress
 
 LEVELS = 256
-"""Levels of an 8-bit channel."""
+"""Number of levels of an 8-bit channel."""
 
 
 class Attack(Protocol):
-    """An attack with its strength: a frozen dataclass, so that what was run can be recorded."""
+    """An attack with its parameters: a frozen dataclass, so that the parameters can be recorded."""
 
     name: ClassVar[str]
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
@@ -31,7 +32,7 @@ class Attack(Protocol):
         ----------
         model : the network, on any device; (N, 3, H, W) in [0, 1] to logits (N, K)
         images, labels : (N, 3, H, W) in [0, 1] and (N,) true classes, both on the CPU
-        generator : source of every random number, on the CPU
+        generator : source of all random numbers, on the CPU
 
         Returns
         -------
@@ -42,16 +43,16 @@ class Attack(Protocol):
 
 @dataclass(frozen=True)
 class AttackResult:
-    """The outcome of an attack on N images; all tensors are on the CPU.
+    """Result of an attack on N images; all tensors are on the CPU.
 
     Attributes
     ----------
-    parameters : the attack's name, its strength and the seed, ready for JSON
+    parameters : the attack's name and parameters, and the seed, for JSON
     images : (N, 3, H, W) attacked images, float32 in [0, 1]
     images_8bit : (N, 3, H, W) the same, rounded to multiples of 1/255, as an image file holds them
     success : (N,) bool, whether the attacked image is misclassified
     success_8bit : (N,) bool, the same after rounding
-    l2, linf : (N,) norms of the change, before rounding
+    l2, linf : (N,) norms of the perturbation, before rounding
     """
 
     parameters: dict[str, Any]
@@ -71,28 +72,30 @@ def run_attack(
     *,
     seed: int = 0,
     batch_size: int = 64,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> AttackResult:
-    """Attack images, white-box and untargeted: a success is any class but the true one.
+    """Run an untargeted attack on many images: success is any class but the true one.
 
     Parameters
     ----------
     attack
-        One of :data:`~simdnn.attacks.ATTACKS`, with its strength.
+        One of :data:`~simdnn.attacks.ATTACKS`, with its parameters.
     model
-        In evaluation mode, on any device; images (N, 3, H, W) in [0, 1] to logits (N, K), normalisation inside. It is
-        left as it was.
+        The network, in evaluation mode, on any device: images (N, 3, H, W) in [0, 1] to logits (N, K), with the
+        normalisation inside. It is not changed.
     images, labels
         (N, 3, H, W) in [0, 1] and (N,) indices of the true classes, on the CPU; batches go to the model's device.
     seed
-        Of the random numbers; each batch continues the same stream.
+        Seed of the random numbers; each batch continues the same stream.
+    batch_size
+        Number of images attacked together.
     progress
-        Called with (images done, images in all) after every batch.
+        Called after every batch.
 
     Raises
     ------
     InputError
-        If the images, the labels or the model's mode do not fit.
+        If the model is in training mode, the images have another shape or range, or the labels another shape.
     """
     _check(model, images, labels)
     generator = torch.Generator().manual_seed(seed)
@@ -118,13 +121,13 @@ def run_attack(
 
 
 def round_to_levels(images: Tensor, levels: int = LEVELS) -> Tensor:
-    """Round images in [0, 1] to ``levels`` equally spaced values, both ends among them."""
+    """Round images in [0, 1] to ``levels`` equally spaced values, from 0 to 1."""
     return (images * (levels - 1)).round() / (levels - 1)
 
 
 @torch.no_grad()
 def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
-    """Return (N,) the class that a network predicts for each image, on the CPU."""
+    """Return (N,) predicted classes of images (N, 3, H, W) in [0, 1], on the CPU."""
     device = device_of(model)
     return torch.cat(
         [model(batch.to(device)).argmax(dim=1).cpu() for batch in torch.split(images, batch_size)]
@@ -132,7 +135,7 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
 
 
 def gradient_of_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return (N, 3, H, W) the gradient of each image's cross-entropy with respect to its pixels, on the CPU."""
+    """Return (N, 3, H, W) gradients of the cross-entropy with respect to the pixels, on the CPU."""
     device = device_of(model)
     leaf = images.detach().clone().requires_grad_()
     loss = cross_entropy(model(leaf.to(device)), labels.to(device), reduction="sum")
@@ -142,7 +145,7 @@ def gradient_of_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor
 
 @torch.no_grad()
 def n_classes(model: nn.Module, images: Tensor) -> int:
-    """Return the number of a network's outputs, K, by running the first image."""
+    """Return the number of a network's outputs, K, by a pass of the first image."""
     return int(model(images[:1].to(device_of(model))).shape[1])
 
 
@@ -162,7 +165,7 @@ def _check(model: nn.Module, images: Tensor, labels: Tensor) -> None:
 
 @contextmanager
 def _frozen(model: nn.Module) -> Iterator[None]:
-    """Switch off the gradients of a network's own parameters, and restore them after."""
+    """Switch off the gradients of a network's parameters in the block, and restore them after it."""
     required = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     model.requires_grad_(False)
     try:

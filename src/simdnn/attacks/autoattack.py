@@ -17,19 +17,19 @@ from simdnn.errors import InputError
 
 @dataclass(frozen=True)
 class AutoAttack:
-    """The four attacks one after the other, each on the images that are still correctly classified.
+    """APGD-CE, APGD-DLR, FAB and Square in turn, each on the images that are still correctly classified.
 
-    The paper's ensemble runs APGD-DLR and FAB against nine target classes each; here APGD-DLR is untargeted, and FAB
-    takes the targets of :class:`FAB`. An image that stays correctly classified comes back unchanged.
+    The standard version runs APGD-DLR and FAB against nine target classes each. Here APGD-DLR is untargeted, and FAB
+    has the targets of :class:`FAB`. Images on which all four fail are returned unchanged.
 
     Attributes
     ----------
     eps
         Largest change of a pixel, in units of [0, 1] images.
     steps
-        Of both runs of APGD.
+        Number of steps of each run of APGD.
     queries
-        Of the square attack.
+        Number of queries of Square.
     """
 
     name: ClassVar[str] = "autoattack"

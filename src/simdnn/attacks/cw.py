@@ -14,20 +14,21 @@ from simdnn.attacks.libraries import foolbox
 
 @dataclass(frozen=True)
 class CW:
-    """Minimum-norm attack: the smallest Euclidean change that reaches a given logit margin; foolbox's.
+    """Minimum-norm attack, L2, that reaches a given logit margin; foolbox's implementation.
 
-    An image that stays correctly classified comes back unchanged.
+    Images on which it fails are returned unchanged.
 
     Attributes
     ----------
     steps
         Steps of Adam for each value of the constant c.
     searches
-        Values of c that are tried, by binary search.
+        Number of values of c, found by binary search.
     confidence
-        Logit margin that the attack must reach (kappa); 0 ends on the boundary, where rounding to 8 bits undoes it.
+        Logit margin to reach (kappa). With 0 the attack ends on the decision boundary, and rounding to 8 bits undoes
+        it.
     step_size
-        Of Adam.
+        Step size of Adam.
     initial_const
         First value of c, the weight of the margin loss.
     """

@@ -15,18 +15,17 @@ from simdnn.attacks.secml_runner import RoundedToLevels, run_secml
 
 @dataclass(frozen=True)
 class DDN:
-    """Minimum-norm attack: the smallest Euclidean change that is misclassified, in few steps; secml-torch's.
+    """Minimum-norm attack, L2, in few steps; secml-torch's implementation.
 
-    As in the authors' implementation, the image is rounded in every step to the levels that an image file can hold;
-    without that, the change is so small that writing the file often undoes it. An image that stays correctly
-    classified comes back unchanged.
+    As in the authors' implementation, the image is rounded in every step to the levels of an image file. Otherwise the
+    perturbation is so small that writing the file often undoes it. Images on which it fails are returned unchanged.
 
     Attributes
     ----------
     steps
         Number of steps.
     levels
-        Levels of a channel to which the image is rounded; 256 for 8 bits.
+        Number of levels of a channel to which the image is rounded; 256 for 8 bits.
     """
 
     name: ClassVar[str] = "ddn"
@@ -34,7 +33,7 @@ class DDN:
     levels: int = LEVELS
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Attack one batch; nothing is drawn."""
+        """Attack one batch, without random numbers."""
         del generator
         library_attack = DDNNative(
             num_steps=self.steps, eps_init=1.0

@@ -14,9 +14,9 @@ from simdnn.attacks.libraries import foolbox
 
 @dataclass(frozen=True)
 class DeepFool:
-    """Steps to the nearest decision boundary of the linearised network, until it is crossed; foolbox's.
+    """Minimum-norm attack, L2: steps to the nearest decision boundary of the linearised network; foolbox's.
 
-    An image that stays correctly classified comes back unchanged.
+    Images on which it fails are returned unchanged.
 
     Attributes
     ----------
@@ -25,8 +25,8 @@ class DeepFool:
     candidates
         Number of most probable classes whose boundaries are considered.
     overshoot
-        Share by which the change is enlarged at the end. The paper has 0.02; 0.1 survives rounding to 8 bits more
-        often on small images; on photographs the change is far below one level, and rounding undoes it anyway.
+        Share by which the perturbation is enlarged at the end. The paper has 0.02. On small images 0.1 survives
+        rounding to 8 bits more often; on photographs the perturbation is far below one level, and rounding undoes it.
     """
 
     name: ClassVar[str] = "deepfool"

@@ -16,9 +16,9 @@ from simdnn.networks.device import device_of
 
 @dataclass(frozen=True)
 class FAB:
-    """Minimum-norm attack, L-inf, towards the most probable other classes; pyautoattack's.
+    """Minimum-norm attack, L-inf, targeted at the most probable other classes; pyautoattack's implementation.
 
-    An image that stays correctly classified within ``eps`` comes back unchanged.
+    Images on which it fails within ``eps`` are returned unchanged.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class FAB:
     steps
         Steps for each target class.
     targets
-        Number of target classes; fewer if the network has fewer other classes.
+        Number of target classes; at most the number of other classes.
     """
 
     name: ClassVar[str] = "fab"

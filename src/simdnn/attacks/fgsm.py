@@ -15,8 +15,8 @@ from simdnn.attacks.attack import gradient_of_loss
 class FGSM:
     """One step of size ``eps`` along the sign of the loss's gradient.
 
-    Written here: secml-torch has no FGSM, and one step of its PGD returns the clean image where that has the higher
-    loss.
+    Implemented here, since secml-torch has no FGSM, and one step of its PGD returns the clean image if that has the
+    higher loss.
 
     Attributes
     ----------
@@ -28,6 +28,6 @@ class FGSM:
     eps: float
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return clip(x + eps sign(gradient)); nothing is drawn."""
+        """Return clip(x + eps sign(gradient)), without random numbers."""
         del generator
         return (images + self.eps * gradient_of_loss(model, images, labels).sign()).clamp(0, 1)

@@ -16,21 +16,21 @@ from simdnn.attacks.secml_runner import RoundedToLevels, run_secml
 
 @dataclass(frozen=True)
 class FMN:
-    """Minimum-norm attack: the smallest Euclidean change, on a ball whose radius adapts to the boundary; secml-torch's.
+    """Minimum-norm attack, L2, within a ball whose radius adapts to the decision boundary; secml-torch's.
 
-    On a linear network, foolbox's FMN ends twice as far away. In every step the image is rounded to the levels that an
-    image file can hold, as in :class:`DDN`.
+    On a linear network the result of foolbox's FMN has twice the norm. In every step the image is rounded to the levels
+    of an image file, as in :class:`DDN`.
 
     Attributes
     ----------
     steps
         Number of steps.
     step_size
-        Of the first step; it falls with cosine annealing.
+        Size of the first step; it falls with cosine annealing.
     gamma
         Share by which the radius grows or shrinks in the first step.
     levels
-        Levels of a channel to which the image is rounded; 256 for 8 bits.
+        Number of levels of a channel to which the image is rounded; 256 for 8 bits.
     """
 
     name: ClassVar[str] = "fmn"
@@ -40,7 +40,7 @@ class FMN:
     levels: int = LEVELS
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Attack one batch; nothing is drawn."""
+        """Attack one batch, without random numbers."""
         del generator
         library_attack = FMNNative(
             LpPerturbationModels.L2, num_steps=self.steps, max_step_size=self.step_size, gamma=self.gamma

@@ -1,4 +1,4 @@
-"""Running one of foolbox's attacks on one batch."""
+"""Run an attack of foolbox on one batch."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def run_foolbox(
     eps: float | None,
     **more: Any,
 ) -> Tensor:
-    """Run one of foolbox's attacks on one batch.
+    """Run an attack of foolbox on one batch.
 
     Parameters
     ----------
-    library_attack : foolbox's object
+    library_attack : the attack as an object of foolbox
     model, images, labels, generator : as for :meth:`simdnn.attacks.attack.Attack.perturb`
     eps : budget, or None for a minimum-norm attack
     **more : further arguments of this attack; tensors among them on the network's device
 
     Returns
     -------
-    (N, 3, H, W) attacked images in [0, 1], on the CPU. Without a budget, an image that stays correctly classified comes
-    back unchanged; so does one for which foolbox returns a black picture, by which C&W reports a failure.
+    (N, 3, H, W) attacked images in [0, 1], on the CPU. Without a budget, images on which the attack fails are returned
+    unchanged; foolbox's C&W reports a failure by a black image.
     """
     device = device_of(model)
     wrapped = PyTorchModel(model, bounds=(0, 1), device=device)

@@ -15,16 +15,16 @@ from simdnn.attacks.libraries import foolbox, l2
 from simdnn.networks.device import device_of
 
 DIRECTIONS = 100
-"""Noise images that are tried as a start: a network gives nearly all noise one class."""
+"""Number of noise images that are tried as a start; many, since a network predicts one class for nearly all noise."""
 
 
 @dataclass(frozen=True)
 class HopSkipJump:
-    """Walks along the decision boundary, whose normal it estimates from predicted labels alone; foolbox's.
+    """Decision-based attack along the decision boundary, whose normal it estimates by queries; foolbox's.
 
-    It starts from the image blended with noise; where no blend is misclassified, the image comes back unchanged. Images
-    are attacked one by one: foolbox normalises the estimated gradient over a whole batch, so that the steps of N images
-    together are sqrt(N) too short.
+    It starts from the image blended with noise; if no blend is misclassified, the image is returned unchanged. Images
+    are attacked one by one: foolbox normalises the estimated gradient over the whole batch, which makes the steps of N
+    images too short by sqrt(N).
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The attack libraries without their warnings; import this module before secml-torch, which imports foolbox."""
+"""Import of the attack libraries without their warnings; to be imported before secml-torch, which imports foolbox."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ with warnings.catch_warnings():
     from foolbox.distances import l2
     from foolbox.models.pytorch import PyTorchModel
 
-foolbox: Any = foolbox_attacks  # exports its names in a way that type checkers refuse
+foolbox: Any = foolbox_attacks  # type checkers do not see the names that it exports
 
 __all__ = ["PyTorchModel", "foolbox", "l2", "pyautoattack", "seeded"]
 
 
 @contextmanager
 def seeded(generator: torch.Generator) -> Iterator[int]:
-    """Let a library draw from the global generators, seeded by a draw from ours, and leave them as they were.
+    """Seed the global random generators for a library, by a draw from ``generator``, and restore them afterwards.
 
     Yields the seed, for libraries that take one.
     """

@@ -15,10 +15,10 @@ TINY = torch.finfo(torch.float32).tiny
 
 @dataclass(frozen=True)
 class MIFGSM:
-    """Steps along the sign of the accumulated gradient within ``eps`` of the image (the paper's eqs. 6 and 7).
+    """Steps along the sign of the accumulated gradient within ``eps`` of the image (their paper's eqs. 6 and 7).
 
-    Written here: the paper accumulates gradients divided by their L1 norm; foolbox accumulates their signs, and reaches
-    a lower loss.
+    Implemented here: the paper accumulates gradients divided by their L1 norm, whereas foolbox accumulates their signs
+    and reaches a lower loss.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class MIFGSM:
     momentum: float = 1.0
 
     def perturb(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Attack one batch; nothing is drawn."""
+        """Attack one batch, without random numbers."""
         del generator
         attacked, accumulated = images, torch.zeros_like(images)
         for _ in range(self.steps):

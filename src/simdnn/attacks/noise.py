@@ -1,4 +1,4 @@
-"""Random noise: no attack, but the control that every table of attacks needs."""
+"""Random noise: no attack, but the control for every table of attacks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Noise:
-    """Uniform noise with the budget of an attack: a detector that flags it detects changes, not attacks.
+    """Uniform noise with the budget of an attack; a detector should not flag it.
 
     Attributes
     ----------

@@ -16,9 +16,7 @@ from simdnn.attacks.secml_runner import run_secml
 
 @dataclass(frozen=True)
 class PGD:
-    """Steps along the sign of the loss's gradient within ``eps`` of the image, from a random start; secml-torch's.
-
-    It returns the iterate of highest loss.
+    """PGD, L-inf, from a random start; secml-torch's implementation, which returns the iterate of highest loss.
 
     Attributes
     ----------
@@ -49,7 +47,7 @@ class PGD:
 
 
 class _UniformStart(Initializer):
-    """A start drawn uniformly within ``eps``; secml-torch's own adds the image to the draw before clipping."""
+    """Uniform start within ``eps``; secml-torch's own initializer adds the image to the draw before clipping."""
 
     def __init__(self, eps: float, generator: torch.Generator) -> None:
         self.eps = eps

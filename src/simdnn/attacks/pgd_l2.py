@@ -14,12 +14,12 @@ from simdnn.attacks.libraries import foolbox
 
 @dataclass(frozen=True)
 class PGDL2:
-    """Steps along the gradient within a Euclidean distance of the image, from a random start; foolbox's.
+    """PGD, L2, from a random start; foolbox's implementation.
 
     Attributes
     ----------
     eps
-        Largest Euclidean norm of the change, over all pixels and channels of an image in [0, 1].
+        Largest L2 norm of the perturbation, over all pixels and channels of an image in [0, 1].
     steps
         Number of steps.
     rel_step_size

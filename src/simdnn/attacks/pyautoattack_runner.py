@@ -1,4 +1,4 @@
-"""Running one of pyautoattack's attacks on one batch."""
+"""Run an attack of pyautoattack on one batch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from simdnn.networks.device import device_of
 
 
 def run_pyautoattack(library_attack: Any, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Run one of pyautoattack's attacks on one batch.
+    """Run an attack of pyautoattack on one batch.
+
+    Parameters
+    ----------
+    library_attack : the attack as an object of pyautoattack
+    model, images, labels : as for :meth:`simdnn.attacks.attack.Attack.perturb`
 
     Returns
     -------
-    (N, 3, H, W) attacked images in [0, 1], on the CPU; what was misclassified before comes back unchanged. The
-    library's warning of vanishing gradients is dropped: the image that comes back unchanged shows them.
+    (N, 3, H, W) attacked images in [0, 1], on the CPU. Images that are misclassified already are returned unchanged.
+    The library's warning of vanishing gradients is suppressed, since such images are returned unchanged, too.
     """
     device = device_of(model)
     correct = predict(model, images, len(images)) == labels

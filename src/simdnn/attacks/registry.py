@@ -1,4 +1,4 @@
-"""Every attack by its name."""
+"""All attacks by name, and making one from settings."""
 
 from __future__ import annotations
 
@@ -28,61 +28,51 @@ _KINDS: tuple[type[Attack], ...] = (
 )  # fmt: skip
 
 ATTACKS: Mapping[str, type[Attack]] = {kind.name: kind for kind in _KINDS}
-"""Attack classes by the name that plans and the command line use."""
+"""Attack classes by their names in plans and on the command line."""
 
 STEPS_OF_PGD, STEPS_WITHIN_EPS = 20, 8
+"""PGD's default number of steps, and how many of its default steps reach from the image to ``eps``."""
+
 MINIMA = {"confidence": 0, "overshoot": 0, "momentum": 0, "levels": 2}
-"""The smallest value of a parameter; all others are above 0."""
+"""The smallest allowed value of some parameters; all others must be above 0."""
 
 
 def make_attack(settings: Mapping[str, Any] | str) -> Attack:
-    """Make an attack from plain settings, such as ``{"attack": "pgd", "eps": 0.01}``, or from its name alone.
+    """Make an attack from settings, such as ``{"attack": "pgd", "eps": 0.01}``, or from its name alone.
 
-    Parameters with a default may be left out; PGD's are 20 steps of ``eps / 8``.
+    Parameters with a default may be left out; the defaults of PGD are 20 steps of size ``eps / 8``.
 
     Raises
     ------
     InputError
-        If there is no such attack, or a parameter is unknown, missing, no number, or out of its range.
+        If there is no such attack, or a parameter is unknown, missing, of the wrong type, or outside its range.
 
     >>> make_attack({"attack": "pgd", "eps": 0.08})
     PGD(eps=0.08, steps=20, step_size=0.01)
     >>> make_attack("deepfool")
     DeepFool(steps=20, candidates=5, overshoot=0.1)
     """
-    given: dict[str, Any] = {"attack": settings} if isinstance(settings, str) else dict(settings)
-    name = given.pop("attack", None)
+    parameters: dict[str, Any] = {"attack": settings} if isinstance(settings, str) else dict(settings)
+    name = parameters.pop("attack", None)
     if not isinstance(name, str) or name not in ATTACKS:
         raise InputError(f"expected an attack among {', '.join(ATTACKS)}; got {name!r}")
     kind = ATTACKS[name]
     known = {field.name: field for field in fields(kind)}
-    if unknown := set(given) - set(known):
+    if unknown := set(parameters) - set(known):
         raise InputError(f"{name} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}")
-    for parameter, value in given.items():
+    for parameter, value in parameters.items():
         _check(name, parameter, value, str(known[parameter].type))
-    if name == PGD.name and "eps" in given:
-        given = {"steps": STEPS_OF_PGD, "step_size": given["eps"] / STEPS_WITHIN_EPS} | given
-    missing = [field for field in known if field not in given and known[field].default is MISSING]
+    if name == PGD.name and "eps" in parameters:
+        defaults = {"steps": STEPS_OF_PGD, "step_size": parameters["eps"] / STEPS_WITHIN_EPS}
+        parameters = defaults | parameters
+    missing = [field for field in known if field not in parameters and known[field].default is MISSING]
     if missing:
         raise InputError(f"{name} needs {', '.join(missing)}")
-    return kind(**given)
-
-
-def title(attack: Attack) -> str:
-    """Return an attack's name with its strength, as a table's column has it.
-
-    >>> title(DDN(steps=20)), title(APGD(eps=0.02, loss="dlr")), title(DeepFool())
-    ('ddn-20', 'apgd-dlr-0.02', 'deepfool')
-    """
-    values = {field.name: getattr(attack, field.name) for field in fields(attack)}
-    kind = f"{attack.name}-{values['loss']}" if "loss" in values else attack.name
-    if "eps" in values:
-        return f"{kind}-{values['eps']:g}"
-    return f"{kind}-{values['steps']}" if attack.name == DDN.name else kind
+    return kind(**parameters)
 
 
 def _check(name: str, parameter: str, value: object, kind: str) -> None:
-    """Raise InputError if a value is not of the parameter's type, or out of its range."""
+    """Raise InputError if a value has another type than the parameter, or is outside its range."""
     if kind == "str":
         if not isinstance(value, str):
             raise InputError(f"{name}: expected a word for {parameter}, got {value!r}")

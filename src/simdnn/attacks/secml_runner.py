@@ -1,4 +1,4 @@
-"""Running one of secml-torch's attacks on one batch."""
+"""Run an attack of secml-torch on one batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from simdnn.networks.device import device_of
 
 
 def run_secml(library_attack: BaseEvasionAttack, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Run one of secml-torch's attacks on one batch; take a new object each time, since a run leaves state in it."""
+    """Run an attack of secml-torch on one batch: (N, 3, H, W) attacked images in [0, 1], on the CPU.
+
+    ``library_attack`` must be a new object for each batch, since a run leaves state in it.
+    """
     batch = DataLoader(TensorDataset(images, labels), batch_size=len(images))
     with torch.random.fork_rng(devices=[]):  # the loader draws a seed, which nothing here uses
         ((attacked, _),) = library_attack(_Classifier(_LogitsOnCpu(model)), batch)
@@ -23,7 +26,7 @@ def run_secml(library_attack: BaseEvasionAttack, model: nn.Module, images: Tenso
 
 
 class RoundedToLevels(Constraint):
-    """Rounding by arithmetic; secml-torch's own constraint compares every pixel with every level."""
+    """Rounding by arithmetic; secml-torch's constraint compares every pixel with every level, which is slow."""
 
     def __init__(self, levels: int) -> None:
         self.levels = levels
@@ -33,7 +36,7 @@ class RoundedToLevels(Constraint):
 
 
 class _Classifier(BasePyTorchClassifier):
-    """A classifier whose device is found as everywhere here; secml-torch's own needs a network with parameters."""
+    """A classifier whose device `device_of` finds; secml-torch's own method fails on a network without parameters."""
 
     def _get_device(self) -> torch.device:
         return device_of(self._model)

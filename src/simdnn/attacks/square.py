@@ -1,4 +1,4 @@
-"""The Square attack, a score-based attack: Andriushchenko and others, ECCV 2020."""
+"""Square, a score-based black-box attack: Andriushchenko and others, ECCV 2020."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from simdnn.networks.device import device_of
 
 @dataclass(frozen=True)
 class Square:
-    """Random search over squares of changed pixels, L-inf; pyautoattack's.
+    """Random search over squares of changed pixels, L-inf; pyautoattack's implementation.
 
-    An image that stays correctly classified comes back unchanged.
+    Images on which it fails are returned unchanged.
 
     Attributes
     ----------

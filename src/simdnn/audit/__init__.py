@@ -1,1 +1,1 @@
-"""The store of what was flagged, for people to look at later."""
+"""The audit store: verdicts with their images and human labels, in a tamper-evident database."""

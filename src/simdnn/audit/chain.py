@@ -1,4 +1,4 @@
-"""The hash chain that makes an edited, a deleted or an inserted row visible."""
+"""The hash chain, by which edited, deleted and inserted rows are detected."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hashlib import sha256
 from typing import Any
 
 START = ""
-"""What the first row of a table is chained to."""
+"""Chain value before the first row of a table."""
 
 
 def link(previous: str, row: Mapping[str, Any]) -> str:
-    """Return a row's chain value: SHA-256 over the previous row's, a line break, and the row as canonical JSON.
+    """Return a row's chain value: SHA-256 of the previous chain value, a line break, and the row as canonical JSON.
 
-    Canonical are sorted keys, ASCII, no spaces, times in UTC with microseconds; columns that are NULL are left out,
-    so that a column which a later version adds changes no chain. This format may never change.
+    Canonical JSON has sorted keys, only ASCII, no spaces, and times in UTC with microseconds. Columns that are NULL are
+    left out, so that columns added by later versions change no chain value. This format must never change.
 
     >>> link("", {"id": 1, "note": None, "chain": "not part of it"}) == link("", {"id": 1})
     True
@@ -28,7 +28,7 @@ def link(previous: str, row: Mapping[str, Any]) -> str:
 
 
 def storable(value: Any) -> Any:
-    r"""Return a value as every database gives it back: text with neither lone surrogates nor NUL, no NaN, no -0.0.
+    r"""Return a value that every database stores unchanged: no lone surrogates or NUL in text, no NaN, no -0.0.
 
     >>> storable(("caf\udce9.png", float("nan"), -0.0))
     ['caf\\udce9.png', None, 0.0]

@@ -1,4 +1,4 @@
-"""Connecting to where the records are: an SQLite file, or any database that SQLAlchemy knows."""
+"""Connect to the database of a store: an SQLite file, or any other database that SQLAlchemy supports."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from simdnn.errors import AuditError
 
 WAIT_SECONDS = 30
-"""How long a writer waits for another to finish on SQLite."""
+"""Time in seconds for which a writer on SQLite waits for another one."""
 
 
 def connect(target: str | Path, *, read_only: bool = False) -> Engine:
-    """Return an engine for a file's path or a database's URL; nothing is opened yet.
+    """Return an engine for the path of a file or the URL of a database; nothing is opened yet.
 
-    One that only reads needs no right to write: neither the file, nor its folder, nor a table of a server.
+    With ``read_only``, no write permission is needed: neither for the file, nor its folder, nor a server's tables.
 
     Raises
     ------
@@ -46,19 +46,19 @@ def connect(target: str | Path, *, read_only: bool = False) -> Engine:
 
 
 def reading(engine: Engine) -> Engine:
-    """Return the engine for transactions that only read and see the store as it was when they began."""
+    """Return the engine for read-only transactions, which see the store as it was when they began."""
     if engine.dialect.name == "postgresql":
         return engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
     return engine.execution_options(reading=True)
 
 
 def name(engine: Engine) -> str:
-    """Name the store for an error's text, without its password, which may also stand in the query."""
+    """Return the store's URL for the texts of errors, without passwords, which may also be in the query."""
     return engine.url.set(query={}).render_as_string(hide_password=True)
 
 
 def file_of(engine: Engine) -> Path | None:
-    """Return the file that an SQLite store is in; None for a server."""
+    """Return the file of an SQLite store; None for a server."""
     return _file(engine.url)
 
 
@@ -77,18 +77,18 @@ def _url(target: str) -> URL:
         return URL.create("sqlite", database=target)
     try:
         url = make_url(target)
-    except ValueError:  # its text would show what stands in the place of the port: a password, maybe
+    except ValueError:  # its text would show what is in the place of the port, which may be a password
         raise ArgumentError("the port is not a number") from None
-    if "@" in (url.host or ""):  # the rest of a password, which no error may show
+    if "@" in (url.host or ""):  # part of a password, which no error may show
         raise ArgumentError("an @ in a user's name or password is written %40")
     return url
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
-    """Open a file without changing it, if need be on a medium that is full or that nobody can write.
+    """Open a file without changing it, even on a full or read-only medium.
 
-    SQLite's readers share a log and an index of it, two files beside the store. Who may write the store may also
-    make and remove them; others use what is there. Where no log is, nobody writes and none is needed.
+    SQLite's readers share a write-ahead log and its index, two files beside the store. With write permission they can
+    be created and removed; without, existing ones are used. Without a log there is no writer, and none is needed.
     """
     log = Path(f"{path}-wal")
     uri = f"{path.absolute().as_uri()}?mode="
@@ -124,18 +124,16 @@ def _prepare_to_read(connection: Any, record: object) -> None:
 
 
 def _prepare(connection: Any, record: object) -> None:
-    """Make a connection durable: an acknowledged record is on the disk; readers do not wait for writers."""
+    """Set up a connection so that a committed record is on the disk, and readers do not wait for writers."""
     del record
-    connection.isolation_level = (
-        None  # transactions begin where SQLAlchemy says, not where the driver guesses
-    )
+    connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
     connection.execute(f"PRAGMA busy_timeout={1000 * WAIT_SECONDS}")
-    _keep_a_log(connection)
+    _use_write_ahead_log(connection)
     connection.execute("PRAGMA synchronous=FULL")
 
 
-def _keep_a_log(connection: Any) -> None:
-    """Let readers and a writer go side by side; SQLite does not wait here for others that are about the same."""
+def _use_write_ahead_log(connection: Any) -> None:
+    """Switch to a write-ahead log; retry while another process does the same, since SQLite does not wait here."""
     end = monotonic() + WAIT_SECONDS
     while True:
         try:
@@ -149,6 +147,6 @@ def _keep_a_log(connection: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Take the writer's lock at the start, so that no writer finds at its end that another was there."""
+    """Take the writer's lock when a transaction begins, so that it cannot fail at its end because of another writer."""
     reading = connection.get_execution_options().get("reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

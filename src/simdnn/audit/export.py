@@ -1,4 +1,4 @@
-"""Records as tables that other programs read."""
+"""Export records as CSV and as JSON lines."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, TextIO
 from simdnn.audit.records import FIELDS, AuditRecord
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a spreadsheet takes for the start of a formula; the last four are the wide forms of the first."""
+"""Texts with which a formula starts in a spreadsheet; the last four are full-width forms of the first four."""
 
 
 def csv_cell(value: Any) -> Any:
-    """Return a value that no spreadsheet takes for a formula: texts may be names that an attacker chose.
+    """Escape a value so that no spreadsheet takes it for a formula: file names may come from an attacker.
 
-    A text that starts like a formula, or with an apostrophe, gets an apostrophe in front; a reader who wants the
-    text itself takes one apostrophe off whatever starts with one. Numbers stay as they are.
+    A text that starts like a formula, or with an apostrophe, gets an apostrophe in front. To restore it, remove one
+    apostrophe from every text that starts with one. Numbers stay as they are.
 
     >>> [csv_cell(value) for value in ("=1+1", "'quoted'", "a=b", -0.5)]
     ["'=1+1", "''quoted'", 'a=b', -0.5]
@@ -26,7 +26,7 @@ def csv_cell(value: Any) -> Any:
 
 
 def write_csv(records: Iterable[AuditRecord], file: TextIO) -> int:
-    """Write a header and one row a record, cells by :func:`csv_cell`, evidence as JSON; return how many records."""
+    """Write a header and one row per record, with :func:`csv_cell`; return the number of records. Evidence is JSON."""
     writer = csv.DictWriter(file, FIELDS)
     writer.writeheader()
     number = 0
@@ -39,7 +39,7 @@ def write_csv(records: Iterable[AuditRecord], file: TextIO) -> int:
 
 
 def write_json_lines(records: Iterable[AuditRecord], file: TextIO) -> int:
-    """Write one JSON object a line, as texts are; return how many records."""
+    """Write one JSON object per line, without escaping for spreadsheets; return the number of records."""
     number = 0
     for record in records:
         file.write(json.dumps(record.as_dict()) + "\n")

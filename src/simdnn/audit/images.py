@@ -1,11 +1,11 @@
-"""Image bytes, kept once under the hash of their content."""
+"""A folder of image files, each stored once under the hash of its content."""
 
 from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
 
-from simdnn.audit.files import whole_file
+from simdnn.atomic import whole_file
 from simdnn.errors import AuditError
 
 
@@ -16,11 +16,17 @@ class ImageFolder:
         self.folder = folder
 
     def path(self, digest: str) -> Path:
-        """Return where the image of that hash is, or would be."""
+        """Return the path of the image with that hash, which may not exist."""
         return self.folder / digest[:2] / digest
 
     def put(self, image: bytes) -> str:
-        """Keep an image, whole or not at all, and return its hash; a damaged copy is written anew."""
+        """Store an image, completely or not at all, and return its hash; a damaged copy is replaced.
+
+        Raises
+        ------
+        AuditError
+            If it cannot be written.
+        """
         digest = sha256(image).hexdigest()
         path = self.path(digest)
         try:
@@ -35,7 +41,7 @@ class ImageFolder:
         return digest
 
     def get(self, digest: str) -> bytes:
-        """Return the image of that hash; AuditError if it is gone or is not what was put there."""
+        """Return the image with that hash; AuditError if it is missing or was altered."""
         try:
             image = self.path(digest).read_bytes()
         except OSError as error:

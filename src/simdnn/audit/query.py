@@ -1,4 +1,4 @@
-"""Which records are looked for, as SQL."""
+"""The SQL queries for records."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from simdnn.guard.verdict import Neighbour
 
 
 class Selection(TypedDict, total=False):
-    """Which records: all, less those that a given key leaves out.
+    """A selection of records: those that meet all conditions given, by default all records.
 
     Attributes
     ----------
-    verdict : only those with this verdict
-    label : only those whose latest human label is this one
-    unlabelled : only those that no human has labelled
-    since : only those kept at this time or later
+    verdict : records with this verdict
+    label : records whose latest human label is this one
+    unlabelled : whether only records without a human label are selected
+    since : records from this time on
     """
 
     verdict: str | None
@@ -53,7 +53,7 @@ def count() -> Select[Any]:
 
 
 def narrowed(query: Select[Any], only: Selection) -> Select[Any]:
-    """Leave out what was not asked for; AuditError if there is no such verdict or label."""
+    """Add the conditions of a selection to a query; AuditError if there is no such verdict or label."""
     verdict, label, since = only.get("verdict"), only.get("label"), only.get("since")
     expect("verdict", verdict, VERDICTS)
     expect("label", label, HUMAN_LABELS)
@@ -69,11 +69,11 @@ def narrowed(query: Select[Any], only: Selection) -> Select[Any]:
 
 
 def from_row(row: Mapping[str, Any]) -> AuditRecord:
-    """Return a row of :func:`records` as the record that it is."""
+    """Convert a row of :func:`records` to a record."""
     return AuditRecord(**{**row, "evidence": tuple(Neighbour(**plain) for plain in row["evidence"])})
 
 
-def expect(what: str, given: str | None, known: tuple[str, ...]) -> None:
-    """Refuse a word that is none of those known."""
-    if given is not None and given not in known:
-        raise AuditError(f"expected the {what} {' or '.join(known)}; got {given!r}")
+def expect(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
+    """Raise AuditError if a value is neither None nor among those allowed."""
+    if value is not None and value not in allowed:
+        raise AuditError(f"expected the {name} {' or '.join(allowed)}; got {value!r}")

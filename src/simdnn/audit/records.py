@@ -1,4 +1,4 @@
-"""What a store gives back: records, and what people said of them."""
+"""The records of an audit store, and their human labels."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any, get_args
 from simdnn.guard.verdict import Kind, Neighbour
 
 VERDICTS: tuple[str, ...] = get_args(Kind)
-"""What a guard says."""
+"""Possible verdicts of a guard."""
 
 HUMAN_LABELS = ("attack", "clean")
-"""What a human may say of a record; ``"clean"`` is a false alarm."""
+"""Possible human labels of a record; ``"clean"`` for a flagged image means a false alarm."""
 
 
 @dataclass(frozen=True)
 class HumanLabel:
-    """What one person said of a record, once; a later label does not replace it.
+    """A label that a person gave a record; later labels do not replace it.
 
     Attributes
     ----------
     human_label : ``"attack"`` or ``"clean"``
-    human_class : the class that the human saw
-    labelled_by, labelled_at, note : who, when in UTC, and any remark
+    human_class : the class that the person sees in the image, or None
+    labelled_by, labelled_at, note : name of the person, time in UTC, and remark
     """
 
     human_label: str
@@ -33,23 +33,24 @@ class HumanLabel:
     note: str | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the label as plain values, ready for JSON; its time in ISO 8601."""
+        """Return the label as plain values for JSON; the time in ISO 8601."""
         return vars(self) | {"labelled_at": self.labelled_at.isoformat()}
 
 
 @dataclass(frozen=True)
 class AuditRecord:
-    """One verdict as it was kept.
+    """One verdict in the store.
 
     Attributes
     ----------
-    id : number in the store
-    time : when it was kept, in UTC
-    model_id : the guard that said it
+    id : number in the store, from 1
+    time : time of recording, in UTC
+    model_id : id of the guard
     path ... error : as in :class:`simdnn.guard.verdict.Verdict`
-    image_sha256 : hash of the image's bytes that were judged
-    image_kept : whether the bytes themselves were kept; None where an older version did not say
-    human_label ... note : the latest of the record's labels, as in :class:`HumanLabel`; None if it has none
+    image_sha256 : SHA-256 of the checked image's bytes
+    opinion_class ... certified_radius : as in the verdict
+    image_kept : whether the bytes are kept as well; None in records of older versions
+    human_label ... note : the latest of the record's labels, as in :class:`HumanLabel`; None without one
     """
 
     id: int
@@ -61,12 +62,17 @@ class AuditRecord:
     classifier_label: str | None
     score: float | None
     p_value: float | None
+    p_value_clean: float | None
+    p_value_mixture: float | None
     threshold: float | None
     prototype: str | None
     rule: str | None
     evidence: tuple[Neighbour, ...]
     error: str | None
     image_sha256: str | None
+    opinion_class: str | None
+    opinion: float | None
+    certified_radius: float | None
     image_kept: bool | None
     human_label: str | None
     human_class: str | None
@@ -75,7 +81,7 @@ class AuditRecord:
     note: str | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the record as plain values, ready for JSON; times in ISO 8601."""
+        """Return the record as plain values for JSON; times in ISO 8601."""
         return vars(self) | {
             "time": self.time.isoformat(),
             "evidence": [vars(neighbour).copy() for neighbour in self.evidence],
@@ -84,4 +90,4 @@ class AuditRecord:
 
 
 FIELDS = tuple(field.name for field in fields(AuditRecord))
-"""Names of a record's fields, in the order of exports."""
+"""Names of a record's fields, in their order in exports."""

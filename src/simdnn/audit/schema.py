@@ -1,4 +1,4 @@
-"""The tables of an audit store. A change here needs a migration beside the others in ``migrations/versions``."""
+"""The tables of an audit store. A change here needs a new migration in ``migrations/versions``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A time with its zone, kept in UTC; SQLite has no zones of its own."""
+    """A time with time zone, stored in UTC, since SQLite has no time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Bring a time to UTC on its way in."""
+        """Convert a time to UTC before it is stored."""
         del dialect
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give a time its zone back on its way out."""
+        """Set the time zone of a stored time to UTC."""
         del dialect
         if value is None:
             return None
@@ -30,7 +30,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """What all tables have in common: constraints get predictable names, which migrations need."""
+    """Base of all tables; constraints get predictable names, which migrations need."""
 
     metadata = MetaData(
         naming_convention={
@@ -55,18 +55,23 @@ class Record(Base):
     classifier_label: Mapped[str | None] = mapped_column(Text)
     score: Mapped[float | None] = mapped_column(Float(53))
     p_value: Mapped[float | None] = mapped_column(Float(53))
+    p_value_clean: Mapped[float | None] = mapped_column(Float(53))
+    p_value_mixture: Mapped[float | None] = mapped_column(Float(53))
     threshold: Mapped[float | None] = mapped_column(Float(53))
     prototype: Mapped[str | None] = mapped_column(Text)
     rule: Mapped[str | None] = mapped_column(String(32))
     evidence: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     error: Mapped[str | None] = mapped_column(Text)
     image_sha256: Mapped[str | None] = mapped_column(String(64))
+    opinion_class: Mapped[str | None] = mapped_column(Text)
+    opinion: Mapped[float | None] = mapped_column(Float(53))
+    certified_radius: Mapped[float | None] = mapped_column(Float(53))
     image_kept: Mapped[bool | None] = mapped_column(Boolean)
     chain: Mapped[str] = mapped_column(String(64))
 
 
 class Label(Base):
-    """What one human said of a record. Rows are only ever added; the latest stands."""
+    """One human label of a record. Rows are only ever added; the latest one counts."""
 
     __tablename__ = "label"
 
@@ -81,7 +86,7 @@ class Label(Base):
 
 
 class ChainHead(Base):
-    """The last row of a table, by number and chain value; writers lock it, so that they follow one another."""
+    """Number and chain value of the last row of a table; writers lock it, so that only one writes at a time."""
 
     __tablename__ = "chain_head"
 

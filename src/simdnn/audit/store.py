@@ -1,4 +1,4 @@
-"""The audit store: verdicts in, records out, and what a human says of them."""
+"""The audit store: add verdicts and human labels, read records, verify the chain."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from simdnn.errors import AuditError
 from simdnn.guard.verdict import Verdict
 
 PAGE = 1000
-"""Records that are held at a time where all are read."""
+"""Number of records in memory at a time."""
 
 
 class AuditStore:
-    """Keeps verdicts; made by :meth:`open`, to be used in a ``with`` statement.
+    """A store of verdicts, opened by :meth:`open` and used in a ``with`` statement.
 
-    Several processes may write at once. When :meth:`record` returns, the record is on the disk. Rows are only ever
-    added, each chained to the one before it; :meth:`verify` finds what was changed afterwards.
+    Several processes may write at the same time. When :meth:`record` returns, the record is on the disk. Rows are only
+    ever added, each chained to the one before it; :meth:`verify` finds later changes.
     """
 
     def __init__(self, engine: Engine, images: ImageFolder | None) -> None:
@@ -54,19 +54,21 @@ class AuditStore:
     def open(
         cls, target: str | Path, *, images: Path | None = None, create: bool = True, read_only: bool = False
     ) -> Self:
-        """Open a store, and bring its schema up to date.
+        """Open a store, and upgrade its schema if it is older.
 
         Parameters
         ----------
         target : a file, or a database URL such as ``postgresql+psycopg://user@host/database``
-        images : folder in which the images themselves are kept, by the hash of their content
-        create : whether a file that does not exist is made
-        read_only : change nothing, nor need the right to; a store of an older schema is refused
+        images : folder for the images themselves; None if only their hashes are stored
+        create : whether a file that does not exist is created
+        read_only : whether nothing is written, so that no write permission is needed; a store with an older schema is
+            refused
 
         Raises
         ------
         AuditError
-            If it cannot be opened, is no audit store, or was written by a newer version.
+            If it cannot be opened, does not exist and is not to be created, is no audit store, or was written by a
+            newer version.
         """
         engine = connect(target, read_only=read_only)
         file = file_of(engine)
@@ -91,27 +93,27 @@ class AuditStore:
         self.close()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""
         self._engine.dispose()
 
     def record(self, verdict: Verdict, *, model_id: str, image: bytes | None = None) -> int:
-        """Keep one verdict and return its number, once it is on the disk.
+        """Add one verdict; return its number, once it is on the disk.
 
         Parameters
         ----------
-        verdict : what the guard said
-        model_id : which guard
-        image : the bytes that were judged; their hash is kept, and they too if the store has a folder for images
+        verdict : the guard's verdict
+        model_id : id of the guard
+        image : bytes of the checked image; their hash is stored, and the bytes if the store has a folder for images
 
         Raises
         ------
         AuditError
-            If it cannot be kept, or the image is not the one that the verdict is about.
+            If it cannot be written, or the image is not the one of the verdict.
         """
         return self.record_all([(verdict, image)], model_id=model_id)[0]
 
     def record_all(self, verdicts: Iterable[tuple[Verdict, bytes | None]], *, model_id: str) -> list[int]:
-        """Keep verdicts with their images in one go, all or none; return their numbers."""
+        """Add verdicts with their images in one transaction, all or none; return their numbers; as :meth:`record`."""
         rows = [
             verdict.as_dict() | self._keep(verdict, image) | {"time": datetime.now(UTC), "model_id": model_id}
             for verdict, image in verdicts
@@ -119,12 +121,12 @@ class AuditStore:
         return self._append(Record, rows)
 
     def stream(self, *, limit: int | None = None, **only: Unpack[query.Selection]) -> Iterator[AuditRecord]:
-        """Return records one by one, newest first, of which few are held at a time.
+        """Iterate over records, newest first, with a limited number in memory.
 
         Parameters
         ----------
-        limit : how many at most
-        **only : which ones, as in :class:`simdnn.audit.query.Selection`
+        limit : largest number of records
+        **only : conditions, as in :class:`simdnn.audit.query.Selection`
 
         Raises
         ------
@@ -134,17 +136,17 @@ class AuditStore:
         return self._pages(query.narrowed(query.records(), only), limit)
 
     def records(self, *, limit: int | None = None, **only: Unpack[query.Selection]) -> list[AuditRecord]:
-        """Return what :meth:`stream` does, as a list."""
+        """Return the records of :meth:`stream` as a list."""
         return list(self.stream(limit=limit, **only))
 
     def count(self, **only: Unpack[query.Selection]) -> int:
-        """Return how many records there are; ``only`` says which, as in :meth:`stream`."""
+        """Return the number of records that meet the conditions, as in :meth:`stream`."""
         with self._reading() as connection:
             number: int = connection.execute(query.narrowed(query.count(), only)).scalar_one()
         return number
 
     def get(self, record_id: int) -> AuditRecord:
-        """Return one record; AuditError if there is none of that number."""
+        """Return one record by its number; AuditError if there is none."""
         with self._reading() as connection:
             row = connection.execute(query.records().where(Record.id == record_id)).first()
             if row is None:
@@ -160,9 +162,16 @@ class AuditStore:
         human_class: str | None = None,
         note: str | None = None,
     ) -> AuditRecord:
-        """Add what a human found: an attack, or a clean image and so a false alarm; return the record.
+        """Add a human label to a record; return the record.
 
         Earlier labels stay in the store; :meth:`labels` returns them.
+
+        Parameters
+        ----------
+        record_id : number of the record
+        human_label : ``"attack"``, or ``"clean"`` for a false alarm
+        by, human_class, note : as ``labelled_by``, ``human_class`` and ``note`` of
+            :class:`simdnn.audit.records.HumanLabel`
 
         Raises
         ------
@@ -170,8 +179,8 @@ class AuditStore:
             If there is no such record or label.
         """
         query.expect("label", human_label, HUMAN_LABELS)
-        self.get(record_id)  # records are never removed: one that is there stays there
-        said = {
+        self.get(record_id)  # it must exist; it cannot be deleted later
+        row = {
             "record_id": record_id,
             "human_label": human_label,
             "human_class": human_class,
@@ -179,11 +188,11 @@ class AuditStore:
             "labelled_at": datetime.now(UTC),
             "note": note,
         }
-        self._append(Label, [said])
+        self._append(Label, [row])
         return self.get(record_id)
 
     def labels(self, record_id: int) -> list[HumanLabel]:
-        """Return all that humans said of a record, oldest first; AuditError if there is no such record."""
+        """Return all human labels of a record, oldest first; AuditError if there is no such record."""
         table = Label.__table__
         columns = [table.c[field.name] for field in fields(HumanLabel)]
         with self._reading() as connection:
@@ -195,46 +204,46 @@ class AuditStore:
         return [HumanLabel(**row._asdict()) for row in rows]
 
     def image(self, record: AuditRecord) -> bytes | None:
-        """Return the image of a record; None if none was kept, AuditError if it has gone or was altered."""
+        """Return the image of a record; None if it was not kept, AuditError if it is missing or was altered."""
         if record.image_sha256 is None or record.image_kept is False or self._images is None:
             return None
         return self._images.get(record.image_sha256)
 
     def verify(self, *, head: str | None = None) -> Iterator[str]:
-        """Walk the hash chains and yield one line for each row that was altered, added or is missing.
+        """Verify the hash chains; yield one line for each row that was altered, added or removed.
 
-        Kept images are read, too, where the store was opened with their folder. Whoever can write the store can
-        also compute the chain anew; what shows that is a ``head``, an earlier chain value from :meth:`heads` that
-        was noted where they cannot write: it must still be there.
+        Kept images are verified as well if the store was opened with their folder. Somebody who can write the store
+        can also recompute the chain. To detect that, pass a ``head``: an earlier chain value from :meth:`heads`, saved
+        where they cannot write, which must still be in the store.
         """
         with self._reading() as connection:
             yield from faults(connection, self._images, head)
 
     def heads(self) -> dict[str, tuple[int, str]]:
-        """Return how many records and labels there are, and the chain value of the last of each."""
+        """Return, for records and for labels, the number of rows and the chain value of the last one."""
         with self._reading() as connection:
             rows = connection.execute(select(ChainHead.table_name, ChainHead.number, ChainHead.chain))
             return {table: (number, chain) for table, number, chain in rows}
 
     def _keep(self, verdict: Verdict, image: bytes | None) -> dict[str, Any]:
-        judged: str | None = getattr(verdict, "image_sha256", None)
+        checked = verdict.image_sha256
         if image is None:
-            return {"image_sha256": judged, "image_kept": False}
+            return {"image_sha256": checked, "image_kept": False}
         digest = sha256(image).hexdigest()
-        if judged not in (None, digest):
+        if checked not in (None, digest):
             raise AuditError(
-                f"expected the image that was judged, whose hash is {judged}; got one of hash {digest}"
+                f"expected the image that was checked, whose hash is {checked}; got one with the hash {digest}"
             )
         if self._images is not None:
             self._images.put(image)
         return {"image_sha256": digest, "image_kept": self._images is not None}
 
     def _append(self, kind: type[Record | Label], rows: list[dict[str, Any]]) -> list[int]:
-        """Add rows, each chained to the one before it, and return their numbers."""
-        at = ChainHead.table_name == kind.__tablename__
+        """Add rows, each chained to the one before it; return their numbers."""
+        of_table = ChainHead.table_name == kind.__tablename__
         with self._writing() as connection:
-            # the lock on this row lets servers' writers follow one another; SQLite's have locked the whole file
-            end = select(ChainHead.number, ChainHead.chain).where(at).with_for_update()
+            # on servers the lock on this row serialises writers; on SQLite the whole file is locked
+            end = select(ChainHead.number, ChainHead.chain).where(of_table).with_for_update()
             number, chain = connection.execute(end).one()
             chained = []
             for row in rows:
@@ -245,13 +254,13 @@ class AuditStore:
                 chained.append(full | {"chain": chain})
             if chained:
                 connection.execute(insert(kind), chained)
-                connection.execute(update(ChainHead).where(at).values(number=number, chain=chain))
+                connection.execute(update(ChainHead).where(of_table).values(number=number, chain=chain))
         return [row["id"] for row in chained]
 
-    def _pages(self, found: Select[Any], limit: int | None) -> Iterator[AuditRecord]:
-        """Read by numbers, each page in a transaction of its own: a slow reader holds nobody up."""
-        found = found.order_by(Record.id.desc())
-        page, left = found, limit
+    def _pages(self, selected: Select[Any], limit: int | None) -> Iterator[AuditRecord]:
+        """Read records in pages, each in its own transaction, so that a slow reader blocks nobody."""
+        selected = selected.order_by(Record.id.desc())
+        page, left = selected, limit
         while left is None or left > 0:
             size = PAGE if left is None else min(PAGE, left)
             with self._reading() as connection:
@@ -260,8 +269,8 @@ class AuditStore:
                 yield query.from_row(row._asdict())
             if len(rows) < size:
                 return
-            page = found.where(Record.id < rows[-1].id)
-            del rows  # before the next are read
+            page = selected.where(Record.id < rows[-1].id)
+            del rows  # free the memory before the next page is read
             left = None if left is None else left - size
 
     @contextmanager
@@ -289,10 +298,10 @@ class AuditStore:
 
 
 def _value(value: Any, column: ColumnElement[Any]) -> Any:
-    """Return a value as its column gives it back: the chain must not change on the way."""
+    """Convert a value to the type that its column returns, so that the chain value stays the same."""
     return float(value) if isinstance(column.type, Float) and value is not None else value
 
 
 def _reason(error: Exception) -> str:
-    """First line of what the database said, without the statement and its values."""
+    """Return the first line of the database's message, without the statement and its values."""
     return str(getattr(error, "orig", None) or error).strip().split("\n")[0]

@@ -1,4 +1,4 @@
-"""The schema of a store: is it of this version, and if not, bring it there under a lock."""
+"""Check the schema of a store, and upgrade it to this version under a lock."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from simdnn.audit.engine import name, reading
 from simdnn.errors import AuditError
 
 LOCK = 5_119_000_814_101_117
-"""Key of the advisory lock that upgrades hold on PostgreSQL; any number that nobody else uses."""
+"""Key of the advisory lock that upgrades hold on PostgreSQL; an arbitrary number that others are unlikely to use."""
 
 
 def upgrade(engine: Engine) -> None:
-    """Upgrade to the newest revision; nothing is locked or written if the store has it.
+    """Upgrade a store to the newest revision; if it has that already, nothing is locked or written.
 
     Raises
     ------
     AuditError
-        If the store is of a revision that this version does not know, or is another program's SQLite file. A
-        server's database may well hold tables of others.
+        If this version does not know the store's revision, or it is another program's SQLite file. A server's database
+        may hold tables of other programs.
     """
     config, scripts = _scripts()
     head = scripts.get_current_head()
@@ -46,7 +46,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def require_newest(engine: Engine) -> None:
-    """Refuse a store that cannot be read as it is: AuditError unless it has the newest revision."""
+    """Raise AuditError unless the store has the newest revision, since reading must not upgrade it."""
     _, scripts = _scripts()
     head = scripts.get_current_head()
     with reading(engine).connect() as connection:

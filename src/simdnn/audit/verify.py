@@ -1,4 +1,4 @@
-"""Walking the hash chains: what was edited, deleted or added behind the store's back."""
+"""Verify the hash chains: find rows that were edited, deleted or added without the store."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from simdnn.audit.schema import ChainHead, Label, Record
 from simdnn.errors import AuditError
 
 PAGE = 1000
-"""Rows that are held at a time."""
+"""Number of rows in memory at a time."""
 
 
 Kind = type[Record | Label]
 
 
 def faults(connection: Connection, images: ImageFolder | None, head: str | None) -> Iterator[str]:
-    """Yield one line for each fault of the tables and, where their folder is given, of the images that were kept.
+    """Yield one line for each fault of the tables and, if their folder is given, of the kept images.
 
-    ``head`` is a chain value of either table, noted earlier: without one, a store that was rewritten from some row
-    on, chain values and all, cannot be told from one that was never touched.
+    ``head`` is an earlier chain value of either table. Without one, it cannot be detected that all rows from some row
+    on were rewritten together with their chain values.
     """
     found = head is None
     for kind in (Record, Label):
@@ -38,7 +38,7 @@ def faults(connection: Connection, images: ImageFolder | None, head: str | None)
 
 
 def _walk(connection: Connection, kind: Kind) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Yield each row with what is wrong with it, if anything; for rows that are gone from the end, an empty one."""
+    """Yield each row with its fault, or an empty text; for rows missing at the end, an empty row with the fault."""
     query = select(kind.__table__).order_by(kind.id).execution_options(yield_per=PAGE)
     end = connection.execute(
         select(ChainHead).where(ChainHead.table_name == kind.__tablename__)
@@ -78,7 +78,7 @@ def _name(kind: Kind, row: Mapping[str, Any]) -> str:
 
 def _image_fault(images: ImageFolder, row: Mapping[str, Any]) -> Iterator[str]:
     if row["image_sha256"] is None:
-        return  # the row was altered, which has been said
+        return  # the row was altered, which is reported already
     try:
         images.get(row["image_sha256"])
     except AuditError as error:

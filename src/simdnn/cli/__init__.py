@@ -3,35 +3,71 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
-from simdnn.cli import attack, audit, bench, check, demo, explain, fit, info, prototypes
-from simdnn.cli.text import shown
-from simdnn.errors import SimDNNError
+from simdnn import __version__
+from simdnn.cli import (
+    attack,
+    audit,
+    bench,
+    cache,
+    calibrate,
+    check,
+    demo,
+    evaluate,
+    explain,
+    fit,
+    import_auxiliary,
+    info,
+    prototypes,
+    train_auxiliary,
+)
+from simdnn.cli.run import run
+from simdnn.cli.text import echo
 
 app = typer.Typer(
     name="simdnn",
     help="Tells when an image has been tampered with, and shows why.",
+    epilog="Exit status: 0 done, 1 some images unreadable, 2 a mistake in the command or its input, 3 flagged "
+    "(check --fail-on-attack), 70 internal error, 74 a result could not be written, 130 interrupted, 141 the reader of "
+    "a pipe has gone. Under SIMDNN_DEBUG=1 an internal error shows where it happened; NO_COLOR is heeded.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
 )
 app.command("fit")(fit.fit)
+app.command("calibrate")(calibrate.calibrate)
 app.command("check")(check.check)
+app.command("evaluate")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.add_typer(prototypes.app, name="prototypes")
+app.command("info")(info.info)
 app.add_typer(audit.app, name="audit")
 app.command("attack")(attack.attack)
+app.command("train-auxiliary")(train_auxiliary.train_auxiliary)
+app.command("import-auxiliary")(import_auxiliary.import_auxiliary)
+app.add_typer(cache.app, name="cache")
 app.add_typer(bench.app, name="bench")
-app.command("info")(info.info)
 app.command("demo")(demo.demo)
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        echo(f"simdnn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def simdnn(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version.", is_eager=True, callback=_say_version)
+    ] = False,
+) -> None:
+    """Tells when an image has been tampered with, and shows why."""
+
+
 def main() -> None:
-    """Run the command line; an expected error is one line on stderr and exit status 2."""
-    try:
-        app()
-    except SimDNNError as error:
-        print(f"error: {shown(error)}", file=sys.stderr)
-        sys.exit(2)
+    """Run the command line and end with its exit status."""
+    sys.exit(run(app))

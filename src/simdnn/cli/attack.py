@@ -22,7 +22,7 @@ from simdnn.cli.options import (
     three_numbers,
 )
 from simdnn.cli.progress import progress_bar
-from simdnn.cli.text import shown
+from simdnn.cli.text import echo, shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -140,11 +140,11 @@ def attack(
     broken = [entry for entry in record["images"] if "error" in entry]
     if as_json:
         for entry in record["images"]:
-            typer.echo(json.dumps(entry))
+            echo(json.dumps(entry))
     else:
-        typer.echo(shown(_summary(record, output)))
+        echo(shown(_summary(record, output)))
     for entry in broken:
-        typer.echo(shown(f"skipped {entry['path']}: {entry['error']}"), err=True)
+        echo(shown(f"skipped {entry['path']}: {entry['error']}"), err=True)
     if broken:
         raise typer.Exit(UNREADABLE)
 
@@ -160,10 +160,8 @@ def _load_guarded(
     file: Path, weights: list[str] | None, trust: list[str] | None, rule: str | None, device: str | None
 ) -> GuardedNetwork:
     from simdnn.attacks.adaptive.module import GuardedNetwork
-    from simdnn.networks.device import chosen_device
 
-    where = chosen_device(device)
-    return GuardedNetwork(load_guard(file, weights, trust), rule).to(where)
+    return GuardedNetwork(load_guard(file, weights, trust, device), rule)
 
 
 def _load_network(

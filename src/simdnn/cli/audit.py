@@ -17,7 +17,7 @@ import typer
 from simdnn.cli.audit_list import listed
 from simdnn.cli.options import AsJson
 from simdnn.cli.text import WIDE, echo, shown
-from simdnn.errors import InputError
+from simdnn.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from simdnn.audit.records import AuditRecord, HumanLabel
@@ -211,13 +211,13 @@ def _instant(text: str) -> datetime:
 
 @contextmanager
 def _writing(output: Path) -> Iterator[BinaryIO]:
-    from simdnn.audit.files import whole_file
+    from simdnn.atomic import whole_file
 
     try:
         with whole_file(output) as file:
             yield file
     except OSError as error:
-        raise InputError(f"cannot write {output}: {error.strerror}") from error
+        raise OutputError(f"cannot write {output}: {error.strerror}") from error
 
 
 def _print(record: AuditRecord, labels: list[HumanLabel]) -> None:

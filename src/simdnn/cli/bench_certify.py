@@ -9,6 +9,7 @@ import typer
 
 from simdnn.cli.options import GuardFile, Trust, Weights, load_guard
 from simdnn.cli.progress import progress_bar
+from simdnn.cli.text import echo, shown
 from simdnn.errors import InputError
 
 
@@ -61,5 +62,5 @@ def certify(
             )
         found["attacked"] = {**tried._asdict(), "alpha": alpha, "passed": 0}
     written = write_certified(found, output)
-    typer.echo(certified_table(found))
-    typer.echo(f"wrote {', '.join(path.name for path in written)} in {output}")
+    echo(certified_table(found))
+    echo(shown(f"wrote {', '.join(path.name for path in written)} in {output}"))

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from simdnn.cli.options import AsJson
-from simdnn.cli.text import shown
+from simdnn.cli.text import echo, shown
 
 app = typer.Typer(
     help="Show or clear what is kept of images that went through a network.", no_args_is_help=True
@@ -32,9 +32,9 @@ def info(cache: CacheFile = None, as_json: AsJson = False) -> None:
         with FeatureCache(path) as opened:
             found = opened.info()
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        echo(json.dumps(asdict(found)))
         return
-    typer.echo(
+    echo(
         shown(f"{found.path}: {found.rows:,} images, {found.bytes / 1e6:,.1f} MB of {found.limit / 1e6:,.0f}")
     )
 
@@ -47,6 +47,6 @@ def clear(cache: CacheFile = None, as_json: AsJson = False) -> None:
     path = cache or default_cache()
     freed = clear_cache(path)
     if as_json:
-        typer.echo(json.dumps({"path": str(path), "freed_bytes": freed}))
+        echo(json.dumps({"path": str(path), "freed_bytes": freed}))
         return
-    typer.echo(shown(f"deleted {path}: {freed / 1e6:,.1f} MB" if freed else f"nothing is kept in {path}"))
+    echo(shown(f"deleted {path}: {freed / 1e6:,.1f} MB" if freed else f"nothing is kept in {path}"))

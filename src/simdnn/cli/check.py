@@ -5,35 +5,79 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simdnn.cli.options import Alpha, AsJson, GuardFile, Rule, Trust, Weights, load_guard
+from simdnn.cli.check_csv import csv_rows
+from simdnn.cli.options import (
+    OPINION,
+    RESULT,
+    RULE,
+    Alpha,
+    AsJson,
+    BatchSize,
+    Device,
+    GuardFile,
+    MaxPixels,
+    Rule,
+    Trust,
+    Weights,
+    Workers,
+    load_guard,
+    set_speed,
+)
+from simdnn.cli.paths import images_named
 from simdnn.cli.progress import progress_bar
-from simdnn.cli.text import shown
+from simdnn.cli.status import FLAGGED, UNREADABLE
+from simdnn.cli.text import coloured, echo, shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
+    from simdnn.conformal.drift import DriftMonitor
     from simdnn.guard.guard import Guard
     from simdnn.guard.verdict import Verdict
-
-FLAGGED, UNREADABLE = 3, 1
+    from simdnn.progress import Progress
 
 
 def check(
     guard: GuardFile,
-    images: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Image files, and folders of them; - for a list of paths on standard input."),
+    ],
+    null: Annotated[
+        bool, typer.Option("-0", "--null", help="The list on standard input has NUL after each path.")
+    ] = False,
     as_json: AsJson = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="Write the verdicts into this CSV file, too.", rich_help_panel=RESULT),
+    ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", help="Print only what is flagged or unreadable.", rich_help_panel=RESULT),
+    ] = False,
     audit: Annotated[
-        str | None, typer.Option(help="Record what is flagged in this audit store, a file or a database URL.")
+        str | None,
+        typer.Option(
+            help="Record what is flagged in this audit store, a file or a database URL.",
+            rich_help_panel=RESULT,
+        ),
     ] = None,
     audit_images: Annotated[
-        Path | None, typer.Option(help="Keep the flagged images themselves in this folder, too.")
+        Path | None,
+        typer.Option(help="Keep the flagged images themselves in this folder, too.", rich_help_panel=RESULT),
     ] = None,
+    fail_on_attack: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-attack", help="Exit with status 3 if anything was flagged.", rich_help_panel=RESULT
+        ),
+    ] = False,
     rule: Rule = None,
     alpha: Alpha = None,
     per_class: Annotated[
@@ -41,6 +85,7 @@ def check(
         typer.Option(
             "--per-class",
             help="Keep the false-alarm rate within each class; needs 1/alpha - 1 images of it held out.",
+            rich_help_panel=RULE,
         ),
     ] = False,
     drift: Annotated[
@@ -49,26 +94,34 @@ def check(
             "--drift",
             help="Watch the images, in the order given, as a stream, too: does it stop looking like clean ones? "
             "It needs their usual mixture; a folder sorted by class is none.",
+            rich_help_panel=RULE,
         ),
     ] = False,
     delta: Annotated[
         float,
-        typer.Option(help="Probability that --drift ever raises a false alarm, however long the stream."),
+        typer.Option(
+            help="Probability that --drift ever raises a false alarm, however long the stream.",
+            rich_help_panel=RULE,
+        ),
     ] = 0.01,
     certify: Annotated[
         bool,
         typer.Option(
             "--certify",
             help="Say how far away an original must be for the second opinion on it to be another: certified_radius.",
+            rich_help_panel=OPINION,
         ),
     ] = False,
-    draws: Annotated[int, typer.Option(min=1, help="Noisy draws of each image for --certify.")] = 1000,
+    draws: Annotated[
+        int, typer.Option(min=1, help="Noisy draws of each image for --certify.", rich_help_panel=OPINION)
+    ] = 1000,
     fresh: Annotated[
         bool,
         typer.Option(
             "--fresh",
             help="Take noise that never comes again, instead of the noise that follows from the guard's secret and the "
             "image; the verdict then cannot be replayed.",
+            rich_help_panel=OPINION,
         ),
     ] = False,
     early: Annotated[
@@ -76,74 +129,102 @@ def check(
         typer.Option(
             "--early",
             help="Stop the draws of the second opinion once the verdict is clear: it is the same, and sooner.",
+            rich_help_panel=OPINION,
         ),
-    ] = False,
-    fail_on_attack: Annotated[
-        bool, typer.Option("--fail-on-attack", help="Exit with status 3 if anything was flagged.")
     ] = False,
     weights: Weights = None,
     trust: Trust = None,
+    device: Device = None,
+    batch_size: BatchSize = 32,
+    workers: Workers = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Say of each image whether it is clean or a possible attack.
 
-    Exit status: 0 if every image was checked, 1 if some could not be read, 3 with --fail-on-attack if one was flagged.
+    Exit status: 0 if every image was checked, 1 if some could not be read, 2 for a mistake, 3 with --fail-on-attack if
+    one was flagged, 74 if a result could not be written.
     """
     if early and drift:
         raise InputError("--drift needs the scores of all draws; leave out --early")
-    loaded = load_guard(guard, weights, trust)
+    loaded = load_guard(guard, weights, trust, device)
+    paths = images_named(images, null=null)
     count = {"clean": 0, "attack": 0, "error": 0}
-    monitor = loaded.drift_monitor(rule, delta=delta) if drift else None
-    alarm = 0
-    with _recorder(audit, audit_images, loaded) as record, _bar_beside(as_json) as progress:
-        verdicts = loaded.check(
-            images,
-            rule=rule,
-            alpha=alpha,
-            per_class=per_class,
-            certify=draws if certify else None,
-            fresh=fresh,
-            early=early,
-            progress=progress,
-        )
-        for verdict in verdicts:
+    watch = _Watch(loaded.drift_monitor(rule, delta=delta)) if drift else None
+    with ExitStack() as opened:
+        record = opened.enter_context(_recorder(audit, audit_images, loaded))
+        row = opened.enter_context(csv_rows(csv))
+        progress = opened.enter_context(_bar_beside(as_json))
+        asked = {
+            "rule": rule,
+            "alpha": alpha,
+            "per_class": per_class,
+            "certify": draws if certify else None,
+            "fresh": fresh,
+            "early": early,
+            "progress": progress,
+        }
+        judged = _judged(loaded, paths, asked, keep_bytes=audit_images is not None)
+        set_speed(loaded, batch_size, workers, max_pixels)
+        for verdict, data in judged:
             count[verdict.verdict] += 1
             if verdict.verdict == "attack":
-                record(verdict)
-            told = verdict.as_dict()
-            if monitor and verdict.score is not None:
-                state = monitor.observe(verdict.score)
-                told["drift"] = asdict(state)
-                alarm = alarm or (state.n if state.alarm else 0)
-            typer.echo(json.dumps(told) if as_json else _line(verdict))
-    if not as_json and monitor:
-        typer.echo(
-            f"drift alarm at image {alarm}: the images since some point before it are not like the clean ones"
-            if alarm
-            else f"no drift: the scores look like those of clean images (delta {delta:g})"
-        )
+                record(verdict, data)
+            row(verdict)
+            state = watch.observe(verdict) if watch else {}
+            if not (quiet and verdict.verdict == "clean"):
+                echo(json.dumps(verdict.as_dict() | state) if as_json else _line(verdict, loaded))
     if not as_json:
-        typer.echo(
-            f"{count['clean']} clean, {count['attack']} possible attacks, {count['error']} not readable"
-        )
+        if watch:
+            echo(watch.summary(delta))
+        echo(f"{count['clean']} clean, {count['attack']} possible attacks, {count['error']} not readable")
     if fail_on_attack and count["attack"]:
         raise typer.Exit(FLAGGED)
     if count["error"]:
         raise typer.Exit(UNREADABLE)
 
 
-def _line(verdict: Verdict) -> str:
+def _judged(
+    guard: Guard, paths: list[Path], asked: dict[str, Any], *, keep_bytes: bool
+) -> Iterator[tuple[Verdict, bytes | None]]:
+    """Judge images, as ``asked`` of :meth:`Guard.check`; with the bytes that were judged if they are to be kept."""
+    if keep_bytes:
+        return guard.check_with_bytes(paths, **asked)
+    return ((verdict, None) for verdict in guard.check(paths, **asked))
+
+
+class _Watch:
+    """Watches the scores as a stream."""
+
+    def __init__(self, monitor: DriftMonitor) -> None:
+        self.monitor = monitor
+        self.alarm = 0
+
+    def observe(self, verdict: Verdict) -> dict[str, object]:
+        if verdict.score is None:
+            return {}
+        state = self.monitor.observe(verdict.score)
+        self.alarm = self.alarm or (state.n if state.alarm else 0)
+        return {"drift": asdict(state)}
+
+    def summary(self, delta: float) -> str:
+        if self.alarm:
+            return (
+                f"drift alarm at image {self.alarm}: "
+                "the images since some point before it are not like the clean ones"
+            )
+        return f"no drift: the scores look like those of clean images (delta {delta:g})"
+
+
+def _line(verdict: Verdict, guard: Guard) -> str:
     if verdict.verdict == "error":
         return shown(f"error   {verdict.path}: {verdict.error}")
     p_value = "" if verdict.p_value is None else f", p = {verdict.p_value:.3g}"
-    if verdict.verdict == "attack":
-        colour, said = (
-            typer.colors.RED,
-            f"looks like {verdict.label}, classifier says {verdict.classifier_label}",
-        )
+    if verdict.verdict == "clean":
+        colour, text = typer.colors.GREEN, f"{verdict.label}, as {verdict.prototype}"
     else:
-        colour, said = typer.colors.GREEN, f"{verdict.label}, as {verdict.prototype}"
-    return typer.style(f"{verdict.verdict:<8}", fg=colour) + shown(
-        f"{verdict.path}: {said} (score {verdict.score:.4g}, threshold {verdict.threshold:.4g}{p_value})"
+        colour, text = typer.colors.RED, _both(verdict, guard)
+    return coloured(f"{verdict.verdict:<8}", colour) + shown(
+        f"{verdict.path}: {text} (score {verdict.score:.4g}, threshold {verdict.threshold:.4g}{p_value})"
         f"{_opinion(verdict)}"
     )
 
@@ -152,43 +233,43 @@ def _opinion(verdict: Verdict) -> str:
     """Say what the second opinion is, and what it certifies."""
     if verdict.opinion is None:
         return ""
-    said = f"; second opinion: {verdict.opinion:.0%} of the draws say {verdict.opinion_class}"
+    text = f"; second opinion: {verdict.opinion:.0%} of the draws say {verdict.opinion_class}"
     if verdict.certified_radius is None:
-        return said
+        return text
     if not verdict.certified_radius:
-        return f"{said}; nothing is certified"
+        return f"{text}; nothing is certified"
     return (
-        f"{said}; no change smaller than {verdict.certified_radius:.2f} (L2) can be why both networks say "
+        f"{text}; no change smaller than {verdict.certified_radius:.2f} (L2) can be why both networks say "
         f"{verdict.opinion_class}"
     )
 
 
-def _bar_beside(as_json: bool) -> AbstractContextManager[Callable[[int, int], None] | None]:
-    """Show a bar only where the verdicts themselves do not scroll over the screen."""
+def _both(verdict: Verdict, guard: Guard) -> str:
+    """Say what the prototypes and the classifier see; with care where they have different names for the classes."""
+    if verdict.label == verdict.classifier_label:
+        return f"looks like {verdict.label}, as the classifier says"
+    if verdict.label in (guard.networks[0].categories or guard.classes):
+        return f"looks like {verdict.label}, classifier says {verdict.classifier_label}"
+    return f"looks like the class folder {verdict.label}, classifier's own name {verdict.classifier_label}"
+
+
+def _bar_beside(as_json: bool) -> AbstractContextManager[Progress | None]:
+    """Show progress only where the verdicts themselves do not scroll over the screen."""
     return progress_bar("checking") if as_json or not sys.stdout.isatty() else nullcontext()
 
 
 @contextmanager
-def _recorder(audit: str | None, images: Path | None, guard: Guard) -> Iterator[Callable[[Verdict], object]]:
+def _recorder(
+    audit: str | None, images: Path | None, guard: Guard
+) -> Iterator[Callable[[Verdict, bytes | None], object]]:
     """Yield what keeps a flagged verdict: in the audit store, or nowhere if there is none."""
     if audit is None:
         if images is not None:
             raise InputError("--audit-images needs --audit, the store that its images belong to")
-        yield lambda _: None
+        yield lambda _, __: None
         return
     from simdnn.audit.store import AuditStore
 
     model_id = guard.model_id
     with AuditStore.open(audit, images=images) as store:
-        yield lambda verdict: store.record(
-            verdict, model_id=model_id, image=_bytes(verdict) if images else None
-        )
-
-
-def _bytes(verdict: Verdict) -> bytes | None:
-    """Read the image that was judged once more; None, said on stderr, if it has gone meanwhile."""
-    try:
-        return Path(verdict.path).read_bytes()
-    except OSError as error:
-        typer.echo(f"recorded without its image, {shown(verdict.path)}: {error.strerror}", err=True)
-        return None
+        yield lambda verdict, data: store.record(verdict, model_id=model_id, image=data)

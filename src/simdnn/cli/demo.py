@@ -9,6 +9,7 @@ import typer
 
 from simdnn.cli.libraries import lab_libraries
 from simdnn.cli.progress import progress_bar
+from simdnn.cli.text import echo, print_table
 
 if TYPE_CHECKING:
     from simdnn.demo.run import Demo
@@ -30,7 +31,6 @@ def demo(
 
 def _print(made: Demo) -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
     from simdnn.demo.text import per_cent, title
@@ -41,10 +41,12 @@ def _print(made: Demo) -> None:
     for row in made.outcomes:
         shares = (_cell(estimate, 100, 1) for estimate in (row.fooled, row.detected, row.flagged))
         table.add_row(title(row.parameters), str(row.n), *shares, _cell(row.auroc, 1, 3))
-    Console(highlight=False).print("Detection (rates in %, 95 % intervals below)\n", table, "", sep="\n")
+    echo("Detection (rates in %, 95 % intervals below)\n")
+    print_table(table)
+    echo()
 
     record, paths = made.record, made.paths
-    typer.echo(
+    echo(
         f"False alarms on clean digits: {per_cent(made.outcomes[0].flagged)}. Promised are\n"
         f"at most {100 * record['alpha']:.0f} % on average over all calibrations; a single guard calibrated on\n"
         f"{record['calibrated']} clean images has at most {100 * record['false_alarm_bound']:.1f} %, with "
@@ -57,8 +59,8 @@ def _print(made: Demo) -> None:
         ("attacked images", paths.attacked),
         ("figures", paths.results),
     ):
-        typer.echo(f"{what:<16}{where}")
-    typer.echo(
+        echo(f"{what:<16}{where}")
+    echo(
         f"\nTry next:\n"
         f"  simdnn check {paths.guard} {paths.attacked / 'pgd'}\n"
         f"  simdnn explain {paths.guard} {_first(paths.attacked / 'pgd')} -o why.png\n"

@@ -8,36 +8,57 @@ from typing import Annotated
 
 import typer
 
-from simdnn.cli.options import Alpha, AsJson, GuardFile, Rule, Trust, Weights, load_guard
-from simdnn.cli.text import shown
+from simdnn.cli.options import (
+    RESULT,
+    Alpha,
+    AsJson,
+    Device,
+    GuardFile,
+    MaxPixels,
+    Rule,
+    Trust,
+    Weights,
+    check_output,
+    load_guard,
+    read_limits,
+)
+from simdnn.cli.text import echo, shown
 
 
 def explain(
     guard: GuardFile,
     image: Annotated[Path, typer.Argument(help="The image to explain.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Picture to draw: .png, .svg or .pdf.")
+        Path,
+        typer.Option("-o", "--output", help="Picture to draw: .png, .svg or .pdf.", rich_help_panel=RESULT),
     ] = Path("why.png"),
     as_json: AsJson = False,
     rule: Rule = None,
     alpha: Alpha = None,
     weights: Weights = None,
     trust: Trust = None,
+    device: Device = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
-    """Draw an image, its nearest prototypes, and its score among those of clean images."""
+    """Draw an image, its nearest prototypes, and its score among those of clean images.
+
+    Exit status: 0 if it was drawn, 2 for a mistake or an image that cannot be read, 74 if the picture could not be
+    written.
+    """
+    check_output(output, "the picture")
     from simdnn.guard.plots import draw_explanation
 
-    explanation = load_guard(guard, weights, trust).explain(image, rule=rule, alpha=alpha)
+    loaded = load_guard(guard, weights, trust, device)
+    loaded.extractor.limits = read_limits(max_pixels)
+    explanation = loaded.explain(image, rule=rule, alpha=alpha)
     draw_explanation(explanation, output)
     verdict = explanation.verdict
     if as_json:
-        typer.echo(json.dumps(verdict.as_dict()))
+        echo(json.dumps(verdict.as_dict()))
         return
-    typer.echo(
+    echo(
         f"{verdict.verdict}: score {verdict.score:.4g}, threshold {verdict.threshold:.4g}, rule {verdict.rule}"
     )
     for neighbour in verdict.evidence:
-        typer.echo(
-            shown(f"  {neighbour.similarity:.4f} {neighbour.prototype} (shown by {neighbour.exemplar})")
-        )
-    typer.echo(shown(f"wrote {output}"))
+        echo(shown(f"  {neighbour.similarity:.4f} {neighbour.prototype} (shown by {neighbour.exemplar})"))
+    echo(shown(f"wrote {output}"))

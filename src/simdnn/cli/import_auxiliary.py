@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from simdnn.cli.options import AsJson, Device, Mean, Std, three_numbers
+from simdnn.cli.options import AsJson, Device, Mean, Std, check_output, three_numbers
 from simdnn.cli.progress import progress_bar
-from simdnn.cli.text import shown
-from simdnn.cli.train_auxiliary import check_output
+from simdnn.cli.text import echo, shown
 
 
 def import_auxiliary(
@@ -70,10 +69,10 @@ def import_auxiliary(
         found = make(source, output, classes, device=device, seed=seed, decoding=decoding)
     if as_json:
         accuracy = None if found.accuracy is None else found.accuracy._asdict()
-        typer.echo(json.dumps(found._asdict() | {"accuracy": accuracy, "output": str(output)}))
+        echo(json.dumps(found._asdict() | {"accuracy": accuracy, "output": str(output)}))
         return
     for line in found.unreadable:
-        typer.echo(shown(f"skipped, not readable: {line}"), err=True)
+        echo(shown(f"skipped, not readable: {line}"), err=True)
     if found.accuracy is not None:
         how = (
             "its own outputs kept"
@@ -81,8 +80,8 @@ def import_auxiliary(
             else f"a last layer learned from {found.learned} images"
         )
         value, low, high = found.accuracy
-        typer.echo(
+        echo(
             f"{how}; the majority vote is right on {value:.1%} ({low:.1%} to {high:.1%}) of {found.held_out} images "
             "held out"
         )
-    typer.echo(shown(f"wrote {output}"))
+    echo(shown(f"wrote {output}"))

@@ -6,32 +6,29 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from simdnn.cli.options import AsJson, GuardFile, load_guard
-from simdnn.cli.text import shown
+from simdnn.cli.text import echo, shown
 
 if TYPE_CHECKING:
     from simdnn.guard.guard import Guard
+    from simdnn.networks.record import NetworkRecord
 
 
 def info(guard: GuardFile, as_json: AsJson = False) -> None:
     """Say which network, weights, preprocessing and classes a guard needs, and what it was fitted on."""
     facts = _facts(load_guard(guard))
     if as_json:
-        typer.echo(json.dumps(facts))
+        echo(json.dumps(facts))
         return
     for name, value in _lines(facts):
-        typer.echo(shown(f"{name:<12} {value}"))
+        echo(shown(f"{name:<12} {value}"))
 
 
 def _facts(guard: Guard) -> dict[str, Any]:
     settings, training = guard.settings, asdict(guard.training)
     return {
         "model_id": guard.model_id,
-        "networks": [
-            {"spec": asdict(record.spec), "weights_hash": record.weights_hash} for record in guard.networks
-        ],
+        "networks": [_network(record) for record in guard.networks],
         "auxiliary": None
         if guard.auxiliary is None
         else {
@@ -49,6 +46,10 @@ def _facts(guard: Guard) -> dict[str, Any]:
     } | training
 
 
+def _network(record: NetworkRecord) -> dict[str, Any]:
+    return {"spec": asdict(record.spec), "weights_hash": record.weights_hash}
+
+
 def _lines(facts: dict[str, Any]) -> list[tuple[str, object]]:
     """Put the facts as a person reads them."""
     lines: list[tuple[str, object]] = [("model id", facts["model_id"])]
@@ -64,7 +65,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, object]]:
             ("weights", spec["weights"] or "torchvision's, or as they come"),
             ("", f"SHA-256 {network['weights_hash']}"),
             ("images", f"{resized} {width} x {height}, {preprocess['interpolation']}"),
-            ("", f"mean {preprocess['mean']}, std {preprocess['std']}"),
+            ("", f"mean {list(preprocess['mean'])}, std {list(preprocess['std'])}"),
         ]
     if auxiliary := facts["auxiliary"]:
         lines += [

@@ -11,47 +11,119 @@ from simdnn.errors import InputError
 
 if TYPE_CHECKING:
     from simdnn.guard.guard import Guard
+    from simdnn.images.limits import ReadLimits
+
+DATA, NETWORKS, RULE, OPINION, CALIBRATION, SPEED, RESULT = (
+    "Data",
+    "Networks",
+    "Rule",
+    "Second opinion",
+    "Calibration",
+    "Speed and cache",
+    "Result",
+)
+"""Panels of the help."""
 
 GuardFile = Annotated[Path, typer.Argument(metavar="GUARD", help="The file that `simdnn fit` wrote.")]
 Rule = Annotated[
     str | None,
     typer.Option(
-        help="Decide by this rule instead of the guard's own: similarity or published, or profile if fitted so."
+        help="Decide by this rule instead of the guard's own: similarity or published; profile or second-opinion if "
+        "fitted so.",
+        rich_help_panel=RULE,
     ),
 ]
 Alpha = Annotated[
     float | None,
-    typer.Option(help="False-alarm rate on clean images, in place of the guard's own; not for published."),
+    typer.Option(
+        help="False-alarm rate on clean images, in place of the guard's own; not for published.",
+        rich_help_panel=RULE,
+    ),
 ]
 Weights = Annotated[
     list[str] | None,
-    typer.Option(help="Where the network's weights are now, if they have moved; once per network."),
+    typer.Option(
+        help="Where the network's weights are now, if they have moved; once per network.",
+        show_default="where they were, or beside the guard",
+        rich_help_panel=NETWORKS,
+    ),
 ]
 Trust = Annotated[
     list[str] | None,
-    typer.Option(help="Allow the guard to run this network's code, named as package.module:factory."),
+    typer.Option(
+        help="Allow the guard to run this network's code, named as package.module:factory.",
+        rich_help_panel=NETWORKS,
+    ),
 ]
 DEFAULT_BACKBONE = "vgg16"
 """The paper's choice of network."""
 Mean = Annotated[
     str | None,
-    typer.Option(help="Normalisation, as 0.5,0.5,0.5.", show_default="what torchvision's weights take"),
+    typer.Option(
+        help="Normalisation, as 0.5,0.5,0.5.",
+        show_default="what torchvision's weights take",
+        rich_help_panel=NETWORKS,
+    ),
 ]
-Std = Annotated[str | None, typer.Option(help="Normalisation, as 0.5,0.5,0.5.")]
+Std = Annotated[str | None, typer.Option(help="Normalisation, as 0.5,0.5,0.5.", rich_help_panel=NETWORKS)]
 Size = Annotated[
-    int | None, typer.Option(help="Side of the images the network takes.", show_default="its own")
+    int | None,
+    typer.Option(
+        help="Side of the images the network takes.", show_default="its own", rich_help_panel=NETWORKS
+    ),
 ]
 Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="a GPU if there is one")
+    str | None,
+    typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="a GPU if there is one", rich_help_panel=SPEED),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+BatchSize = Annotated[
+    int,
+    typer.Option(min=1, help="Images that go through the network together.", rich_help_panel=SPEED),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Threads that read images.", show_default="one per core, at most 8", rich_help_panel=SPEED
+    ),
+]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Pixels that a picture may have; larger ones count as unreadable. Of a WebP, or with more than 8 bits a "
+        "channel, each counts as three.",
+        show_default="150 million",
+        rich_help_panel=SPEED,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.", rich_help_panel=RESULT)]
 
 
-def load_guard(path: Path, weights: list[str] | None = None, trust: list[str] | None = None) -> Guard:
+def load_guard(
+    path: Path,
+    weights: list[str] | None = None,
+    trust: list[str] | None = None,
+    device: str | None = None,
+) -> Guard:
     """Read a guard with the given whereabouts of its weights."""
     from simdnn.guard.guard import Guard
 
-    return Guard.load(path, weights=weights or (), trust=trust or ())
+    return Guard.load(path, weights=weights or (), trust=trust or (), device=device)
+
+
+def set_speed(guard: Guard, batch_size: int, workers: int | None, max_pixels: int | None) -> None:
+    """Set how a guard's networks are fed; this loads them."""
+    extractor = guard.extractor
+    extractor.batch_size = batch_size
+    extractor.workers = workers or extractor.workers
+    extractor.limits = read_limits(max_pixels)
+
+
+def read_limits(max_pixels: int | None) -> ReadLimits:
+    """Return the bounds on reading an image."""
+    from simdnn.images.limits import DEFAULT_LIMITS, ReadLimits
+
+    return DEFAULT_LIMITS if max_pixels is None else ReadLimits(max_pixels=max_pixels)
 
 
 def three_numbers(text: str | None, option: str) -> tuple[float, float, float] | None:
@@ -63,3 +135,21 @@ def three_numbers(text: str | None, option: str) -> tuple[float, float, float] |
     except ValueError as error:
         raise InputError(f"{option} takes three numbers such as 0.5,0.5,0.5; got {text!r}") from error
     return red, green, blue
+
+
+def check_output(output: Path, what: str) -> None:
+    """Raise InputError, before any work, if a file cannot be written there, or would take a device's place."""
+    from os import W_OK, access
+
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder} to write {output.name} into")
+    if output.is_dir():
+        raise InputError(f"expected a file to write {what} to, got the folder {output}; add a name")
+    if output.exists() and not output.is_file():
+        raise InputError(
+            f"expected a file to write {what} to, got {output}, which is a device or a pipe; name a file"
+        )
+    target = output.resolve().parent
+    if not access(target, W_OK):
+        raise InputError(f"the folder {target} may not be written; name a file in another")

@@ -1,14 +1,23 @@
-"""A bar for what takes longer than a moment."""
+"""How far the work is: a bar on a screen, now and then a line elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.progress import Task as RichTask
 from rich.text import Text
+
+from simdnn.cli.text import echo
+from simdnn.progress import Progress
+
+EVERY = 10.0
+"""Seconds between two lines where standard error is no screen."""
 
 
 class _Rate(TextColumn):
@@ -22,8 +31,28 @@ class _Rate(TextColumn):
 
 
 @contextmanager
-def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar with rate and remaining time where stderr is a screen; yields the callback (done, total)."""
+def progress_bar(description: str, then: str = "") -> Iterator[Progress]:
+    """Show how far the work is on standard error; yields the callback (done, total).
+
+    A bar with rate and remaining time where that is a screen, else a line every `EVERY` seconds. It never runs
+    backwards.
+
+    Parameters
+    ----------
+    description : what is done, such as "checking"
+    then : what is done when all images are through, if that takes a while
+    """
+    with progress_bars(description, then=then) as (moved,):
+        yield moved
+
+
+@contextmanager
+def progress_bars(*descriptions: str, then: str = "") -> Iterator[tuple[Progress, ...]]:
+    """Show several bars, one below the other, as `progress_bar` shows one; each appears with its first image."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield tuple(_Lines(description, then) for description in descriptions)
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -31,11 +60,45 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
         _Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(description, total=None)
+    with Bars(*columns, console=console) as bars:
+        yield tuple(_Bar(bars, description, then) for description in descriptions)
 
-        def moved(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
 
-        yield moved
+class _Bar:
+    """Progress as a bar."""
+
+    def __init__(self, bars: Bars, description: str, then: str) -> None:
+        self.bars, self.then = bars, then
+        self.task = bars.add_task(description, total=None, visible=False)
+        self.furthest = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self.furthest = max(done, self.furthest)
+        self.bars.update(self.task, completed=self.furthest, total=total, visible=True)
+        if self.then and self.furthest >= total:
+            self.bars.update(self.task, description=self.then)
+
+
+class _Lines:
+    """Progress as lines; none where the work is done sooner than the first would come."""
+
+    def __init__(self, description: str, then: str) -> None:
+        self.description, self.then = description, then
+        self.began = self.last = 0.0  # at the first call: what comes before is no measure of the rate
+        self.first = self.furthest = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self.furthest = max(done, self.furthest)
+        now = time.monotonic()
+        if not self.began:
+            self.began, self.last, self.first = now, now, done
+        if now - self.last < EVERY or sys.stderr is None:
+            return
+        self.last = now
+        if self.furthest >= total:
+            if self.then:
+                echo(self.then, err=True)
+            return
+        rate = (self.furthest - self.first) / (now - self.began)
+        left = f", {(total - self.furthest) / rate:,.0f} s left" if rate else ""
+        echo(f"{self.description}: {self.furthest:,} of {total:,}, {rate:.1f} a second{left}", err=True)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column, Table
 
-from simdnn.cli.options import AsJson, GuardFile, Trust, Weights, load_guard
-from simdnn.cli.text import print_table, shown
-from simdnn.errors import InputError
+from simdnn.cli.group import BelowFile
+from simdnn.cli.options import AsJson, Device, GuardFile, Trust, Weights, check_output, load_guard
+from simdnn.cli.text import echo, print_table, shown
+from simdnn.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from simdnn.guard.guard import Guard
     from simdnn.paper.prototypes import Prototype
 
-app = typer.Typer(help="List, show, add, remove and relabel the prototypes of a guard.", no_args_is_help=True)
+app = typer.Typer(
+    cls=BelowFile,
+    help="List, show, add, remove and relabel the prototypes of a guard.",
+    no_args_is_help=True,
+)
 
 PrototypeId = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it: label/number.")]
 
@@ -33,12 +40,15 @@ class _Target:
     @cached_property
     def guard(self) -> Guard:
         """The guard, read when a command needs it: none does to show its help."""
-        return load_guard(self.path, self.weights, self.trust)
+        return load_guard(self.path)
 
 
 @app.callback()
 def target(context: typer.Context, guard: GuardFile, weights: Weights = None, trust: Trust = None) -> None:
-    """List, show, add, remove and relabel the prototypes of a guard."""
+    """List, show, add, remove and relabel the prototypes of a guard.
+
+    Two edits at once wait for each other.
+    """
     context.obj = _Target(guard, weights, trust)
 
 
@@ -53,7 +63,7 @@ def list_prototypes(
     rows = [_plain(guard, p) for p in guard.model.prototypes if label in (None, p.label)]
     if as_json:
         for row in rows:
-            typer.echo(json.dumps(row))
+            echo(json.dumps(row))
         return
     right = [Column(name, justify="right") for name in ("support", "sigma")]
     table = Table(Column("prototype", overflow="fold"), *right, Column("exemplar", overflow="fold"), box=None)
@@ -73,18 +83,16 @@ def show(
     guard: Guard = context.obj.guard
     found = guard.model.prototypes[prototype]
     if output is not None:
-        try:
-            guard.exemplar(found.exemplar).picture.save(output)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot write a picture to {output}: {error}") from error
+        check_output(output, "the picture")
+        _write_picture(guard, found, output)
     row = _plain(guard, found)
     if as_json:
-        typer.echo(json.dumps(row))
+        echo(json.dumps(row))
         return
     for name, value in row.items():
-        typer.echo(shown(f"{name:<9} {value}"))
+        echo(shown(f"{name:<9} {value}"))
     if output is not None:
-        typer.echo(shown(f"wrote {output}"))
+        echo(shown(f"wrote {output}"))
 
 
 @app.command()
@@ -92,17 +100,31 @@ def add(
     context: typer.Context,
     image: Annotated[Path, typer.Argument(help="The image to become a prototype.")],
     label: Annotated[str, typer.Option(help="Its class, known or new.")],
+    weights: Weights = None,
+    trust: Trust = None,
+    device: Device = None,
 ) -> None:
     """Make an image a prototype."""
-    added = context.obj.guard.add_prototype(label, image)
-    _save(context.obj, f"added {added}")
+    target: _Target = context.obj
+    trusted = [*(target.trust or []), *(trust or [])]
+    _edit(
+        target.path,
+        lambda guard: f"added {guard.add_prototype(label, image)}",
+        weights=weights or target.weights,
+        trust=trusted,
+        device=device,
+    )
 
 
 @app.command()
 def remove(context: typer.Context, prototype: PrototypeId) -> None:
     """Remove a prototype; no other changes."""
-    context.obj.guard.model.prototypes.remove(prototype)
-    _save(context.obj, f"removed {prototype}")
+
+    def edit(guard: Guard) -> str:
+        guard.model.prototypes.remove(prototype)
+        return f"removed {prototype}"
+
+    _edit(context.obj.path, edit)
 
 
 @app.command()
@@ -112,8 +134,10 @@ def relabel(
     label: Annotated[str, typer.Argument(help="Its new class, known or new.")],
 ) -> None:
     """Move a prototype to another class."""
-    moved = context.obj.guard.model.prototypes.relabel(prototype, label)
-    _save(context.obj, f"{prototype} is now {moved}")
+    _edit(
+        context.obj.path,
+        lambda guard: f"{prototype} is now {guard.model.prototypes.relabel(prototype, label)}",
+    )
 
 
 def _plain(guard: Guard, prototype: Prototype) -> dict[str, Any]:
@@ -126,6 +150,35 @@ def _plain(guard: Guard, prototype: Prototype) -> dict[str, Any]:
     }
 
 
-def _save(target: _Target, done: str) -> None:
-    target.guard.save(target.path)
-    typer.echo(shown(f"{done}; {target.path} now has {len(target.guard.model.prototypes)} prototypes"))
+def _write_picture(guard: Guard, prototype: Prototype, output: Path) -> None:
+    from PIL import Image
+
+    from simdnn.atomic import write_whole
+
+    kinds = Image.registered_extensions()
+    if output.suffix.lower() not in kinds:
+        raise InputError(f"expected a picture's file name, such as {output.stem}.png; got {output}")
+    content = BytesIO()
+    guard.exemplar(prototype.exemplar).picture.save(content, kinds[output.suffix.lower()])
+    try:
+        write_whole(output, content.getvalue())
+    except OSError as error:
+        raise OutputError(f"cannot write a picture to {output}: {error.strerror}") from error
+
+
+def _edit(
+    path: Path,
+    edit: Callable[[Guard], str],
+    *,
+    weights: list[str] | None = None,
+    trust: list[str] | None = None,
+    device: str | None = None,
+) -> None:
+    """Read a guard, edit and write it, while nobody else does."""
+    from simdnn.guard.file import locked
+
+    with locked(path):
+        guard = load_guard(path, weights, trust, device)
+        done = edit(guard)
+        guard.save(path)
+    echo(shown(f"{done}; {path} now has {len(guard.model.prototypes)} prototypes"))

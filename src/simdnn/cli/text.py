@@ -11,13 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from simdnn.errors import InputError
+from simdnn.cli.status import CLOSED_PIPE
+from simdnn.errors import OutputError
 
 WIDE = 10_000
 """Columns where the reader is no screen: one line a row."""
-
-CLOSED_PIPE = 141
-"""Exit status where the reader of a pipe has gone: 128 and the signal's number, as shells report it."""
 
 
 def shown(text: object) -> str:
@@ -43,7 +41,7 @@ def echo(text: str = "", *, err: bool = False) -> None:
 
     Raises
     ------
-    InputError
+    OutputError
         If the stream cannot be written, for instance because the disk is full.
     typer.Exit
         With status 141 and no word, if the reader of a pipe has gone.
@@ -54,10 +52,10 @@ def echo(text: str = "", *, err: bool = False) -> None:
     try:
         typer.echo(_encodable(text, stream), err=err)
     except OSError as error:
-        _give_up(stream)
+        give_up(stream)
         if isinstance(error, BrokenPipeError):
             raise typer.Exit(CLOSED_PIPE) from error
-        raise InputError(
+        raise OutputError(
             f"cannot write to standard {'error' if err else 'output'}: {error.strerror}"
         ) from error
 
@@ -75,9 +73,11 @@ def _encodable(text: str, stream: TextIO) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _give_up(stream: TextIO) -> None:
-    """Send what the stream still holds nowhere, so that Python does not fail once more when it ends."""
-    with suppress(OSError, ValueError):  # no file behind it
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+def give_up(*streams: TextIO) -> None:
+    """Send what streams (default: all) still hold nowhere, so that Python does not fail once more when it ends."""
+    for stream in streams or (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # no file behind it
+            descriptor = stream.fileno()
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)

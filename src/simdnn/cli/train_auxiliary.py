@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simdnn.cli.options import AsJson, Device, Mean, Std, three_numbers
-from simdnn.cli.progress import progress_bar
-from simdnn.cli.text import shown
-from simdnn.errors import InputError
+from simdnn.cli.options import AsJson, Device, Mean, Std, check_output, three_numbers
+from simdnn.cli.progress import progress_bars
+from simdnn.cli.text import echo, shown
 
 if TYPE_CHECKING:
     from simdnn.training.auxiliary import EpochReport
@@ -51,7 +50,9 @@ def train_auxiliary(
     held_out: Annotated[
         float, typer.Option(help="Share of each class that is not learned, and measures the accuracy.")
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of every draw: what is held out, the order, the noise.")
+    ] = 0,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
@@ -75,15 +76,14 @@ def train_auxiliary(
 
     def report(epoch: EpochReport) -> None:
         if as_json:
-            print(json.dumps(epoch._asdict()), flush=True)
+            echo(json.dumps(epoch._asdict()))
         else:
-            print(
+            echo(
                 f"epoch {epoch.epoch} of {epochs}: loss {epoch.loss:.3f}, {epoch.accuracy:.1%} right on one "
-                f"noisy draw of the images held out, {epoch.seconds:.0f} s",
-                flush=True,
+                f"noisy draw of the images held out, {epoch.seconds:.0f} s"
             )
 
-    with progress_bar("decoding") as decoding, progress_bar("training") as training:
+    with progress_bars("decoding", "training") as (decoding, training):
         found = train(
             data,
             output,
@@ -95,21 +95,13 @@ def train_auxiliary(
         )
     if as_json:
         facts = found._asdict() | {"accuracy": found.accuracy._asdict(), "output": str(output)}
-        typer.echo(json.dumps(facts))
+        echo(json.dumps(facts))
         return
     for line in found.unreadable:
-        typer.echo(shown(f"skipped, not readable: {line}"), err=True)
+        echo(shown(f"skipped, not readable: {line}"), err=True)
     value, low, high = found.accuracy
-    typer.echo(
+    echo(
         f"learned {found.learned} images; the majority vote is right on {value:.1%} ({low:.1%} to {high:.1%}) of "
         f"{found.held_out} images held out"
     )
-    typer.echo(shown(f"wrote {output}"))
-
-
-def check_output(output: Path, what: str) -> None:
-    """Raise InputError if a file cannot be written there."""
-    if not output.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {output.absolute().parent} to write {output.name} into")
-    if output.is_dir():
-        raise InputError(f"expected a file to write {what} to, got the folder {output}; add a name")
+    echo(shown(f"wrote {output}"))

@@ -1,1 +1,1 @@
-"""Thresholds with a promised false-alarm rate, and a monitor for drift, in NumPy."""
+"""Conformal thresholds with a guaranteed false-alarm rate, and a test for drift, in NumPy."""

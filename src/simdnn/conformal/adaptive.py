@@ -1,4 +1,4 @@
-"""A threshold that keeps its false-alarm rate while the images change, by learning from people's labels."""
+"""Adaptive conformal inference: a threshold that keeps its false-alarm rate under drift, with labels from people."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Flag:
 
     Attributes
     ----------
-    number : of the image in the stream, from 0
+    number : position of the image in the stream, from 0
     flagged : whether the image is a possible attack
-    ask : whether people shall label the image: always if flagged, else by chance
-    level : the level alpha_t that the p-value was held against; it may leave [0, 1]
+    ask : whether the image is to be labelled by a person: always if flagged, otherwise by chance
+    level : the level alpha_t that the p-value was compared with; it may lie outside [0, 1]
     """
 
     number: int
@@ -31,28 +31,33 @@ class Flag:
 
 
 class AdaptiveThreshold:
-    """Adaptive conformal inference: after each labelled clean image the level moves against the error.
+    """Adaptive conformal inference: each labelled clean image corrects the level.
 
-    ``alpha_(t+1) = alpha_t + gamma (alpha - err_t)`` over clean images t, with err_t = 1 where one was flagged (Gibbs
-    and Candes, "Adaptive conformal inference under distribution shift", NeurIPS 2021). An image is flagged if its
-    p-value is at most alpha_t. People label every image that was flagged, and of the others a random sample, whose
-    steps are divided by its probability. Attacked images do not move the level.
+    ``alpha_(t+1) = alpha_t + gamma (alpha - err_t)`` over clean images t, with err_t = 1 for a false alarm and else 0
+    (Gibbs and Candes, "Adaptive conformal inference under distribution shift", NeurIPS 2021). An image is flagged if
+    its p-value is at most alpha_t. People label every flagged image and a random sample of the others; the step of a
+    sampled image is divided by its sampling probability. Attacked images do not change the level.
 
-    The promise needs no exchangeable images: over any T clean images, drifting or chosen by an attacker, the rate of
-    false alarms is within ``(max(alpha, 1 - alpha) + gamma) / (T gamma)`` of ``alpha`` if all are labelled. With a
-    sample that is so in expectation, with ``gamma * max(1, alpha / sampled)`` for the last gamma. Labels must be right
-    and come before the next image; one that comes d images late adds d steps to it.
+    The guarantee does not assume exchangeable images: over any T clean images, drifting or chosen by an attacker, the
+    false-alarm rate is within ``(max(alpha, 1 - alpha) + gamma) / (T gamma)`` of ``alpha`` if all are labelled. If a
+    sample is labelled, this holds in expectation, with ``gamma * max(1, alpha / sampled)`` in place of the gamma in
+    the numerator. Labels must be correct and arrive before the next image; a delay of d images adds d steps of gamma
+    to the bound.
 
-    What it does not promise: that attacks are found. Harmless but odd images that a person calls clean lower the level,
-    so who may send many of them can lower it on purpose; watch ``level``.
+    It does not guarantee that attacks are found. Each odd image that a person labels clean lowers the level, so
+    somebody who sends many of them can lower it on purpose: watch ``level``.
 
     Parameters
     ----------
     scores : (n,) scores of clean images that were held out of learning; high is clean
-    alpha : false-alarm rate asked for, in [1 / (n + 1), 1); also the first level
-    gamma : step, > 0: larger follows faster and wavers more
-    sampled : probability with which an image that was not flagged is to be labelled, in (0, 1]
-    seed : of that sample; who knows it knows which images nobody looks at
+    alpha : target false-alarm rate, in [1 / (n + 1), 1); also the first level
+    gamma : step size, > 0: a larger one follows faster and fluctuates more
+    sampled : probability with which an image that is not flagged is to be labelled, in (0, 1]
+    seed : seed of that sample. Keep it secret: it tells which images nobody looks at
+
+    Attributes
+    ----------
+    level : alpha_t for the next image
 
     Raises
     ------
@@ -91,12 +96,12 @@ class AdaptiveThreshold:
         self._asked: set[int] = set()
 
     def flag(self, score: float) -> Flag:
-        """Judge the next image, and say whether people shall label it.
+        """Decide on the next image, and on whether a person is to label it.
 
         Raises
         ------
         InputError
-            If the score is not finite; nothing has changed then.
+            If the score is not finite; the threshold is then unchanged.
         """
         if not isfinite(score):
             raise InputError(f"expected a finite score; got {score}")
@@ -109,12 +114,12 @@ class AdaptiveThreshold:
         return decision
 
     def feedback(self, flag: Flag, *, clean: bool) -> None:
-        """Take in what people found an image to be, in any order, once each.
+        """Take in the label that a person gave an image. Labels may come in any order, one for each image.
 
         Raises
         ------
         InputError
-            If no label of this image is due.
+            If this image was not to be labelled, or has been already.
         """
         if flag.number not in self._asked:
             raise InputError(f"expected the label of an image that was asked for; got image {flag.number}")

@@ -1,15 +1,15 @@
-"""One odd image, or a changed camera or a campaign of attacks? A conformal test martingale over a stream of scores.
+"""Detect drift, or a campaign of attacks, in a stream of scores, by a conformal test martingale.
 
-Each new score is ranked among the calibration scores *and* the stream so far. If all of them are exchangeable, such
-online p-values are independent and uniform (Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World*,
-2005); ranked among the calibration scores alone they are not, given those scores, and a long stream would raise a
-false alarm sooner or later. A gambler bets against uniformity at fair odds, so by Ville's inequality the capital,
-1 at first, ever reaches 1 / delta with probability at most delta.
+Each new score gets an online p-value: its rank among the calibration scores *and* the stream so far. If all scores are
+exchangeable, these p-values are independent and uniform (Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random
+World*, 2005). P-values among the calibration scores alone are not: given those scores they are biased, and a long
+stream would raise a false alarm sooner or later. The test bets against uniformity at fair odds, so its capital, 1 at
+the start, is a martingale: by Ville's inequality it ever reaches 1 / delta with probability at most delta.
 
-All capital is asleep at first and wakes little by little, divided evenly among the bets: a sleeper that stays awake
-(ibid., 2nd edition, 2022, chapter 9; Vovk et al., "Retrain or not retrain", COPA 2021, on martingales of this kind).
-After n images ``REST / (REST + n)`` of the initial capital still sleeps, so that a long clean run does not use up what
-a later change needs; a constant rate would lose it exponentially.
+The martingale is a "Sleeper/Stayer": all capital starts asleep, out of the bets, and wakes little by little, split
+evenly among the bets (ibid., 2nd edition, 2022, chapter 9; Vovk et al., "Retrain or not retrain", COPA 2021). After n
+images ``REST / (REST + n)`` of the initial capital still sleeps, so that a long clean stream leaves enough to detect a
+later change; if a constant share woke with each image, the rest would shrink exponentially.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from simdnn.errors import InputError
 
 REST = 300  # images after which half of the capital is awake
 EXPONENTS = np.array([0.3, 0.5, 0.7])
-FLOOR = 1e-3  # p-values below this pay no more, so that no single image can pay a fortune
+FLOOR = 1e-3  # smaller p-values count as this one, which bounds what a single image can pay
 LOG_MEANS: FloatArray = np.log(FLOOR**EXPONENTS + (1 - FLOOR**EXPONENTS) / EXPONENTS)
 
 
 def log_bets(p_value: float) -> FloatArray:
-    """Return the log of what each bet pays per unit of stake: (6,), at most log 42.
+    """Return (6,) the natural log of the factor by which each bet multiplies its stake; at most log 42.
 
-    The bets are ``max(p, FLOOR) ** (e - 1)``, divided by its mean over uniform p, for each e of ``EXPONENTS``: three
-    on low p-values, then the same three on high ones, that is on ``1 - p``.
+    A bet pays ``max(p, FLOOR) ** (e - 1)`` divided by its mean over uniform p. There are three on low p-values, one
+    for each e of `EXPONENTS`, and the same three on high ones, with ``1 - p`` for p.
 
     >>> np.exp(log_bets(0.0)).round(2).tolist()
     [41.42, 16.07, 5.57, 0.33, 0.51, 0.7]
@@ -47,14 +47,14 @@ def log_bets(p_value: float) -> FloatArray:
 
 @dataclass(frozen=True)
 class DriftState:
-    """What a :class:`DriftMonitor` knows after a score.
+    """State of a :class:`DriftMonitor` after a score.
 
     Attributes
     ----------
-    n : scores observed since the start or the last reset
+    n : number of scores since the start or the last reset
     p_value : share of scores so far that are lower than the last one, ties broken at random; in (0, 1]
-    log10_capital : evidence of a change, as a power of ten; 0 at the start, an alarm at ``-log10(delta)``
-    alarm : whether the capital has ever reached 1 / delta
+    log10_capital : evidence of a change: log10 of the capital, 0 at the start, an alarm at ``-log10(delta)``
+    alarm : whether the capital has reached 1 / delta since then
     """
 
     n: int
@@ -64,30 +64,31 @@ class DriftState:
 
 
 class DriftMonitor:
-    """Raise an alarm when the scores of a stream stop looking like those of the calibration images.
+    """Raise an alarm when the scores of a stream no longer look like those of the calibration images.
 
-    The promise: while all scores, calibration and stream, are exchangeable, the probability of *ever* raising an
-    alarm is at most ``delta``, however long the stream. The monitor looks both ways, as a changed camera may raise
-    scores as well as lower them; not for scores drawn to their middle, as by a camera stuck at an ordinary image.
+    The guarantee: while all scores, calibration and stream, are exchangeable, the probability of *ever* raising an
+    alarm is at most ``delta``, however long the stream. The test is two-sided, since a changed camera may raise scores
+    as well as lower them. It does not detect scores that concentrate around the median, as from a camera that is stuck
+    on one ordinary image.
 
-    - *One odd image* multiplies the capital by less than 42, however odd it is: at the default ``delta`` it cannot
-      raise an alarm from the initial capital or any smaller, and as most of that sleeps it earns far less.
-    - *A campaign* whose images score below every clean one is found soon: with 600 calibration images after a median
-      of 4 images if all are attacked, 15 if 30 % are, and 90 if 10 % are. The same 30 % after 2,000 clean images: 16;
-      after 20,000: 23.
-    - *A changed camera* that lowers or raises all scores by 0.4 standard deviations after 2,000 clean images: 170.
-    - *Odd images at a steady small rate* are a change of rate, and may in time be found: 1 % of 3,000 images raised
-      an alarm in about one stream of a hundred.
+    - *One odd image* multiplies the capital by less than 42, however odd it is. At the default ``delta`` it cannot
+      raise an alarm on its own while the capital is at most 1.
+    - *A campaign* whose images score below every clean one is detected soon. With 600 calibration images the median
+      delay is 4 images if all are attacked, 15 if 30 % are, and 90 if 10 % are. If 30 % are attacked after 2,000 clean
+      images, it is 16; after 20,000, it is 23.
+    - *A changed camera* that shifts all scores by 0.4 standard deviations after 2,000 clean images: 170 images.
+    - *Odd images at a small constant rate* change the distribution and may be detected in time: 1 % of 3,000 images
+      raised an alarm in about one stream of a hundred.
 
-    The stream is kept, 32 bytes a score, and each new score costs an O(log n) search and an O(n) move: at a million
-    scores 32 MB and under a millisecond. Scores that come after a change join the ranks too, so a change that is not
-    found within about as many images as there were before it fades.
+    All scores are kept, 32 bytes each. A new score costs an O(log n) search and an O(n) move: 32 MB and under a
+    millisecond at a million scores. Scores after a change are ranked too, so that the evidence fades: a change that is
+    not detected within about as many images as came before it may never be.
 
     Parameters
     ----------
     calibration_scores : (n,) scores of clean images that were held out of learning; high is clean
     delta : probability of a false alarm, ever, in (0, 1)
-    seed : seed of the random order among equal scores
+    seed : seed of the random tie-breaking
 
     Raises
     ------
@@ -119,9 +120,9 @@ class DriftMonitor:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream and the alarm, as after a repaired camera, and start again from the calibration scores.
+        """Forget the stream and the alarm, and start again from the calibration scores, as after a camera's repair.
 
-        If the change is there to stay, calibrate a new monitor on new clean images instead.
+        After a change that stays, make a new monitor, calibrated on new clean images, instead.
         """
         self._ranked: list[float] = self.calibration.tolist()
         self._random = np.random.default_rng(self.seed)
@@ -131,12 +132,12 @@ class DriftMonitor:
         self._alarm = False
 
     def observe(self, score: float) -> DriftState:
-        """Take in the next score of the stream and say where the monitor stands.
+        """Take in the next score of the stream, and return the state after it.
 
         Raises
         ------
         InputError
-            If the score is not finite; the monitor is then as it was before.
+            If the score is not finite; the monitor is then unchanged.
         """
         if not isfinite(score):
             raise InputError(f"expected a finite score; got {score}")
@@ -148,18 +149,18 @@ class DriftMonitor:
         return DriftState(self._n, p_value, log_capital / log(10), self._alarm)
 
     def watch(self, scores: Iterable[float]) -> Iterator[DriftState]:
-        """Observe one score after the other."""
+        """Yield the state after each score, as :meth:`observe`."""
         return map(self.observe, scores)
 
     def _rank(self, score: float) -> float:
-        """Return the smoothed online p-value of a score and put it among those ranked."""
+        """Return the online p-value of a score, ties broken at random, and insert it among the ranked scores."""
         below, up_to = bisect_left(self._ranked, score), bisect_right(self._ranked, score)
         self._ranked.insert(up_to, score)
-        chance = 1 - self._random.random()  # in (0, 1]
-        return float((below + chance * (up_to - below + 1)) / len(self._ranked))
+        tie_break = 1 - self._random.random()  # in (0, 1]
+        return float((below + tie_break * (up_to - below + 1)) / len(self._ranked))
 
     def _wake(self) -> None:
-        """Hand the bets what wakes before the next score."""
+        """Move the capital that wakes before the next score to the bets."""
         self._n += 1
         waking = 1 / (REST + self._n)
         shares = self._log_asleep + log(waking / len(self._log_awake))

@@ -1,4 +1,4 @@
-"""Split-conformal calibration: a threshold with a promised false-alarm rate."""
+"""Split-conformal calibration: a threshold with a guaranteed false-alarm rate."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ from simdnn.errors import InputError
 class ConformalThreshold:
     """Split-conformal p-values: a clean image is flagged with probability at most ``alpha``.
 
-    The promise holds on average over draws of the calibration images, for images exchangeable with them, without any
-    assumption about the scores (Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World*, 2005).
+    The guarantee holds on average over draws of the calibration images, for clean images exchangeable with them, for
+    any distribution of scores (Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World*, 2005).
 
     Parameters
     ----------
-    scores : (n,) scores of clean images that were held out of learning
-    alpha : false-alarm rate asked for, in [1 / (n + 1), 1)
+    scores : (n,) scores of clean images that were held out of learning; high is clean
+    alpha : false-alarm rate, in [1 / (n + 1), 1)
+
+    Attributes
+    ----------
+    offset : scores below it are flagged
 
     Raises
     ------
     InputError
-        If alpha is outside that range: n scores cannot promise less than 1 / (n + 1).
+        If alpha is outside that range, or a score is missing or infinite.
 
     >>> threshold = ConformalThreshold(np.arange(1.0, 20.0), alpha=0.1)
     >>> threshold.offset, threshold.p_values([0.5, 2.0, 30.0]).tolist()
@@ -50,11 +54,11 @@ class ConformalThreshold:
         self.offset = float(self.scores[floor(alpha * (n + 1) + 1e-9) - 1])
 
     def p_values(self, scores: ArrayLike) -> FloatArray:
-        """Return the share of scores, calibration and new one together, that are no higher: (N,), in (0, 1]."""
+        """Return (N,) conformal p-values in (0, 1]: the rank of each score among the calibration scores and itself."""
         rank = np.searchsorted(self.scores, np.asarray(scores, dtype=np.float64), side="right")
         return np.asarray((1 + rank) / (len(self.scores) + 1), dtype=np.float64)
 
     def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Decision:
-        """Flag the scores whose p-value is at most alpha, which are those below the offset."""
+        """Flag the (N,) scores below the offset, whose p-values are at most alpha; labels are ignored."""
         del labels
         return Decision(scores < self.offset, np.full(len(scores), self.offset), self.p_values(scores))

@@ -1,1 +1,1 @@
-"""Asks whether any of it is good: attacks, digits to try them on, and the demonstration."""
+"""The demonstration: train, fit, attack, check and report on scikit-learn's digits."""

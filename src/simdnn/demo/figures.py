@@ -1,4 +1,4 @@
-"""Figures of the report."""
+"""Figures of the demonstration's report."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK, CLEAN, OTHER = "#010101", "#020202", "#030303"
-"""Placeholders that become colours of the page, so that a figure follows light and dark mode."""
+"""Placeholders that are replaced by colours of the page, so that figures follow light and dark mode."""
 
 
 def score_histogram(
     clean: Sequence[float], other: Sequence[float], threshold: float, limits: tuple[float, float]
 ) -> Markup:
-    """Draw the scores of clean and other images against the threshold, as inline SVG in the page's own colours."""
+    """Draw histograms of clean and other images' scores, with the threshold, as inline SVG in the page's colours."""
     with mpl.rc_context(
         {"svg.fonttype": "none", "svg.hashsalt": "simdnn", "font.size": 11, "text.color": INK}
     ):
@@ -28,7 +28,7 @@ def score_histogram(
         bins = list(np.linspace(*limits, 40))
         axes.hist(clean, bins=bins, color=CLEAN, alpha=0.55)
         axes.hist(other, bins=bins, color=OTHER, histtype="step", linewidth=1.8)
-        axes.set_ylim(top=1.2 * axes.get_ylim()[1])  # leaves a place for the threshold's name
+        axes.set_ylim(top=1.2 * axes.get_ylim()[1])  # room for the annotation of the threshold
         axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2)
         axes.annotate(
             "threshold",

@@ -1,4 +1,4 @@
-"""Rates of the demonstration: what a guard flags among images whose true labels are known."""
+"""The demonstration's rates of flagged and misclassified images, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from simdnn.paper.equations import judged_rightly
 
 @dataclass(frozen=True)
 class ImageGroup:
-    """Images of one kind, and their verdicts.
+    """Images of one kind, such as clean or attacked by PGD, and their verdicts.
 
     Attributes
     ----------
-    name : short, such as ``"pgd"``
-    parameters : how the images were made, ready for JSON; empty for clean images
-    attacked : whether they were attacked; clean and noisy images should not be flagged
+    name : short name, such as ``"pgd"``
+    parameters : the attack and its parameters, for JSON; empty for clean images
+    attacked : whether the images are attacked; clean and noisy images should not be flagged
     truth : true label of each image
-    verdicts : one for each image
+    verdicts : verdict on each image
     """
 
     name: str
@@ -44,7 +44,7 @@ class ImageGroup:
 
     @property
     def fooled(self) -> list[bool]:
-        """Whether the network's own label of each image is wrong."""
+        """Whether the network misclassifies each image."""
         return [v.classifier_label != truth for v, truth in zip(self.verdicts, self.truth, strict=True)]
 
     @property
@@ -63,9 +63,9 @@ class Outcome:
     ----------
     name, parameters, attacked : of the group
     n : number of images
-    fooled : share that the network mislabels
+    fooled : share of images that the network misclassifies
     detected : detection rate, eq. (14)
-    flagged : share flagged; for images that were not attacked, the false alarms
+    flagged : share of images flagged; for images that are not attacked, the false-alarm rate
     auroc : area under the ROC curve against the clean images; None for the clean images themselves
     """
 
@@ -79,13 +79,13 @@ class Outcome:
     auroc: Estimate | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
+        """Return plain values for JSON."""
         values = {key: getattr(self, key) for key in self.__dataclass_fields__}
         return {key: v._asdict() if isinstance(v, Estimate) else v for key, v in values.items()}
 
 
 def summarise(group: ImageGroup, clean: ImageGroup, *, seed: int = 0) -> Outcome:
-    """Make a group's row of the table; ``clean`` are the images that its AUROC is measured against."""
+    """Compute a group's row of the table; ``clean`` are the negatives of its AUROC, ``seed`` that of the bootstrap."""
     n = len(group.verdicts)
     return Outcome(
         name=group.name,
@@ -100,16 +100,16 @@ def summarise(group: ImageGroup, clean: ImageGroup, *, seed: int = 0) -> Outcome
 
 
 CONFIDENCE = 0.975
-"""Share of all guards whose false alarms stay within the bound."""
+"""Share of guards, over draws of the calibration images, whose false alarms stay within the bound."""
 
 
 def false_alarm_bound(alpha: float, calibrated: int, n: int) -> float:
-    """Return the share of ``n`` clean images that a guard flags at most, with probability `CONFIDENCE`.
+    """Return the upper bound of the share of ``n`` clean images that a guard flags, at confidence `CONFIDENCE`.
 
-    ``alpha`` bounds the false-alarm rate over the draw of the calibration images. The rate of one guard that flags an
-    image whose conformal p-value among ``calibrated`` clean images is at most ``alpha`` follows a beta distribution
-    (Vovk, 2012), and its share of ``n`` images a beta-binomial. A guard that flags under a further condition as well,
-    as the profile rule does, flags no more.
+    ``alpha`` bounds the false-alarm rate on average over draws of the calibration images. For a single guard, which
+    flags an image if its conformal p-value among ``calibrated`` clean images is at most ``alpha``, the rate has a beta
+    distribution (Vovk, 2012), and the number flagged among ``n`` images a beta-binomial one. A guard with a second
+    condition, such as the profile rule's, flags no more.
 
     >>> round(false_alarm_bound(0.05, 240, 600), 3)
     0.087

@@ -11,13 +11,13 @@ from simdnn.errors import InputError
 
 @dataclass(frozen=True)
 class DemoPaths:
-    """Paths of everything that the demonstration writes into its folder."""
+    """Paths of all files that the demonstration writes into its folder."""
 
     folder: Path
 
     @property
     def digits(self) -> Path:
-        """The pictures: ``network``, ``train`` and ``test``."""
+        """The images, in ``network``, ``train`` and ``test``."""
         return self.folder / "digits"
 
     @property
@@ -32,7 +32,7 @@ class DemoPaths:
 
     @property
     def attacked(self) -> Path:
-        """The attacked and the noisy pictures, one subfolder for each attack and control."""
+        """The attacked and the noisy images, one subfolder for each attack and control."""
         return self.folder / "attacked"
 
     @property
@@ -42,7 +42,7 @@ class DemoPaths:
 
     @property
     def audit_images(self) -> Path:
-        """The flagged pictures, named by their content's hash."""
+        """The flagged images, named by the hash of their content."""
         return self.folder / "audit-images"
 
     @property
@@ -56,7 +56,13 @@ class DemoPaths:
         return self.folder / "report.html"
 
     def prepare(self) -> None:
-        """Make the folder, or empty that of an earlier demonstration; InputError if anything else is in it."""
+        """Create the folder, or empty that of an earlier demonstration.
+
+        Raises
+        ------
+        InputError
+            If the folder holds anything else, or cannot be written.
+        """
         mark = self.folder / ".simdnn-demo"
         if (
             self.folder.exists()

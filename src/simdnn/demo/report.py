@@ -1,4 +1,4 @@
-"""The demonstration's report: one HTML file with everything in it."""
+"""The demonstration's report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from simdnn.images.reading import read_image
 from simdnn.progress import Progress
 
 FLAGGED, MISSED = 3, 1
-"""Pictures shown of each attack."""
+"""Number of flagged and of missed images shown of each attack."""
 
 SCALE = 4
-"""Enlargement of the small pictures."""
+"""Factor by which the small images are enlarged."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """One attacked image of the gallery; pictures are data URIs.
+    """One attacked image of the gallery; images are data URIs.
 
     Attributes
     ----------
     truth : its true label
-    explanation : the guard's, for the attacked image
-    clean, attacked, difference : the pictures
-    gain : how much the difference is amplified
-    prototypes : (picture, label, similarity) of the most similar ones
-    position, threshold : of the score and of the threshold on an axis from 0 to 100
+    explanation : the guard's explanation of its verdict on the attacked image
+    clean, attacked, difference : the images
+    gain : factor by which the difference is amplified
+    prototypes : (image, label, similarity) of the most similar prototypes
+    position, threshold : position of the score and of the threshold on an axis from 0 to 100
     """
 
     truth: str
@@ -72,13 +72,13 @@ def write_report(
     guard
         Explains the attacked images.
     groups, outcomes
-        The clean images first; a row of the table for each group.
+        Groups of images, the clean ones first, and the table's row for each.
     record
-        What `run_demo` writes into ``results.json``.
+        The content of ``results.json``, see `run_demo`.
     originals
-        Folder with the clean images, named as the attacked ones are.
+        Folder with the clean images, under the same names as the attacked ones.
     progress
-        Called with (explained, to explain).
+        Called with the number of images explained and of all to explain.
     """
     chosen = {group.name: _choose(group) for group in groups if group.attacked}
     total, done = sum(map(len, chosen.values())), 0
@@ -111,7 +111,7 @@ def write_report(
 
 
 def _choose(group: ImageGroup) -> list[Path]:
-    """Choose attacked images that fooled the network: some flagged, some missed, of different classes if possible."""
+    """Choose attacked images that are misclassified: some flagged, some missed, of different classes if possible."""
     chosen: list[Path] = []
     for verdict, n in (("attack", FLAGGED), ("clean", MISSED)):
         paths = [

@@ -1,4 +1,4 @@
-"""Fit, attack, check and report from end to end, on real data that needs no download."""
+"""The demonstration from end to end: train, fit, attack, check and report, on data that needs no download."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ ATTACKS: tuple[Attack, ...] = (FGSM(eps=0.1), PGD(eps=0.1, steps=20, step_size=0
 """Strong enough that the network misclassifies nearly every digit."""
 
 Stage = Callable[[str], AbstractContextManager[Progress]]
-"""Called with the title of a stage; gives the progress callback for it."""
+"""Called with the title of a stage; a context that yields the stage's progress callback."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """The result: the rows of the table, clean images first, and the record that was written."""
+    """Result of the demonstration: its paths, the rows of the table, clean images first, and the record written."""
 
     paths: DemoPaths
     outcomes: tuple[Outcome, ...]
@@ -51,16 +51,16 @@ def run_demo(folder: Path, stage: Stage, *, seed: int = 0) -> Demo:
     Parameters
     ----------
     folder
-        New, empty, or that of an earlier demonstration, which is replaced.
+        Output folder: new, empty, or that of an earlier demonstration, which is replaced.
     stage
         Shows the progress of each stage.
     seed
-        Of every draw.
+        Seed of all random numbers.
 
     Raises
     ------
     InputError
-        If there is something else in the folder.
+        If the folder holds something else, or cannot be written.
     """
     began = time.perf_counter()
     paths = DemoPaths(folder)
@@ -95,7 +95,7 @@ def run_demo(folder: Path, stage: Stage, *, seed: int = 0) -> Demo:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep PyTorch to one thread, which is faster for a network this small."""
+    """Limit PyTorch to one thread, which is faster for such a small network."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -105,7 +105,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _fit(paths: DemoPaths, stage: Stage, seed: int) -> Guard:
-    """Train the network, fit its guard on other digits, and read the guard back as a user would."""
+    """Train the network, fit its guard on other digits, and load the guard from its file as a user would."""
     with stage("training the network") as progress:
         train_network(paths.digits / "network", paths.weights, seed=seed, progress=progress)
     backbone = load_backbone(
@@ -124,11 +124,11 @@ def _fit(paths: DemoPaths, stage: Stage, seed: int) -> Guard:
 
 
 def _attack(paths: DemoPaths, guard: Guard, stage: Stage, seed: int) -> dict[str, dict[str, Any]]:
-    """Attack the test digits that the network labels correctly; write 8-bit files; return each attack's parameters."""
+    """Attack the correctly classified test digits, and write 8-bit files; return each attack's parameters by name."""
     classifier = guard.classifier.eval()
     files, images, digits = read_digits(paths.digits / "test")
     correct = predict(classifier, images) == digits
-    originals = [path for path, chosen in zip(files, correct.tolist(), strict=True) if chosen]
+    originals = [path for path, is_correct in zip(files, correct.tolist(), strict=True) if is_correct]
     parameters = {}
     for attack in CONTROLS + ATTACKS:
         with stage(f"making {attack.name} images") as progress:
@@ -151,7 +151,7 @@ def _write(images: Tensor, originals: list[Path], folder: Path) -> None:
 def _check(
     paths: DemoPaths, guard: Guard, parameters: dict[str, dict[str, Any]], stage: Stage
 ) -> tuple[ImageGroup, ...]:
-    """Check the files, and record those that are flagged."""
+    """Check the files, and record the flagged ones in the audit store."""
     folders = {"clean": paths.digits / "test"} | {name: paths.attacked / name for name in parameters}
     attacks = {attack.name for attack in ATTACKS}
     model_id = guard.model_id

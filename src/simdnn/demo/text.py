@@ -1,4 +1,4 @@
-"""Texts of the demonstration, for its report and for the terminal."""
+"""Texts of the demonstration's report and of its table on the terminal."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SCORES: Mapping[str, str] = {
     "profile": "The score compares an image with the nearest prototype and with shifted views of itself. It is 0 for "
     "an image as consistent as clean images are, and falls by about 1 per standard deviation that it is less so.",
 }
-"""What the score of each rule is."""
+"""Description of each rule's score, by the name of the rule."""
 
 
 def title(parameters: dict[str, Any]) -> str:
-    """Name an attack with its strength.
+    """Return the title of an attack with its parameters.
 
     >>> title({"attack": "pgd", "eps": 0.1, "steps": 20, "step_size": 0.02, "seed": 0})
     'PGD, eps 0.1, 20 steps'
@@ -37,7 +37,7 @@ def title(parameters: dict[str, Any]) -> str:
 
 
 def per_cent(estimate: Estimate) -> str:
-    """Write a share with its interval.
+    """Format a share in per cent, with its interval.
 
     >>> per_cent(Estimate(0.951, 0.93, 0.9672))
     '95.1 % (93.0 to 96.7)'
@@ -46,7 +46,7 @@ def per_cent(estimate: Estimate) -> str:
 
 
 def area(estimate: Estimate | None) -> str:
-    """Write an area under the ROC curve with its interval.
+    """Format an area under the ROC curve with its interval; empty for None.
 
     >>> area(Estimate(0.9514, 0.93, 0.9672))
     '0.951 (0.930 to 0.967)'

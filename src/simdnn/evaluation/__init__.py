@@ -1,1 +1,1 @@
-"""The benchmark: attacks, defences and detectors on real images, one record a cell, tables from records."""
+"""The benchmark: attacks, defences and detectors on real images; one record per cell, and tables from records."""

@@ -1,4 +1,4 @@
-"""Attacking image files: attacked images as PNG and as floats, and a record of the outcome of each."""
+"""Attack image files; write the attacked images as PNG and as floats, with a record of each."""
 
 from __future__ import annotations
 
@@ -44,37 +44,36 @@ def attack_files(
     batch_size: int = 16,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Attack image files, and write ``<its folder's name>/<its name>.png`` and ``.safetensors`` for each.
+    """Attack image files, and write ``<folder's name>/<stem>.png`` and ``.safetensors`` for each.
 
-    The PNG has the attacked image at the network's size, rounded to 8 bits; the other file has the floats, under
-    ``image`` (3, H, W). ``attack.json`` is written after every batch, so that a stopped run continues; a file
-    that could not be read is tried again.
+    The PNG has the attacked image at the network's input size, rounded to 8 bits. The other file has the float image
+    (3, H, W) under the name ``image``. ``attack.json`` is written after every batch, so that a stopped run can resume;
+    unreadable files are tried again.
 
     Parameters
     ----------
     attack, backbone : the attack, and the network that it attacks, on any device
-    paths : the images
-    output : folder, made where absent; it may hold an earlier run with the same settings, and nothing else
-    detector : the network with its guard, on the same device; it scores the attacked images, and an `AdaptivePGD`
-        attacks it
-    labels : the class that the attack leads away from: ``"predicted"`` by the network, or that which the image's folder
-        names (``"folders"``)
-    seed : of the random numbers; those of a batch do not depend on the batches before
-    batch_size : images attacked together
-    progress : called with (done, total)
+    paths : the image files
+    output : folder, created if missing; it may hold an earlier run with the same settings, and nothing else
+    detector : the network with its guard, on the same device. It scores the attacked images; an `AdaptivePGD` attacks
+        network and guard together
+    labels : the true classes: ``"predicted"`` by the network on the clean images, or named by the ``"folders"``
+    seed : seed of the random numbers; those of a batch do not depend on earlier batches
+    batch_size : number of images attacked together
+    progress : called after every batch
 
     Returns
     -------
     dict
-        What ``attack.json`` holds: ``settings``; ``images`` (one object each); of the images that were classified
-        correctly before, the shares ``misclassified`` and ``misclassified_8bit`` with 95 % intervals and, with a
-        detector, ``evaded`` and ``evaded_8bit`` (misclassified and not flagged); and its provenance.
+        The content of ``attack.json``: ``settings``; ``images``, an object for each; the shares ``misclassified`` and
+        ``misclassified_8bit`` of the images that were classified correctly before, with 95 % intervals; with a
+        detector also ``evaded`` and ``evaded_8bit`` (misclassified and not flagged); and the provenance.
 
     Raises
     ------
     InputError
-        Before any work, if the output folder cannot be written or holds something else, two images would be written as
-        one file, or a folder's name is no class of the network. Later, if writing fails, as on a full disk.
+        Before any attack, if the output folder cannot be written or holds anything else, two images would have the same
+        name, or a folder's name is no class of the network. Later, if writing fails, as on a full disk.
     """
     paths = list(dict.fromkeys(paths))
     truth = {path: _class_of_folder(backbone, path) for path in paths} if labels == "folders" else None
@@ -89,18 +88,21 @@ def attack_files(
         "batch_size": batch_size,
     }
     if detector is not None:
-        settings |= {"detector": detector.model_id, "rule": detector.rule, "threshold": detector.threshold}
+        settings |= {
+            "detector": detector.model_id,
+            "rule": detector.rule.name,
+            "threshold": detector.threshold,
+        }
     record = read_or_new_record(output, settings)
     names = image_names(paths, record)
-    write_record(output, record)  # shows before the work that the folder can be written
+    write_record(output, record)  # fails before any attack if the folder cannot be written
     run = _Run(attack, backbone, detector, truth)
-    known = {e["path"] for e in record["images"] if "error" not in e or not _is_readable(Path(e["path"]))}
+    done = {e["path"] for e in record["images"] if "error" not in e or not _is_readable(Path(e["path"]))}
     for number, start in enumerate(range(0, len(paths), batch_size)):
         batch = paths[start : start + batch_size]
-        if any(str(path) not in known for path in batch):
-            kept = [entry for entry in record["images"] if entry["path"] not in set(map(str, batch))]
-            made = run.attack_batch(batch, output, names, (seed + number) % 2**63)
-            record["images"] = kept + made
+        if any(str(path) not in done for path in batch):
+            others = [entry for entry in record["images"] if entry["path"] not in set(map(str, batch))]
+            record["images"] = others + run.attack_batch(batch, output, names, (seed + number) % 2**63)
             write_record(output, record)
         if progress is not None:
             progress(start + len(batch), len(paths))
@@ -116,7 +118,7 @@ def attack_files(
 
 @dataclass(frozen=True)
 class _Run:
-    """What all batches of a run share."""
+    """The settings that all batches of a run share."""
 
     attack: Attack
     backbone: Backbone
@@ -126,7 +128,7 @@ class _Run:
     def attack_batch(
         self, batch: Sequence[Path], output: Path, names: dict[Path, Path], seed: int
     ) -> list[dict[str, Any]]:
-        """Attack some images, write them, and return an entry for each."""
+        """Attack a batch of images, write them, and return their entries for the record."""
         network = Classifier(self.backbone)
         images, entries = self._read(batch)
         if not images:
@@ -139,10 +141,10 @@ class _Run:
             model = Rejecting(self.detector)
         result = run_attack(self.attack, model, pixels, labels, seed=seed, batch_size=len(pixels))
         after = {"": predict(network, result.images), "_8bit": predict(network, result.images_8bit)}
-        sound: list[dict[str, Any]] = []
+        attacked: list[dict[str, Any]] = []
         for i, path in enumerate(images):
             write_image(output, names[path], result.images[i], result.images_8bit[i])
-            sound.append(
+            attacked.append(
                 {
                     "path": str(path),
                     "attacked": str(names[path]) + ".png",
@@ -158,12 +160,12 @@ class _Run:
         if self.detector is not None:
             for form, tensors in (("", result.images), ("_8bit", result.images_8bit)):
                 _, scores = predict_and_score(self.detector, tensors, len(tensors))
-                for entry, score in zip(sound, scores.tolist(), strict=True):
+                for entry, score in zip(attacked, scores.tolist(), strict=True):
                     entry[f"score{form}"] = score
                     entry[f"evaded{form}"] = (
                         entry[f"misclassified{form}"] and score >= self.detector.threshold
                     )
-        return entries + sound
+        return entries + attacked
 
     def _read(self, batch: Sequence[Path]) -> tuple[dict[Path, Tensor], list[dict[str, Any]]]:
         """Return the images (3, H, W) that can be read, and entries for those that cannot."""
@@ -186,17 +188,17 @@ def _is_readable(path: Path) -> bool:
 
 
 def _class_of_folder(backbone: Backbone, path: Path) -> int:
-    """Return the output of the class that an image's folder names."""
+    """Return the output of the class that an image's folder names, by name or number; InputError if there is none."""
     folder = folder_name(path)
     wanted = folder.replace("_", " ").casefold()
-    found = [i for i, name in enumerate(backbone.categories or ()) if name.casefold() == wanted]
-    if len(found) == 1:
-        return found[0]
+    outputs = [i for i, name in enumerate(backbone.categories or ()) if name.casefold() == wanted]
+    if len(outputs) == 1:
+        return outputs[0]
     if folder.isdecimal() and int(folder) < backbone.n_classes:
         return int(folder)
-    known = f"{len(found)} outputs of the network are" if found else "no output of the network is"
+    matches = f"{len(outputs)} outputs of the network are" if outputs else "no output of the network is"
     raise InputError(
-        f"{known} named as the folder {folder}; name the folder by the output's number, or leave out "
+        f"{matches} named as the folder {folder}; name the folder by the output's number, or leave out "
         "'--labels folders' to attack the network's own predictions"
     )
 

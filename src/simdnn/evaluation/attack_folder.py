@@ -1,4 +1,4 @@
-"""The folder of attacked images: their names, and ``attack.json``, from which a stopped run continues."""
+"""The output folder of an attack: its images, their names, and ``attack.json``, from which a run can resume."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_or_new_record(folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     Raises
     ------
     InputError
-        If the folder is a file or a device, or holds something else than such a run.
+        If the folder is not a folder, or holds anything but such a run.
     """
     path = folder / RECORD
     with writing(folder):
@@ -39,7 +39,7 @@ def read_or_new_record(folder: Path, settings: dict[str, Any]) -> dict[str, Any]
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write ``attack.json`` whole or not at all, and the folder where absent; InputError if that fails."""
+    """Write ``attack.json``, completely or not at all, and create the folder if missing; InputError if that fails."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"{RECORD}.part"
@@ -64,12 +64,12 @@ def write_image(folder: Path, name: Path, floats: Tensor, levels: Tensor) -> Non
 
 
 def image_names(paths: Sequence[Path], record: dict[str, Any]) -> dict[Path, Path]:
-    """Name each attacked image ``<its folder>/<its stem>``, with its suffix where two would have one name.
+    """Return the name of each attacked image: ``<folder>/<stem>``, with the suffix as well if that is not unique.
 
     Raises
     ------
     InputError
-        If an image would still overwrite another, of this run or of the record.
+        If two images, of this run or of the record, would still have the same name.
     """
     short = {path: Path(folder_name(path)) / path.stem for path in paths}
     count = Counter(short.values())
@@ -79,20 +79,20 @@ def image_names(paths: Sequence[Path], record: dict[str, Any]) -> dict[Path, Pat
         other = taken.setdefault(f"{name}.png", str(path))
         if other != str(path):
             raise InputError(
-                f"{other} and {path} would both be written as {name}.png, since their folders have one name; "
-                "attack them into two folders"
+                f"{other} and {path} would both be written as {name}.png, since their folders have the same name; "
+                "attack them into two output folders"
             )
     return names
 
 
 def folder_name(path: Path) -> str:
-    """Return the name of an image's folder; of the absolute path, since ``..`` would lead out of the output folder."""
+    """Return the name of an image's folder, from the absolute path, so that it is never ``..``."""
     return Path(os.path.abspath(path)).parent.name
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn a failure to write into an InputError."""
+    """Turn errors of writing into an InputError."""
     try:
         yield
     except (OSError, SafetensorError) as error:
@@ -103,7 +103,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def _earlier_record(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the record of a run with the same settings; None where it attacked no image yet."""
+    """Return the record of an earlier run with the same settings; None if it has no images yet."""
     try:
         earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if not earlier["images"]:

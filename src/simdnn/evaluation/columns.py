@@ -1,4 +1,4 @@
-"""The images of each column: clean ones, harmless corruptions of them, and attacks on them, made once and stored."""
+"""The images of each column: clean, harmlessly corrupted or attacked; attacked images are stored and reused."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class ColumnImages:
     Attributes
     ----------
     pixels : (N, 3, H, W) in [0, 1]
-    rows : (N,) positions of the originals among the test images
-    network_correct : (N,) whether the bare network labels the images correctly
-    fooled : (N,) whether it does not, but did label the originals correctly
+    rows : (N,) indices of the originals among the test images
+    network_correct : (N,) whether the bare network classifies the images correctly
+    fooled : (N,) whether it misclassifies the images, but not their originals
     """
 
     pixels: Tensor
@@ -43,7 +43,7 @@ class ColumnImages:
     fooled: NDArray[np.bool_]
 
     def spread(self, count: int) -> ColumnImages:
-        """Return at most ``count`` of the images, evenly spread over them and so over the classes; 0 means all."""
+        """Return at most ``count`` of the images, evenly spaced and so spread over the classes; 0 for all."""
         if not 0 < count < len(self.rows):
             return self
         chosen = np.linspace(0, len(self.rows) - 1, count).round().astype(np.int64)
@@ -58,12 +58,12 @@ class Columns:
     Parameters
     ----------
     network : the bare network, images in [0, 1] to logits (N, K)
-    defences : networks that attacks may be made through, by name
-    pixels, truth : the test images (N, 3, H, W), and (N,) the network's outputs for their true classes
-    identity : what decides the images and the network, for the names of stored files
+    pixels, truth : the test images (N, 3, H, W) in [0, 1], and (N,) the network's outputs for their true classes
+    defences : defended networks by name, for attacks that differentiate through a defence
+    identity : hashes of images and network, for the names of stored files
     store : folder for attacked images
-    limit : attack so many images at most; 0 means all
-    seed : of every draw
+    limit : largest number of images that are attacked; 0 for all
+    seed : seed of all random numbers
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Columns:
         return ColumnImages(pixels, rows, correct, self.network_correct[rows] & ~correct)
 
     def _attacked(self, column: Column, progress: Progress | None) -> tuple[NDArray[np.int64], Tensor]:
-        """Attack, or load what was attacked before: positions of the originals, and images as floats."""
+        """Attack the test images, or load the stored result: indices of the originals, and float images."""
         limit = min(filter(None, (self.limit, column.limit)), default=0)
         key = {name: value for name, value in column.key.items() if name not in ("form", "label")} | {
             "limit": limit
@@ -112,8 +112,8 @@ class Columns:
         if path.exists():
             stored = load_file(path)
             return stored["rows"].numpy(), stored["images"]
-        chosen = torch.randperm(len(self.pixels), generator=Generator().manual_seed(self.seed))
-        rows = chosen[: limit or None].sort().values
+        order = torch.randperm(len(self.pixels), generator=Generator().manual_seed(self.seed))
+        rows = order[: limit or None].sort().values
         target = self.defences[column.through] if column.through else self.network
         reseed(target, self.seed)
         result = run_attack(
@@ -133,7 +133,7 @@ class Columns:
 
 
 def in_form(attacked: Tensor, form: str) -> Tensor:
-    """Return attacked images (N, 3, H, W) as the detector gets them."""
+    """Return attacked images (N, 3, H, W) in one of `FORMS`."""
     if form == "float":
         return attacked
     if form == "8-bit":

@@ -1,4 +1,4 @@
-"""Datasets of labelled images in two parts: clean images to fit on, and others to test on."""
+"""Load datasets of labelled images in two parts: clean images to fit on, and test images."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ TORCHVISION = ("CIFAR10", "Imagenette", "ImageNet")
 
 @dataclass(frozen=True)
 class Part:
-    """Files and their labels, in one order."""
+    """Image files and their labels, in the same order."""
 
     paths: list[Path]
     labels: list[str]
 
     @property
     def hash(self) -> str:
-        """SHA-256 over every label and every file's content."""
+        """SHA-256, in hexadecimal, over all labels and the contents of all files."""
         digest = sha256()
         for path, label in zip(self.paths, self.labels, strict=True):
             digest.update(label.encode() + b"\0" + sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 
     def write(self, path: Path) -> Path:
-        """Write a CSV file of path and label, as ``simdnn fit`` takes it."""
+        """Write a CSV file of paths and labels, for ``simdnn fit``; return its path."""
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(
                 [
@@ -56,7 +56,7 @@ class Dataset:
     fit, test : the parts
     classes : labels in sorted order
     outputs : the network's output for each label
-    folder : where an archive was unpacked, or None
+    folder : folder of an unpacked archive or of the digits, or None
     """
 
     fit: Part
@@ -67,19 +67,19 @@ class Dataset:
 
 
 def load_dataset(name: str, plan: DatasetPlan, base: Path, cache: Path, seed: int) -> Dataset:
-    """Return the images of a dataset, unpacked or downloaded first where necessary.
+    """Load a dataset; it is unpacked or downloaded first if necessary.
 
     Parameters
     ----------
-    name, plan : of the dataset
-    base : folder that relative paths start at
-    cache : folder for what has to be unpacked, written or trained
-    seed : of the draw where a part of the images is taken
+    name, plan : name and settings of the dataset
+    base : folder at which relative paths start
+    cache : folder for files that are unpacked, written or trained
+    seed : seed of the sample, if only some of the images are used
 
     Raises
     ------
     InputError
-        If the images are not there.
+        If the images cannot be found, or a setting does not fit them.
     """
     fit, test, folder = _parts(name, plan, base, cache)
     classes = tuple(sorted(set(fit.labels)))
@@ -124,7 +124,7 @@ def _digits(builtin: str, cache: Path) -> tuple[Part, Part, Path]:
 
 
 def _unpacked(archive: Path, cache: Path) -> Path:
-    """Unpack an archive once; an interrupted unpacking starts again."""
+    """Unpack an archive once, and return its folder; if interrupted, it starts again."""
     if not archive.exists():
         raise InputError(f"expected an archive, got {archive}, which does not exist")
     folder = cache / archive.name.partition(".")[0]
@@ -154,20 +154,20 @@ def _torchvision(plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part
         else:
             parts = [datasets.ImageNet(root, split) for split in ("train", "val")]
     except (RuntimeError, OSError) as error:
-        raise InputError(f"torchvision's {plan.torchvision} is not to be had in {root}: {error}") from error
+        raise InputError(f"torchvision's {plan.torchvision} cannot be loaded from {root}: {error}") from error
     train, test = parts
     return _part_of_files(train), _part_of_files(test), None
 
 
 def _part_of_files(dataset: Any) -> Part:
-    """List the files of a dataset that torchvision reads from a folder of classes."""
+    """Return the files of a dataset that torchvision reads from class folders."""
     samples = dataset._samples if hasattr(dataset, "_samples") else dataset.samples
     names = getattr(dataset, "wnids", dataset.classes)
     return Part([Path(path) for path, _ in samples], [str(names[label]) for _, label in samples])
 
 
 def _part_in_memory(dataset: Any, folder: Path) -> Part:
-    """Write a dataset that torchvision keeps in memory as files."""
+    """Write the images of a dataset that torchvision holds in memory to files."""
     for i, (picture, label) in enumerate(dataset):
         path = folder / dataset.classes[label] / f"{i:05}.png"
         if not path.exists():
@@ -177,7 +177,7 @@ def _part_in_memory(dataset: Any, folder: Path) -> Part:
 
 
 def _sample(part: Part, images: int, seed: int) -> Part:
-    """Draw about ``images`` of a part, the same number of each class; 0 means all."""
+    """Draw a sample of ``images`` images of a part, about the same number of each class; 0 for all."""
     if not images or images >= len(part.paths):
         return part
     labels = np.array(part.labels)

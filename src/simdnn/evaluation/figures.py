@@ -1,4 +1,4 @@
-"""Figures from records."""
+"""Draw figures from records."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SIMILARITY = "sim-dnn similarity"
 def draw_figures(plan: Plan, records: Iterable[Record], made: Sequence[Table], folder: Path) -> list[Path]:
     """Draw a plan's records as PNG files; return their paths.
 
-    For each network: the heat map of methods against columns, ROC curves for each attack, and the paper's Fig. 4, the
-    similarity as a function of the strength of FGSM.
+    For each network there are a heat map of methods and columns, ROC curves for each attack, and the paper's Fig. 4,
+    the similarity as a function of FGSM's eps.
     """
     scored = [record for record in records if "scores" in record]
     written = []
@@ -29,13 +29,13 @@ def draw_figures(plan: Plan, records: Iterable[Record], made: Sequence[Table], f
         if plan.layout == "methods" and table.metric == "auroc" and measured:
             written.append(_save(heat_map(table), folder / f"{table.name}-heat.png"))
     for network in dict.fromkeys(record["network"] for record in scored):
-        own = [record for record in scored if record["network"] == network]
+        of_network = [record for record in scored if record["network"] == network]
         name = file_name(f"{plan.name}-{network}")
         if plan.layout == "methods":
-            written.append(_save(roc_curves(plan, own), folder / f"{name}-roc.png"))
-        similar = [r for r in own if r["method"] == SIMILARITY and r["form"] == "8-bit"]
-        if any(record["parameters"].get("attack") == "fgsm" for record in similar):
-            written.append(_save(similarity_by_strength(similar), folder / f"{name}-similarity.png"))
+            written.append(_save(roc_curves(plan, of_network), folder / f"{name}-roc.png"))
+        similarity = [r for r in of_network if r["method"] == SIMILARITY and r["form"] == "8-bit"]
+        if any(record["parameters"].get("attack") == "fgsm" for record in similarity):
+            written.append(_save(similarity_by_strength(similarity), folder / f"{name}-similarity.png"))
     return written
 
 
@@ -84,9 +84,9 @@ def roc_curves(plan: Plan, records: Sequence[Record]) -> Figure:
                 or r["method"] not in clean
             ):
                 continue
-            own = clean[r["method"]]
+            negatives, positives = clean[r["method"]], r["scores"]
             false, true, _ = roc_curve(
-                np.repeat([0, 1], [len(own), len(r["scores"])]), -np.array([*own, *r["scores"]])
+                np.repeat([0, 1], [len(negatives), len(positives)]), -np.array([*negatives, *positives])
             )
             colour, line = styles[r["method"]]
             plot.plot(false, true, color=colour, linestyle=line, linewidth=1.3)
@@ -105,7 +105,7 @@ def roc_curves(plan: Plan, records: Sequence[Record]) -> Figure:
 
 
 def similarity_by_strength(records: Sequence[Record]) -> Figure:
-    """Draw the distribution of the similarity of eq. (10) for each strength of FGSM: the paper's Fig. 4."""
+    """Draw the distribution of the similarity of eq. (10) for each eps of FGSM: the paper's Fig. 4."""
     groups = {
         float(record["parameters"].get("eps", 0.0)): record["scores"]
         for record in records

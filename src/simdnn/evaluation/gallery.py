@@ -1,4 +1,4 @@
-"""A page that shows attacked photographs, their perturbations, and the verdict of each method."""
+"""The gallery: a page of attacked photographs with their perturbations and the decision of each method."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from simdnn.evaluation.tested_network import Folders, ProgressBars, TestedNetwor
 
 @dataclass(frozen=True)
 class GalleryImage:
-    """One attacked photograph; pictures are data URIs.
+    """One attacked photograph; images are data URIs.
 
     Attributes
     ----------
     truth, prediction : its true class, and the network's prediction for the attacked image, by name or number
-    clean, attacked, difference : the pictures
-    gain : how much the difference is amplified
-    verdicts : of each method: its name, and whether it flagged the image or, as a text, why that failed
+    clean, attacked, difference : the images
+    gain : factor by which the difference is amplified
+    verdicts : for each method its name, and whether it flagged the image or, as a text, its error
     """
 
     truth: str
@@ -45,9 +45,9 @@ def write_gallery(plan: Plan, row: str, folders: Folders, path: Path, count: int
     Parameters
     ----------
     plan, folders : as for :func:`simdnn.evaluation.run.run`
-    row : of the network in the tables
+    row : name of the network in the tables
     path : the HTML file
-    count : photographs shown of each attack: the first that fooled the network
+    count : number of photographs shown of each attack, the first ones that fool the network
     bars : shows progress
 
     Raises
@@ -64,10 +64,10 @@ def write_gallery(plan: Plan, row: str, folders: Folders, path: Path, count: int
             if column.kind != "attack" or column.form != "8-bit":
                 continue
             with bars(f"{row}: {column.label}") as progress:
-                made = tested.columns.make(column, progress)
-            chosen = np.flatnonzero(made.fooled)[:count]
-            images = TestImages(tested.backbone, made.pixels[chosen])
-            rows = made.rows[chosen]
+                column_images = tested.columns.make(column, progress)
+            chosen = np.flatnonzero(column_images.fooled)[:count]
+            images = TestImages(tested.backbone, column_images.pixels[chosen])
+            rows = column_images.rows[chosen]
             flags = [(method, tested.flags(method, images, tested.truth[rows])) for method in plan.methods]
             outputs = images.baseline_input.logits.argmax(axis=1) if len(chosen) else []
             names = tested.backbone.categories

@@ -1,4 +1,4 @@
-"""Loading a network as a plan describes it."""
+"""Load the network of a plan."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def load_network(
 
     Parameters
     ----------
-    plan : of the network
-    base : folder that a relative path of the weights starts at
-    layers : names of the modules whose features are recorded
-    dataset_folder : what ``{dataset}`` in the path of the weights stands for
+    plan : settings of the network
+    base : folder at which a relative path of the weights starts
+    layers : names of the modules whose outputs are the features
+    dataset_folder : replaces ``{dataset}`` in the path of the weights
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the methods of a table are made from and evaluated on."""
+"""The network, the clean images and the test images that methods are fitted to and evaluated on."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from simdnn.networks.extractor import Extractor
 from simdnn.paper.holdout import calibration_mask
 
 CALIBRATION = 0.2
-"""Share of the clean images that calibrates the thresholds, the same images for every detector."""
+"""Share of the clean images that calibrate thresholds; the same images for every detector."""
 
 
 class TestImages:
     """Images (N, 3, H, W) in [0, 1]; the network's logits and features for them are computed on first use."""
 
-    __test__ = False  # no test, whatever pytest makes of the name
+    __test__ = False  # not a test class, despite its name
 
     def __init__(self, network: Backbone, pixels: Tensor) -> None:
         self.network = network
@@ -39,19 +39,20 @@ class TestImages:
 
 @dataclass(frozen=True)
 class MethodSetup:
-    """The protected network and the clean images that a method learns from.
+    """The protected network, and the clean images that a method is fitted to.
 
     Attributes
     ----------
-    network : the protected network, which records the features of the layers that baselines look at
-    extractor : the same network for Sim-DNN, which records the features before the head
-    fit : CSV file of the clean images to learn from
+    network : the protected network, with the features of the layers that baselines use
+    extractor : the same network for Sim-DNN, with the penultimate features
+    fit : CSV file of the clean images
     clean : these images, with logits and features
     labels : (N,) names of their classes
     classes : names of all classes in sorted order
     outputs : (C,) the network's output for each class
     weights : folder with the weights of defences
-    seed, alpha : of every draw; false-alarm rate that thresholds are calibrated to
+    seed : seed of all random numbers
+    alpha : false-alarm rate of the thresholds, in (0, 1)
     """
 
     network: Backbone
@@ -67,7 +68,7 @@ class MethodSetup:
 
     @cached_property
     def calibrates(self) -> NDArray[np.bool_]:
-        """(N,) which clean images are not learned, but calibrate thresholds."""
+        """(N,) True for the clean images that calibrate thresholds, and are not learned."""
         return calibration_mask(self.labels, CALIBRATION, self.seed)
 
     @cached_property
@@ -94,5 +95,5 @@ class Method(Protocol):
     """One row of a table, made from a :class:`MethodSetup`."""
 
     def evaluate(self, images: TestImages, truth: NDArray[np.str_]) -> MethodOutput:
-        """Label N images and flag attacks among them; ``truth`` (N,) only tells whether the labels are correct."""
+        """Label N images, and flag attacks among them; ``truth`` (N,) is used only to check the labels."""
         ...

@@ -1,4 +1,4 @@
-"""The methods of a table: the network alone, defended networks, baselines, and Sim-DNN by each of its rules."""
+"""The methods of a table: the network alone, defended networks, baselines, and Sim-DNN with each of its rules."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from simdnn.evaluation.names import DEFENCES
 from simdnn.networks.classifier import Classifier
 
 LOW_ALPHA = 0.01
-"""The second false-alarm rate that is measured, where enough images calibrate the threshold for it."""
+"""A second false-alarm rate, which is measured if there are enough calibration images."""
 
 FEWEST = 99
 """Calibration images that a conformal threshold at `LOW_ALPHA` needs."""
 
 
 class NetworkMethod:
-    """A network that flags nothing: the protected one itself, or with a defence before it."""
+    """A network without a detector: the protected one, or one with a defence."""
 
     def __init__(self, setup: MethodSetup, network: nn.Module) -> None:
         self.setup = setup
         self.network = network
 
     def evaluate(self, images: TestImages, truth: NDArray[np.str_]) -> MethodOutput:
-        """Count as correct where the largest of all outputs is that of the true class."""
+        """Flag nothing; a label is correct if the largest of all outputs is that of the true class."""
         setup = self.setup
-        reseed(self.network, setup.seed)  # so that no cell depends on those before it
+        reseed(self.network, setup.seed)  # so that no cell depends on earlier ones
         outputs = predict(self.network, images.pixels).numpy()
         expected = setup.outputs[np.searchsorted(setup.classes, truth)]
         return MethodOutput(label_correct=outputs == expected, flagged=np.zeros(len(truth), dtype=bool))
 
 
 class BaselineMethod:
-    """A baseline beside the protected network; the label is the likeliest of the dataset's classes."""
+    """A baseline detector with the protected network, whose label is the most probable of the dataset's classes."""
 
     def __init__(self, setup: MethodSetup, detector: Detector) -> None:
         self.setup = setup
         self.detector = detector
-        learned, calibrating = (setup.clean.rows(chosen) for chosen in (~setup.calibrates, setup.calibrates))
+        learned, calibrating = setup.clean.rows(~setup.calibrates), setup.clean.rows(setup.calibrates)
         labels = np.searchsorted(setup.classes, setup.labels[~setup.calibrates])
         detector.fit(setup.network, learned, labels)
         scores = check_finite(detector.score(setup.network, calibrating))
@@ -69,14 +69,14 @@ class BaselineMethod:
 
 
 class SimDNNMethod:
-    """Sim-DNN by one of its rules; the label is that of the most similar prototype, eq. (13)."""
+    """Sim-DNN with one of its rules; the label is that of the most similar prototype, eq. (13)."""
 
     def __init__(self, setup: MethodSetup, rule: str, level: str = "standard") -> None:
         self.guard = setup.guard(level)
         self.rule = rule
 
     def evaluate(self, images: TestImages, truth: NDArray[np.str_]) -> MethodOutput:
-        """Take the guard's verdicts."""
+        """Use the guard's verdicts."""
         verdicts = self.guard.check_tensors(images.pixels, rule=self.rule)
         scores = check_finite(np.array([np.nan if v.score is None else v.score for v in verdicts]))
         flagged_at_1 = None
@@ -91,12 +91,16 @@ class SimDNNMethod:
 
 
 def find_method(name: str) -> Callable[[MethodSetup], Method]:
-    """Return what makes the method of a name that `simdnn.evaluation.plan_file.read_plan` lets pass.
+    """Return the factory of a method, from :class:`MethodSetup` to :class:`Method`.
+
+    Parameters
+    ----------
+    name : one of :data:`simdnn.evaluation.names.METHODS`, or the import path of a detector
 
     Raises
     ------
     InputError
-        If it is a detector by its import path that cannot be imported.
+        If a detector cannot be imported.
     """
     if name == "none":
         return lambda setup: NetworkMethod(setup, Classifier(setup.network))

@@ -1,4 +1,4 @@
-"""Metrics of one method on the images of one column; every value has a 95 % interval."""
+"""Metrics of one method on the images of one column, each with a 95 % interval."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ METRICS: Mapping[str, str] = {
     "tpr_at_5": "true-positive rate at a false-positive rate of 5 % on the clean test images, of attacked images that "
     "fooled the network",
 }
-"""Name of each metric, and what it is."""
+"""Description of each metric, by its name."""
 
 RESAMPLES = 400
-"""Resamples of each bootstrap."""
+"""Number of resamples of each bootstrap."""
 
 
 @dataclass(frozen=True)
 class MethodOutput:
-    """What one method gives for N images.
+    """Output of one method for N images.
 
     Attributes
     ----------
     label_correct : (N,) whether its label is the true one
     flagged : (N,) whether it flags the image as a possible attack
-    flagged_at_1 : (N,) the same at a false-alarm rate of 1 %; None where that cannot be set
-    scores : (N,) high is clean; None for a method that flags nothing
+    flagged_at_1 : (N,) the same at a false-alarm rate of 1 %; None without a threshold for that
+    scores : (N,) scores, high for clean; None for a method without a detector
     """
 
     label_correct: NDArray[np.bool_]
@@ -63,33 +63,39 @@ def measure(
     classes: list[str],
     seed: int,
 ) -> dict[str, Any]:
-    """Return every metric that makes sense, as ``{name: {value, low, high, n}}``.
+    """Return all metrics that apply, as ``{name: {value, low, high, n}}``.
 
     Parameters
     ----------
     kind : ``"clean"``, ``"control"`` or ``"attack"``
-    output : of the method, for N images
-    network_correct : (N,) whether the network alone labels the images correctly
-    fooled : (N,) whether it does not, but did label the originals correctly
+    output : output of the method for N images
+    network_correct : (N,) whether the bare network classifies the images correctly
+    fooled : (N,) whether it misclassifies the images, but not their originals
     clean : output of the method for the clean test images
     classes : N true classes
-    seed : of the bootstrap
+    seed : seed of the bootstrap
+
+    Returns
+    -------
+    dict
+        Metrics by their names in `METRICS`; for a detector also ``per_class``, for each class the numbers of images
+        flagged and of images.
     """
     attacked = kind == "attack"
-    found: dict[str, tuple[Estimate, int]] = {"accuracy": _rate(network_correct)}
+    metrics: dict[str, tuple[Estimate, int]] = {"accuracy": _rate(network_correct)}
     for name, flagged in (("eq_14", output.flagged), ("eq_14_at_1", output.flagged_at_1)):
         if flagged is not None:
-            found[name] = _rate(judged_rightly(attacked, flagged, output.label_correct))
+            metrics[name] = _rate(judged_rightly(attacked, flagged, output.label_correct))
     counted = fooled if attacked else np.ones_like(fooled)
     if output.scores is None:
-        return _plain(found)
+        return _plain(metrics)
     if counted.any():
-        found["flagged"] = _rate(output.flagged[counted])
+        metrics["flagged"] = _rate(output.flagged[counted])
     if clean.scores is not None and kind != "clean":
-        found["auroc_all"] = auroc(clean.scores, output.scores, seed=seed), len(fooled)
+        metrics["auroc_all"] = auroc(clean.scores, output.scores, seed=seed), len(fooled)
         if counted.sum() > 1:
-            found |= _curves(clean.scores, output.scores[counted], seed)
-    return _plain(found) | {"per_class": _per_class(output.flagged[counted], np.array(classes)[counted])}
+            metrics |= _curves(clean.scores, output.scores[counted], seed)
+    return _plain(metrics) | {"per_class": _per_class(output.flagged[counted], np.array(classes)[counted])}
 
 
 def aupr(clean: ArrayLike, attacked: ArrayLike, *, seed: int = 0) -> Estimate:
@@ -151,12 +157,12 @@ def _rate(events: NDArray[np.bool_]) -> tuple[Estimate, int]:
 
 
 def _per_class(flagged: NDArray[np.bool_], classes: NDArray[np.str_]) -> dict[str, list[int]]:
-    """Return, for each class, how many images were flagged, of how many."""
+    """Return, for each class, the numbers of images flagged and of images."""
     return {
         str(name): [int(flagged[classes == name].sum()), int((classes == name).sum())]
         for name in np.unique(classes)
     }
 
 
-def _plain(found: Mapping[str, tuple[Estimate, int]]) -> dict[str, Any]:
-    return {name: estimate._asdict() | {"n": n} for name, (estimate, n) in found.items()}
+def _plain(metrics: Mapping[str, tuple[Estimate, int]]) -> dict[str, Any]:
+    return {name: estimate._asdict() | {"n": n} for name, (estimate, n) in metrics.items()}

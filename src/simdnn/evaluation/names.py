@@ -1,7 +1,7 @@
-"""What plans can name: methods, attacks with their parameters, defences and corruptions.
+"""The names that plans can use: methods, attacks with their parameters, defences and corruptions.
 
-Tables of words only, so that a plan can be read without the libraries that attack and defend. Tests hold them against
-the code that does the work.
+Names only, so that a plan can be read without importing the libraries of attacks and defences. Tests compare them with
+the code.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from simdnn.evaluation.baselines import BASELINES
 
 DEFENCES = ("bart", "resupnet")
-"""Defences, each put before the network."""
+"""Defences, which transform the input of the network."""
 
 METHODS = (
     "none",
@@ -23,13 +23,24 @@ METHODS = (
     "sim-dnn profile standard",
     "sim-dnn profile full",
 )
-"""Methods that plans can name, besides a detector by its import path, ``package.module:Detector``."""
+"""Methods of plans, besides your own detectors by import path, ``package.module:Detector``."""
 
-CORRUPTIONS = ("noise 0.01", "noise 0.02", "resized", "cropped", "JPEG 75", "brighter", "contrast", "blurred")
+CORRUPTIONS = (
+    "noise 0.01",
+    "noise 0.02",
+    "sign noise 3/255",
+    "sign noise 5/255",
+    "resized",
+    "cropped",
+    "JPEG 75",
+    "brighter",
+    "contrast",
+    "blurred",
+)
 """Harmless corruptions, as :data:`simdnn.images.corruptions.CORRUPTIONS` has them."""
 
 REQUIRED = None
-"""Marks a parameter that a plan has to give."""
+"""Marks a parameter without a default."""
 
 Parameters = Mapping[str, float | int | str | None]
 
@@ -48,4 +59,4 @@ ATTACKS: Mapping[str, Parameters] = {
     "pgd-l2": {"eps": REQUIRED, "steps": 20, "rel_step_size": 0.125},
     "hopskipjump": {"steps": 10, "queries": 50, "most_queries": 200},
 }
-"""Parameters of each attack with their defaults, in the order of the attack's class."""
+"""Parameters of each attack, with their defaults, in the order of the fields of the attack's class."""

@@ -1,6 +1,6 @@
-"""Selecting the images that are easiest to attack, like the paper's "non-robust" images.
+"""Select the images that are easiest to attack, like the paper's "non-robust" images.
 
-Neither a list of the paper's images nor its criterion was published; this selection is our own.
+The paper published neither its list of images nor its criterion; this criterion is ours.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from simdnn.networks.classifier import Classifier
 from simdnn.progress import Progress
 
 STEPS = 40
-"""Steps of the attack that looks for the smallest perturbation."""
+"""Number of steps of the minimum-norm attack, DDN."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """How easily each image is attacked.
+    """Images ranked by how easily they are attacked.
 
     Attributes
     ----------
-    paths : the N images that could be read
-    norms : (N, number of networks) L2 norm of the smallest perturbation found, in units of [0, 1] pixels; infinite
-        where none fooled the network
-    ranks : (N,) mean rank of the image over the networks, 1 being the easiest to attack
-    unreadable : why the other files could not be read
+    paths : the N readable images
+    norms : (N, number of networks) L2 norm of the smallest perturbation found, for pixels in [0, 1]; infinite where
+        the attack failed
+    ranks : (N,) mean rank of the image over the networks, from 1 for the easiest to attack
+    unreadable : errors of the unreadable files
     """
 
     paths: list[Path]
@@ -46,7 +46,7 @@ class Selection:
     unreadable: list[str]
 
     def easiest(self, count: int) -> NDArray[np.int64]:
-        """Return the positions of the ``count`` images that are easiest to attack, easiest first."""
+        """Return the indices of the ``count`` images that are easiest to attack, easiest first."""
         return np.argsort(self.ranks, kind="stable")[:count]
 
 
@@ -56,9 +56,9 @@ def select_nonrobust(
     progress: Progress | None = None,
     batch_size: int = 16,
 ) -> Selection:
-    """Measure the smallest perturbation that changes each network's prediction, by DDN, and rank the images by it.
+    """Rank images by the smallest perturbation, found by DDN, that changes each network's prediction.
 
-    No labels are needed: the prediction for the image as it is counts as correct.
+    No labels are needed: the prediction for the clean image counts as correct.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def select_nonrobust(
         raise InputError(f"none of the {len(paths)} images can be read; the first: {unreadable[0]}")
     norms = np.empty((len(readable), len(networks)))
     for column, network in enumerate(networks):
-        pixels, bare = torch.stack([own[column] for own in pictures]), Classifier(network)
+        pixels, bare = torch.stack([by_network[column] for by_network in pictures]), Classifier(network)
 
         def shifted(done: int, _: int, before: int = column * len(readable)) -> None:
             if progress is not None:
@@ -105,12 +105,12 @@ def write_selection(path: Path, selection: Selection, rows: Sequence[int], names
 
 
 def listed(paths: Sequence[Path], ids: Path) -> list[Path]:
-    """Return the images that a published list names, by their file name with or without its suffix, in its order.
+    """Return the images of a published list, in its order; it has file names, with or without suffix.
 
     Raises
     ------
     InputError
-        If the list cannot be read, or names images that are not there.
+        If the list cannot be read, or an image of the list is not among the paths.
     """
     try:
         wanted = ids.read_text(encoding="utf-8").split()

@@ -16,7 +16,7 @@ COLUMNS = (
     "ddn-40",
     "ddn-60",
 )
-"""Columns of all three, by our labels."""
+"""Columns of all three tables, by the labels of this benchmark."""
 
 OURS = (89.9, 71.2, 73.3, 74.1, 66.1, 69.2, 70.8, 73.2, 77.6, 81.1)
 """The paper's row for Sim-DNN, the same in all three tables."""
@@ -54,6 +54,6 @@ TABLES: Mapping[str, Mapping[str, tuple[float, ...]]] = {
 
 
 def paper_cell(table: str, row: str, column: str) -> float | None:
-    """Return a value of a table, row "Ours" being that of Sim-DNN; None where the paper has none."""
+    """Return a value in per cent from a table of the paper, or None; the row "Ours" is Sim-DNN's."""
     cells = OURS if row == "Ours" else TABLES.get(table, {}).get(row)
     return cells[COLUMNS.index(column)] if cells and table in TABLES and column in COLUMNS else None

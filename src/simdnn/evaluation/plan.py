@@ -1,4 +1,4 @@
-"""What to measure: datasets, networks, columns and methods of one table. Data only; `read_plan` makes it of a file."""
+"""A plan: the datasets, networks, columns and methods of one table, as data; `read_plan` reads it from a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 FORMS = ("8-bit", "float", "JPEG 75")
-"""How a detector gets an attacked image: as an image file holds it, as the attack left it, or saved again as JPEG."""
+"""Forms of an attacked image: rounded to 8 bits, as the attack returned it, or compressed as JPEG of quality 75."""
 
 LAYOUTS = ("networks", "methods")
 """One table with a row per network, as in the paper; or a table per network with a row per method."""
@@ -19,14 +19,14 @@ class DatasetPlan:
 
     Attributes
     ----------
-    fit, test : folders with one subfolder per class; within the archive if there is one; empty where the source
-        itself has two parts
+    fit, test : folders with one subfolder per class, inside the archive if there is one; empty for the sources
+        ``torchvision`` and ``builtin``
     archive : a .tar file to unpack first
-    torchvision : a dataset of torchvision instead: CIFAR10, Imagenette or ImageNet, found in ``root``
-    root : its folder; it is fetched there if torchvision can
-    builtin : ``"digits"``: scikit-learn's scanned digits, and a small network trained on them
-    outputs : the network's output for each class; by default the classes' positions in sorted order
-    fit_images, test_images : take so many at most, the same share of each class, drawn by the seed; 0 means all
+    torchvision : a dataset of torchvision instead: CIFAR10, Imagenette or ImageNet
+    root : folder of the dataset of torchvision, which downloads it there if it can
+    builtin : ``"digits"``: scikit-learn's scanned digits, with a small network trained on them
+    outputs : the network's output for each class; by default the index of the class in sorted order
+    fit_images, test_images : largest number of images, with the same number of each class, drawn by the seed; 0 for all
     """
 
     fit: str = ""
@@ -46,12 +46,12 @@ class NetworkPlan:
 
     Attributes
     ----------
-    row : its name in tables; where it is one of the paper's, up to a bracket, the paper's values are printed beside
+    row : its name in tables. If the part before a bracket is a network of the paper, its values are printed alongside
     dataset : name of a dataset of the plan
     backbone, weights, mean, std, size, resize : see :func:`simdnn.networks.backbone.load_backbone`; ``{dataset}`` in
-        the path of the weights stands for the folder of the dataset
-    attacked_images : attack so many of the test images at most, drawn by the seed; 0 means all
-    note : printed beneath the table
+        the path of the weights is replaced by the folder of the dataset
+    attacked_images : largest number of test images that are attacked, drawn by the seed; 0 for all
+    note : printed below the table
     """
 
     row: str
@@ -73,12 +73,12 @@ class Column:
     Attributes
     ----------
     kind : ``"clean"``, ``"attack"`` or ``"control"``
-    label : as it heads the column, such as ``"pgd-0.01"``
-    parameters : of the attack, all of them; or the name of the harmless corruption
+    label : head of the column, such as ``"pgd-0.01"``
+    parameters : all parameters of the attack, or the name of the harmless corruption
     form : one of `FORMS`
     through : the defence that the attack differentiates through; empty for an attack on the bare network
-    samples : draws of a random defence over which each step of such an attack averages
-    limit : attack so many images at most; 0 means all
+    samples : number of draws of a random defence over which such an attack averages in each step
+    limit : largest number of images that are attacked; 0 for all
     """
 
     kind: str
@@ -91,7 +91,7 @@ class Column:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What identifies it, ready for JSON."""
+        """All settings, for JSON, which identify the column."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
@@ -103,13 +103,14 @@ class Plan:
     ----------
     name, folder : name of the file, without its suffix, and the folder that relative paths start at
     records : the file of the records, one line of JSON per cell
-    title, note : printed over and beneath the table
+    title, note : printed above and below the table
     layout : one of `LAYOUTS`
-    metrics : a table for each, see :data:`simdnn.evaluation.metrics.METRICS`
-    paper : number of the paper's table whose values are printed beside, or empty
-    seed, alpha : of every draw; false-alarm rate that the detectors are calibrated to, in (0, 1)
-    images : evaluate so many images of each column at most; 0 means all
-    datasets, networks, columns, methods : what to measure
+    metrics : there is a table for each, see :data:`simdnn.evaluation.metrics.METRICS`
+    paper : number of the paper's table whose values are printed alongside, or empty
+    seed : seed of all random numbers
+    alpha : false-alarm rate of the detectors' thresholds, in (0, 1)
+    images : largest number of images of a column that are evaluated; 0 for all
+    datasets, networks, columns, methods : what is measured
     """
 
     name: str

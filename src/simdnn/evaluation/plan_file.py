@@ -1,4 +1,4 @@
-"""Reading a plan from its TOML file; every name is checked before any work, and no heavy library is imported."""
+"""Read a plan from its TOML file, and check all names in it, without importing heavy libraries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 @dataclass(frozen=True)
 class _PlanFile:
-    """The settings of a plan's file, with their defaults."""
+    """The settings of a plan file, with their defaults."""
 
     title: str
     datasets: dict[str, dict[str, Any]]
@@ -47,7 +47,7 @@ class _PlanFile:
 
 @dataclass(frozen=True)
 class _AttackOptions:
-    """What an attack of a plan may have besides its own parameters."""
+    """Settings of an attack in a plan besides its parameters."""
 
     through: str = ""
     samples: Annotated[int, msgspec.Meta(ge=1)] = 1
@@ -58,16 +58,16 @@ class _AttackOptions:
 def read_plan(path: Path) -> Plan:
     """Read a plan.
 
-    Variables of the environment such as ``$SIMDNN_DATA`` are put into the settings of datasets and networks. Relative
-    paths start at the plan's own folder. ``include`` names files with settings that the plan itself does not have;
-    ``rows`` says which of the networks are tested, and in what order; ``records`` is the folder of the records, by
-    default ``records`` beside the plan.
+    Environment variables such as ``$SIMDNN_DATA`` are expanded in the settings of datasets and networks. Relative paths
+    start at the plan's folder. ``include`` lists files with further settings, which those of the plan override.
+    ``rows`` selects the networks and their order. ``records`` is the folder of the records, by default ``records``
+    beside the plan.
 
     Raises
     ------
     InputError
-        If the file does not exist, is no TOML, or has a setting that is unknown, missing or of the wrong type. Of an
-        attack, the names of its parameters are checked here, and their values where the attack is made.
+        If the file does not exist, is not TOML, or has a setting that is unknown, missing or of the wrong type. Of an
+        attack, only the names of the parameters are checked here; ``make_attack`` checks their values.
     """
     settings = _read(path)
     included = settings.pop("include", [])
@@ -95,51 +95,52 @@ def _plan(path: Path, settings: dict[str, Any]) -> Plan:
     for needed in ("title", "datasets", "networks", "methods"):
         if not settings.get(needed):
             raise InputError(f"the plan lacks {needed!r}")
-    given = _convert(_PlanFile, settings, "the plan")
+    file = _convert(_PlanFile, settings, "the plan")
     datasets = {
-        name: _convert(DatasetPlan, _expanded(own), f"dataset {name}") for name, own in given.datasets.items()
+        name: _convert(DatasetPlan, _expanded(values), f"dataset {name}")
+        for name, values in file.datasets.items()
     }
-    rows = [one_of(row, given.networks, "rows") for row in given.rows or given.networks]
+    rows = [one_of(row, file.networks, "rows") for row in file.rows or file.networks]
     networks = [
-        _convert(NetworkPlan, {"row": row} | _expanded(given.networks[row]), f"network {row}") for row in rows
+        _convert(NetworkPlan, {"row": row} | _expanded(file.networks[row]), f"network {row}") for row in rows
     ]
     for network in networks:
         one_of(network.dataset, datasets, f"dataset of {network.row}")
     return Plan(
         name=path.stem,
         folder=path.parent,
-        records=path.parent / given.records / f"{path.stem}.jsonl",
-        title=given.title,
-        layout=one_of(given.layout, LAYOUTS, "layout"),
-        metrics=tuple(one_of(metric, METRICS, "metrics") for metric in given.metrics),
-        paper=given.paper,
-        note=given.note,
-        seed=given.seed,
-        alpha=given.alpha,
-        images=given.images,
+        records=path.parent / file.records / f"{path.stem}.jsonl",
+        title=file.title,
+        layout=one_of(file.layout, LAYOUTS, "layout"),
+        metrics=tuple(one_of(metric, METRICS, "metrics") for metric in file.metrics),
+        paper=file.paper,
+        note=file.note,
+        seed=file.seed,
+        alpha=file.alpha,
+        images=file.images,
         datasets=datasets,
         networks=tuple(networks),
-        columns=tuple(_columns(given)),
-        methods=tuple(_method(name) for name in given.methods),
+        columns=tuple(_columns(file)),
+        methods=tuple(_method(name) for name in file.methods),
     )
 
 
-def _columns(given: _PlanFile) -> list[Column]:
-    """Clean images first, then the harmless corruptions, then each attack in each form."""
-    controls = [one_of(name, CORRUPTIONS, "controls") for name in given.controls]
+def _columns(file: _PlanFile) -> list[Column]:
+    """Return the columns: clean images first, then the harmless corruptions, then each attack in each form."""
+    controls = [one_of(name, CORRUPTIONS, "controls") for name in file.controls]
     columns = [
         Column("clean", "clean", {}),
         *(Column("control", name, {"change": name}) for name in controls),
     ]
-    for settings in given.attacks:
-        columns += _attack_columns(settings, given.forms)
+    for settings in file.attacks:
+        columns += _attack_columns(settings, file.forms)
     return columns
 
 
 def _attack_columns(settings: Mapping[str, Any], default_forms: list[str]) -> list[Column]:
-    own = {name: value for name, value in settings.items() if name in _names(_AttackOptions)}
-    name, parameters = _attack({key: value for key, value in settings.items() if key not in own})
-    options = _convert(_AttackOptions, own, f"attack {name}")
+    given_options = {name: value for name, value in settings.items() if name in _names(_AttackOptions)}
+    name, parameters = _attack({key: value for key, value in settings.items() if key not in given_options})
+    options = _convert(_AttackOptions, given_options, f"attack {name}")
     if options.through:
         one_of(options.through, DEFENCES, f"attack {name}: through")
     forms = default_forms if options.forms is None else options.forms
@@ -158,7 +159,7 @@ def _attack_columns(settings: Mapping[str, Any], default_forms: list[str]) -> li
 
 
 def _attack(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the name of an attack, and all of its parameters."""
+    """Return the name of an attack and all of its parameters, with defaults filled in."""
     name = settings.pop("attack", None)
     if not isinstance(name, str) or name not in ATTACKS:
         raise InputError(
@@ -181,7 +182,7 @@ def _attack(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _label(name: str, parameters: Mapping[str, Any]) -> str:
-    """Name an attack with its strength, as it heads a column.
+    """Return the head of an attack's column: its name with its strength.
 
     >>> _label("ddn", {"steps": 20}), _label("apgd", {"eps": 0.02, "loss": "dlr"}), _label("deepfool", {"steps": 20})
     ('ddn-20', 'apgd-dlr-0.02', 'deepfool')
@@ -202,7 +203,7 @@ def _method(name: str) -> str:
 
 
 def _expanded(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Put variables of the environment into texts; one that is not set stays as it is."""
+    """Expand environment variables in texts; variables that are not set stay as they are."""
     return {
         name: Template(value).safe_substitute(os.environ) if isinstance(value, str) else value
         for name, value in settings.items()
@@ -210,7 +211,7 @@ def _expanded(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _convert(kind: type[T], settings: Mapping[str, Any], where: str) -> T:
-    """Make a dataclass of plain settings; InputError if a name or a type does not fit."""
+    """Convert plain settings to a dataclass; InputError if a name is unknown or a type is wrong."""
     refuse_unknown(settings, _names(kind), where)
     try:
         return msgspec.convert(settings, kind)

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, commit, hardware."""
+"""The provenance of a result: commit, versions and hardware."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PACKAGES = (
 
 
 def provenance() -> dict[str, Any]:
-    """Return what a record needs to be repeated: commit, versions and hardware, ready for JSON."""
+    """Return commit, versions and hardware, for JSON, so that a measurement can be repeated."""
     return {
         "commit": commit(Path(__file__)),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -41,7 +41,7 @@ def provenance() -> dict[str, Any]:
 
 
 def commit(file: Path) -> str | None:
-    """Return the commit checked out around a file, marked if the tree differs; None if git does not track the file."""
+    """Return the commit of a file's repository, marked if there are changes; None if git does not track the file."""
     if _git(file, "ls-files", "--error-unmatch", file.name) is None:
         return None
     found = _git(file, "rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""One record per cell, a line of JSON each, and one file per table."""
+"""The records of the benchmark: one line of JSON per cell, one file per table."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 from simdnn.errors import InputError
 
 Record = dict[str, Any]
-"""What was measured in one cell, or why that failed."""
+"""The metrics of one cell, or the error."""
 
 
 def cell_key(parts: Mapping[str, Any]) -> str:
-    """Return sixteen hexadecimal digits that change with anything that decides a cell's value."""
+    """Return a hash, 16 hexadecimal digits, of everything that determines a cell's value."""
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Records:
-    """The records of one table; each is written before the next cell begins.
+    """The records of one table; each is written before the next cell is measured.
 
-    A cell that is measured again has its new record after the old one, and the last one counts.
+    A cell that is measured again gets a second record; the last one counts.
 
     Parameters
     ----------
     path
-        The file, made where absent. A last line that a crash cut off is dropped.
+        The file; it is created with the first record. An incomplete last line, from a crash, is removed.
 
     Raises
     ------
@@ -55,11 +55,11 @@ class Records:
         return iter(self._records.values())
 
     def has(self, key: str) -> bool:
-        """Whether the cell is measured; one that failed is not."""
+        """Return whether the cell has been measured without an error."""
         return key in self._records and "error" not in self._records[key]
 
     def add(self, record: Record) -> None:
-        """Append a record; a failure with the same reason as before is not written again."""
+        """Append a record, unless it is the same error as before."""
         before = self._records.get(record["key"], {})
         if "error" in record and before.get("error") == record["error"]:
             return

@@ -1,4 +1,4 @@
-"""Tables as Markdown, LaTeX, CSV and HTML."""
+"""Render tables as Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from io import StringIO
 from simdnn.evaluation.tables import AREAS, Cell, Table
 
 MISSING = "\N{EN DASH}"
-"""Marks a missing value; the reason is among the notes."""
+"""Marks a missing value; the notes have the reason."""
 
 
 def cell_text(table: Table, head: str, cell: Cell) -> str:
-    """Write one cell: shares in per cent, areas with three digits, the paper's value in brackets.
+    """Format one cell: shares in per cent, areas with three digits, the paper's value in brackets.
 
     >>> from simdnn.evaluation.tables import Table
     >>> table = Table("t", "", "", "eq_14", ("clean",), ())
@@ -29,7 +29,7 @@ def cell_text(table: Table, head: str, cell: Cell) -> str:
 
 
 def interval(table: Table, cell: Cell) -> str:
-    """Write a cell's interval and number of images, or why its value is missing."""
+    """Format a cell's interval and number of images, or the reason why its value is missing."""
     if cell.error:
         return cell.error
     if cell.low is None or cell.high is None:
@@ -39,7 +39,7 @@ def interval(table: Table, cell: Cell) -> str:
 
 
 def missing_values(table: Table) -> list[str]:
-    """List why cells have no value, each reason once."""
+    """List the reasons why cells have no value, each reason once."""
     where: dict[str, list[str]] = {}
     for label, cells in table.rows:
         for head, cell in zip(table.columns, cells, strict=True):
@@ -64,7 +64,7 @@ def sample_sizes(table: Table) -> str:
 
 
 def markdown(table: Table) -> str:
-    """Write a table in Markdown."""
+    """Render a table in Markdown."""
     lines = [f"### {table.title}", "", f"{_sentence(table)}", ""]
     lines.append("| " + " | ".join(["", *table.columns]) + " |")
     lines.append("|" + "---|" * (len(table.columns) + 1))
@@ -76,7 +76,7 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """Write a table in LaTeX, for the package booktabs."""
+    """Render a table in LaTeX, for the package booktabs."""
     lines = [
         r"\begin{table}",
         rf"\caption{{{_escaped(table.title + '. ' + _sentence(table))}}}",
@@ -94,7 +94,7 @@ def latex(table: Table) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """Write a table as CSV, one line per cell, with its interval, n, the paper's value and the error."""
+    """Render a table as CSV, one line per cell, with its interval, n, the paper's value and the error."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["row", "column", "metric", "value", "low", "high", "n", "paper", "error"])
@@ -107,7 +107,7 @@ def comma_separated(table: Table) -> str:
 
 
 RENDERERS: Mapping[str, Callable[[Table], str]] = {"md": markdown, "tex": latex, "csv": comma_separated}
-"""By the suffix of the file."""
+"""Renderers by the suffix of the file."""
 
 
 def _sentence(table: Table) -> str:

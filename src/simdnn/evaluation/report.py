@@ -1,4 +1,4 @@
-"""All tables and figures of one or several plans, from their records alone."""
+"""The report: all tables and figures of one or several plans, from their records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simdnn.evaluation.tables import Table, tables
 
 @dataclass(frozen=True)
 class Chapter:
-    """The part of the page about one plan; figures are (name, data URI)."""
+    """The part of the page about one plan; figures are pairs of name and data URI."""
 
     plan: Plan
     tables: list[Table]
@@ -27,7 +27,7 @@ class Chapter:
 
     @property
     def origin(self) -> str:
-        """Commits, hardware and time that the records come from."""
+        """Date, commits, hardware, running time and seed of the records."""
         if not self.records:
             return "no records yet"
         commits = sorted({str(record["commit"])[:10] for record in self.records})
@@ -47,7 +47,7 @@ def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
     Parameters
     ----------
     plans : each with its records
-    folder : made where absent; files of the same names are replaced
+    folder : output folder, created if missing; files with the same names are replaced
 
     Returns
     -------
@@ -57,12 +57,12 @@ def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
     chapters = []
     for plan, records in plans:
         cells = list(records)
-        made = tables(plan, cells)
+        plan_tables = tables(plan, cells)
         for suffix, renderer in RENDERERS.items():
-            for table in made:
+            for table in plan_tables:
                 (folder / f"{table.name}.{suffix}").write_text(renderer(table), encoding="utf-8")
-        drawn = [(path.stem, _uri(path)) for path in draw_figures(plan, cells, made, folder)]
-        chapters.append(Chapter(plan, made, drawn, cells))
+        figures = [(path.stem, _uri(path)) for path in draw_figures(plan, cells, plan_tables, folder)]
+        chapters.append(Chapter(plan, plan_tables, figures, cells))
     environment = Environment(
         loader=PackageLoader("simdnn.evaluation"),
         autoescape=True,

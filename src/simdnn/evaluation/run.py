@@ -1,4 +1,4 @@
-"""Measuring the cells of a plan that are not measured yet."""
+"""Run a plan: measure its cells that have no record yet."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from simdnn.evaluation.records import Record, Records, cell_key
 from simdnn.evaluation.tested_network import Folders, ProgressBars, TestedNetwork, reason
 
 CellFilter = Callable[[Mapping[str, str]], bool]
-"""Whether a cell, named by its network, column, form and method, is to be measured."""
+"""Returns whether a cell, given by its network, column, form and method, is to be measured."""
 
 Log = Callable[[str], None]
-"""Takes one line for each cell."""
+"""Called with one line of text for each cell."""
 
 
 def run(
@@ -31,21 +31,21 @@ def run(
     wanted: CellFilter = lambda _: True,
     again: bool = False,
 ) -> None:
-    """Measure every cell that is wanted and has no record; of one that fails the reason is recorded.
+    """Measure every wanted cell that has no record; if a cell fails, its error is recorded.
 
     Parameters
     ----------
-    plan : what to measure
-    records : each cell's record is added as soon as it is measured
-    folders : for what is stored, and with the weights of defences
+    plan : the plan
+    records : the record of each cell is added as soon as it is measured
+    folders : folders for stored files and with the weights of defences
     bars, log : show progress, and a line for each cell
-    wanted : which cells to measure
-    again : measure also what has a record
+    wanted : selects the cells to measure
+    again : whether cells with a record are measured again
 
     Raises
     ------
     InputError
-        Before any work, if a value of an attack is out of its range, or a detector cannot be imported.
+        Before any measurement, if a parameter of an attack is outside its range, or a detector cannot be imported.
     """
     _check(plan)
     for network in plan.networks:
@@ -69,7 +69,7 @@ def run(
 
 
 def _check(plan: Plan) -> None:
-    """Make every attack, and import every method, so that a mistake shows before hours of work."""
+    """Make every attack and import every method, so that mistakes show before hours of work."""
     for column in plan.columns:
         if column.kind == "attack":
             make_attack(column.parameters)
@@ -91,8 +91,8 @@ def _measure_column(
     failure = ""
     try:
         with bars(title) as progress:
-            made = tested.columns.make(column, progress).spread(tested.plan.images)
-        images = TestImages(tested.backbone, made.pixels)
+            column_images = tested.columns.make(column, progress).spread(tested.plan.images)
+        images = TestImages(tested.backbone, column_images.pixels)
     except Exception as error:  # a failing attack fails the whole column, but no other
         failure = reason(error)
     for method in methods:
@@ -104,8 +104,8 @@ def _measure_column(
                 record["error"] = failure
             else:
                 with bars(f"{title}: {method}"):
-                    record |= tested.cell(column, method, made, images)
-        except Exception as error:  # a failure is a result, too, and must not stop the others
+                    record |= tested.cell(column, method, column_images, images)
+        except Exception as error:  # an error is recorded and must not stop the other cells
             record["error"] = reason(error)
         record["seconds"] = round(time.perf_counter() - start, 2)
         records.add(record | _origin())
@@ -141,13 +141,13 @@ def _origin() -> Record:
 
 @cache
 def _provenance() -> Record:
-    """Provenance, the same for all cells of a run."""
+    """Return the provenance, which is the same for all cells of a run."""
     return provenance()
 
 
 def _summary(record: Record) -> str:
     if "error" in record:
-        return f"broken: {record['error']}"
+        return f"failed: {record['error']}"
     metrics = record["metrics"]
     shown = [
         f"{name} {metrics[name]['value']:.3f}"

@@ -1,4 +1,4 @@
-"""Errors about names that are not known; they suggest the close ones."""
+"""Checks of names, with errors that suggest similar names."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from simdnn.errors import InputError
 
 
 def one_of(value: object, known: Collection[str], what: str) -> str:
-    """Return a name that is known.
+    """Return a name if it is among those known.
 
     Raises
     ------
     InputError
-        If it is not; the message begins with ``what``, and suggests the names that are spelt alike.
+        If it is not; the message begins with ``what``, and suggests similar names.
 
     >>> one_of("clean", ("clean", "attack"), "kind")
     'clean'
@@ -37,7 +37,7 @@ def refuse_unknown(given: Iterable[str], known: Collection[str], where: str) -> 
 
 
 def did_you_mean(unknown: Iterable[object], known: Collection[str]) -> str:
-    """Return the end of a message that suggests what may have been meant, or nothing.
+    """Return the end of a message that suggests similar names; empty if there are none.
 
     >>> did_you_mean(["seeed"], ["seed", "alpha"])
     "; did you mean 'seed'?"

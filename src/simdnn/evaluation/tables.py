@@ -1,4 +1,4 @@
-"""Tables from records: rows, columns and cells, whatever the format that they are written in."""
+"""Make tables from records: rows, columns and cells, independent of the output format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simdnn.evaluation.plan import Column, Plan
 from simdnn.evaluation.records import Record
 
 AREAS = ("auroc", "auroc_all", "aupr")
-"""Metrics that are written with three digits; the others are written in per cent."""
+"""Metrics that are printed with three digits; the others are printed in per cent."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Cell:
 
     Attributes
     ----------
-    value, low, high : in [0, 1]; None where there is none
-    n : number of images behind it
+    value, low, high : value and interval, in [0, 1]; None if missing
+    n : number of images
     paper : the value that the paper reports, in [0, 1], or None
-    error : why there is no value
+    error : reason why the value is missing
     """
 
     value: float | None = None
@@ -42,11 +42,11 @@ class Table:
 
     Attributes
     ----------
-    name, title, caption : the name can be that of a file
+    name, title, caption : the name is also that of its files
     metric : one of :data:`simdnn.evaluation.metrics.METRICS`
-    columns : labels
+    columns : labels of the columns
     rows : label and cells of each row
-    notes : printed beneath
+    notes : printed below
     """
 
     name: str
@@ -59,17 +59,17 @@ class Table:
 
 
 def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
-    """Return the tables of a plan: one for each metric, and for each measured network where the rows are methods."""
+    """Return the tables of a plan: one per metric, or one per metric and measured network if the rows are methods."""
     measured_last = sorted(records, key=lambda record: "error" not in record)  # the last record counts
-    found = {(r["network"], r["method"], r["column"], r["form"], r["through"]): r for r in measured_last}
-    made = []
+    by_cell = {(r["network"], r["method"], r["column"], r["form"], r["through"]): r for r in measured_last}
+    result = []
     for metric in plan.metrics:
         if plan.layout == "networks":
-            made.append(_by_network(plan, metric, found))
+            result.append(_by_network(plan, metric, by_cell))
         else:
-            measured = {row for row, *_ in found}
-            made += [_by_method(plan, metric, n.row, found) for n in plan.networks if n.row in measured]
-    return made
+            measured = {row for row, *_ in by_cell}
+            result += [_by_method(plan, metric, n.row, by_cell) for n in plan.networks if n.row in measured]
+    return result
 
 
 def file_name(text: str) -> str:
@@ -81,16 +81,17 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text.replace(")", "")).strip("_")
 
 
-Found = Mapping[tuple[str, str, str, str, str], Record]
+RecordsByCell = Mapping[tuple[str, str, str, str, str], Record]
+"""Records by network, method, column, form, and the defence that the attack differentiates through."""
 
 
-def _by_network(plan: Plan, metric: str, found: Found) -> Table:
+def _by_network(plan: Plan, metric: str, by_cell: RecordsByCell) -> Table:
     rows = []
     for method in plan.methods:
         for network in plan.networks:
             cells = tuple(
                 _cell(
-                    found.get((network.row, method, column.label, column.form, column.through)),
+                    by_cell.get((network.row, method, column.label, column.form, column.through)),
                     metric,
                     None if method.startswith("sim-dnn") else _paper_value(plan, network.row, column),
                 )
@@ -110,15 +111,15 @@ def _by_network(plan: Plan, metric: str, found: Found) -> Table:
 
 
 def _paper_value(plan: Plan, row: str, column: Column) -> float | None:
-    """Return what the paper reports for a network, by its row up to a bracket; it has no attacks through defences."""
+    """Return the paper's value for a network, by its row before any bracket; None for attacks through defences."""
     return None if column.through else paper_cell(plan.paper, row.partition(" (")[0], column.label)
 
 
-def _by_method(plan: Plan, metric: str, network: str, found: Found) -> Table:
+def _by_method(plan: Plan, metric: str, network: str, by_cell: RecordsByCell) -> Table:
     rows = []
     attacks = [i for i, column in enumerate(plan.columns) if column.kind == "attack"]
     for method in plan.methods:
-        records = [found.get((network, method, c.label, c.form, c.through)) for c in plan.columns]
+        records = [by_cell.get((network, method, c.label, c.form, c.through)) for c in plan.columns]
         cells = [_cell(record, metric, None) for record in records]
         cost = (records[0] or {}).get("cost", {}).get("ratio")
         rows.append((method, (*_summary([cells[i] for i in attacks]), Cell(cost), *cells)))
@@ -134,7 +135,7 @@ def _by_method(plan: Plan, metric: str, network: str, found: Found) -> Table:
 
 
 def _summary(attacks: list[Cell]) -> tuple[Cell, Cell]:
-    """Return mean and worst over the attack columns; no value where one of them is missing."""
+    """Return mean and worst value over the attack columns; no value if one of them is missing."""
     if any(cell.error for cell in attacks):
         return Cell(error="incomplete"), Cell(error="incomplete")
     values = [cell.value for cell in attacks if cell.value is not None]
@@ -147,10 +148,10 @@ def _cell(record: Record | None, metric: str, paper: float | None) -> Cell:
         return Cell(paper=share, error="not measured")
     if "error" in record:
         return Cell(paper=share, error=record["error"])
-    found = record["metrics"].get(metric)
-    if found is None:
+    value = record["metrics"].get(metric)
+    if value is None:
         return Cell(paper=share)
-    return Cell(found["value"], found["low"], found["high"], found["n"], share)
+    return Cell(value["value"], value["low"], value["high"], value["n"], share)
 
 
 def _heads(plan: Plan, metric: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""One network on its dataset: attacked, defended and watched by detectors, cell by cell."""
+"""One network of a plan with its dataset: makes its columns, fits its methods and measures its cells."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ from simdnn.networks.extractor import Extractor
 from simdnn.progress import Progress
 
 ProgressBars = Callable[[str], AbstractContextManager[Progress]]
-"""Shows a progress bar with a title; gives the callback that moves it."""
+"""Called with a title; a context that shows a progress bar and yields its callback."""
 
 TIMED_IMAGES = 32
-"""Images on which the time of a method is compared with that of the bare network."""
+"""Number of images on which the time of a method is compared with that of the bare network."""
 
 TIMING_REPEATS = 3
 
 
 @dataclass(frozen=True)
 class Folders:
-    """``cache`` for what can be made again, ``weights`` for those of defences."""
+    """``cache`` for files that can be made again, ``weights`` with the weights of defences."""
 
     cache: Path
     weights: Path
 
 
 class TestedNetwork:
-    """A network on its dataset, ready to be attacked and defended; attacks and fits are made on first use.
+    """A network with its dataset; images are attacked and methods fitted on first use.
 
     Use it in a ``with`` statement, which closes the feature cache.
     """
 
-    __test__ = False  # no test, whatever pytest makes of the name
+    __test__ = False  # not a test class, despite its name
 
     def __init__(self, plan: Plan, network: NetworkPlan, folders: Folders, bars: ProgressBars) -> None:
         self.plan, self.network, self.folders, self.bars = plan, network, folders, bars
@@ -87,7 +87,7 @@ class TestedNetwork:
         self._folder.cleanup()
 
     def key(self, column: Column, method: str) -> str:
-        """Identify a cell by everything that decides its value."""
+        """Return the key of a cell: a hash of everything that determines its value."""
         preprocess = self.backbone.spec.preprocess.as_dict()
         parts = {"column": column.key, "method": method, "seed": self.plan.seed, "alpha": self.plan.alpha}
         network = {"backbone": self.network.backbone, "preprocess": preprocess}
@@ -98,7 +98,7 @@ class TestedNetwork:
 
     @property
     def columns(self) -> Columns:
-        """The test images, clean, corrupted and attacked."""
+        """The test images: clean, corrupted and attacked."""
         if self._columns is None:
             bare = Classifier(self.backbone)
             through = {column.through: column.samples for column in self.plan.columns if column.through}
@@ -116,7 +116,7 @@ class TestedNetwork:
 
     @property
     def setup(self) -> MethodSetup:
-        """The clean images that methods learn from."""
+        """The network and the clean images that methods are fitted to."""
         if self._setup is None:
             fit = self.dataset.fit
             with self.bars(f"{self.network.row}: clean images"):
@@ -135,25 +135,26 @@ class TestedNetwork:
             )
         return self._setup
 
-    def cell(self, column: Column, name: str, made: ColumnImages, images: TestImages) -> Record:
+    def cell(self, column: Column, name: str, column_images: ColumnImages, images: TestImages) -> Record:
         """Measure one cell: the method of that name on the images of a column."""
         method = self._method(name)
-        truth = self.truth[made.rows]
+        truth = self.truth[column_images.rows]
+        fooled = column_images.fooled
         output = method.evaluate(images, truth)
         clean = output if column.kind == "clean" else self._clean_output(name, method)
         metrics = measure(
-            column.kind, output, made.network_correct, made.fooled, clean, truth.tolist(), self.plan.seed
+            column.kind, output, column_images.network_correct, fooled, clean, truth.tolist(), self.plan.seed
         )
-        record: Record = {"n": len(truth), "fooled": int(made.fooled.sum()), "metrics": metrics}
+        record: Record = {"n": len(truth), "fooled": int(fooled.sum()), "metrics": metrics}
         if output.scores is not None:
-            counted = made.fooled if column.kind == "attack" else np.ones_like(made.fooled)
+            counted = fooled if column.kind == "attack" else np.ones_like(fooled)
             record["scores"] = [float(f"{score:.4g}") for score in output.scores[counted]]
         if column.kind == "clean":
             record["cost"] = self._cost(method, images, truth)
         return record
 
     def flags(self, name: str, images: TestImages, truth: NDArray[np.str_]) -> NDArray[np.bool_] | str | None:
-        """Return which images a method flags, why that failed, or None for one that flags nothing at all."""
+        """Return (N,) which images a method flags; its error as a text; or None for a method without a detector."""
         try:
             output = self._method(name).evaluate(images, truth)
         except Exception as error:
@@ -179,26 +180,27 @@ class TestedNetwork:
         return self._clean_outputs[name]
 
     def _cost(self, method: Method, images: TestImages, truth: NDArray[np.str_]) -> dict[str, float]:
-        """Time of a method, the network's own pass included, over that of the bare network on the same images."""
-        some, truth = images.pixels[:TIMED_IMAGES], truth[:TIMED_IMAGES]
+        """Return the time of a method, including the network's pass, relative to that of the bare network."""
+        pixels, truth = images.pixels[:TIMED_IMAGES], truth[:TIMED_IMAGES]
         bare = Classifier(self.backbone)
         times = [
             (
-                _seconds(lambda: predict(bare, some)),
-                _seconds(lambda: method.evaluate(TestImages(self.backbone, some), truth)),
+                _seconds(lambda: predict(bare, pixels)),
+                _seconds(lambda: method.evaluate(TestImages(self.backbone, pixels), truth)),
             )
             for _ in range(TIMING_REPEATS)
         ]
-        return {"ratio": round(median(own / alone for alone, own in times), 3), "images": len(some)}
+        ratio = median(method_time / bare_time for bare_time, method_time in times)
+        return {"ratio": round(ratio, 3), "images": len(pixels)}
 
     def _load(self, *, layers: bool = True) -> Backbone:
-        """Load the network; with ``layers``, it also records the features of its middle layers."""
+        """Load the network, with the features of its middle layers as well if ``layers``."""
         base, folder = self.plan.folder, self.dataset.folder
         network = load_network(self.network, base, dataset_folder=folder)
         if not layers:
             return network
-        recorded = (*middle_layers(network), *network.layers)
-        return load_network(self.network, base, recorded, folder).to(default_device())
+        names = (*middle_layers(network), *network.layers)
+        return load_network(self.network, base, names, folder).to(default_device())
 
     def _pixels(self, part: Part) -> torch.Tensor:
         return torch.stack([self.backbone.spec.preprocess(read_image(path)) for path in part.paths])
@@ -215,6 +217,6 @@ def _seconds(job: Callable[[], object]) -> float:
 
 
 def reason(error: Exception) -> str:
-    """Return one line that says what failed."""
+    """Return an error as one line of text."""
     message = str(error).strip().split("\n")[0]
     return message if isinstance(error, SimDNNError) else f"{type(error).__name__}: {message}"

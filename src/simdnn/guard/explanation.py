@@ -23,7 +23,8 @@ class Explanation:
     verdict : the verdict; its ``evidence`` names the prototypes that ``exemplars`` show
     image : (H, W, 3) the pixels that the network saw, in [0, 1]
     exemplars : the training image behind each prototype of the evidence, in the same order
-    calibration_scores : (n,) the rule's scores of clean images, sorted
+    calibration_scores : (n,) the rule's scores of the images that calibrate, sorted
+    corrupted : (n,) True for those of corrupted copies
     deviations : by how many standard deviations of clean images each source speaks for an attack, for each of
         :data:`simdnn.rules.sources.SOURCES`; empty unless the rule is ``"profile"``
     """
@@ -32,6 +33,7 @@ class Explanation:
     image: NDArray[np.float32]
     exemplars: tuple[Exemplar, ...]
     calibration_scores: FloatArray
+    corrupted: NDArray[np.bool_]
     deviations: Mapping[str, float]
 
     @property

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from tempfile import mkstemp
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from simdnn.errors import ModelFileError
+from simdnn.atomic import write_whole
+from simdnn.errors import ModelFileError, OutputError
 
 PROTOCOL = 2
 """Raised by one when a file changes so that an older version could misread it."""
@@ -67,22 +69,73 @@ def decode(raw: bytes, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any
 
 
 def write(path: Path, header: Mapping[str, Any], tensors: Tensors) -> None:
-    """Write a guard file whole or not at all, for its owner's eyes only: it lists the guard's secrets."""
+    """Write a guard file as :func:`simdnn.atomic.whole_file` does.
+
+    A new one is for its owner's eyes only, since it lists the guard's secrets; one that is replaced keeps its owner and
+    mode.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     raw = encode(header, tensors)
     try:
-        target = os.path.realpath(path)  # where the path is a link, the file behind it is replaced
-        descriptor, temporary = mkstemp(dir=os.path.dirname(target), prefix=".simdnn-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(path, raw, keep_access=True)
     except OSError as error:
-        raise ModelFileError(f"cannot write {path}: {error.strerror}") from error
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+@contextmanager
+def locked(path: Path, patience: float = 120.0) -> Iterator[None]:
+    """Keep others who lock a guard file from it while it is read, edited and written, so that no edit is lost.
+
+    The file itself is locked, wherever it moves; a file that takes its place while we wait is locked in turn.
+
+    Parameters
+    ----------
+    path : the file
+    patience : seconds to wait for another who has it
+
+    Raises
+    ------
+    ModelFileError
+        If another has it for longer, or the file cannot be opened or locked.
+    """
+    if os.name != "posix":  # Windows has no such locks
+        yield
+        return
+    until = time.monotonic() + patience
+    while True:
+        with _opened(path) as file:
+            if _lock(file, path):
+                yield
+                return
+        if time.monotonic() > until:
+            raise ModelFileError(
+                f"another process has been editing {path} for {patience:.0f} seconds; try again when it is done"
+            )
+        time.sleep(0.05)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return os.fdopen(_without_waiting(str(path), os.O_RDONLY), "rb")
+    except OSError as error:
+        raise ModelFileError(f"cannot read the guard {path}: {error.strerror}") from error
+
+
+def _lock(file: BinaryIO, path: Path) -> bool:
+    """Lock an open file; False if another has it, or if it is no longer the one of that path."""
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise ModelFileError(f"cannot lock the guard {path}: {error.strerror}") from error
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -96,6 +149,11 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     except OSError as error:
         raise ModelFileError(f"cannot read the guard {path}: {error.strerror}") from error
     return decode(raw, str(path))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to is opened too, instead of waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _in_header(digest: str) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import cycle
 from pathlib import Path
 from secrets import randbits
 
@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simdnn.errors import InputError
+from simdnn.guard.agreement import doubt, output_names
+from simdnn.guard.calibration_images import corrupted_copies, without_known
 from simdnn.guard.exemplars import exemplar
-from simdnn.guard.known import learned_by, without_learned
+from simdnn.guard.known import learned_by, learned_hashes, without_learned
+from simdnn.guard.listing import training_images
 from simdnn.guard.settings import Settings
 from simdnn.guard.state import GuardState
-from simdnn.guard.training import Training, check_readable
-from simdnn.images.corruptions import CORRUPTIONS
-from simdnn.images.files import labelled_images
+from simdnn.guard.training import HELD_OUT, Training, check_readable, other_images
+from simdnn.images.names import ClassNames
 from simdnn.images.shifts import Shift
 from simdnn.networks.auxiliary_record import AuxiliaryRecord
 from simdnn.networks.batch import Batch
@@ -29,7 +31,6 @@ from simdnn.networks.extractor import Extractor
 from simdnn.networks.prepare import Copy
 from simdnn.networks.record import NetworkRecord
 from simdnn.networks.votes import Draws
-from simdnn.paper.holdout import calibration_mask, held_out
 from simdnn.paper.model import SimilarityModel
 from simdnn.progress import Progress
 from simdnn.rules.calibration import CalibrationSet
@@ -37,8 +38,7 @@ from simdnn.rules.inputs import RuleInput
 from simdnn.rules.registry import REFERENCE, find_draws, find_rule
 from simdnn.rules.rule import LearnedImages
 
-COPIES = 1000
-"""Images, at most, that calibrate by a corrupted copy, too: every second one of those that calibrate."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,26 +49,30 @@ class Fit:
     settings: Settings
     level: str
     calibration: float
+    calibrate_on: Path | None
     view_seed: int | None
     shuffle: bool
     max_unreadable: float
-    draws: int | None
+    draws: int | None = None
+    names: ClassNames | None = None
 
 
 def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) -> GuardState:
-    """Learn all that a guard knows from a folder of clean images."""
+    """Learn all that a guard knows from a folder of clean images, and from another that calibrates, if there is one."""
     settings, seed = fit.settings, fit.settings.seed
     kind = find_rule(settings.rule)
     if extractor.auxiliary is not None and not kind.uses_auxiliary:
         raise InputError(f"an auxiliary network has no part in the rule {settings.rule!r}; leave it out")
     if extractor.auxiliary is None and kind.uses_auxiliary:
         raise InputError(f"the rule {settings.rule!r} needs an auxiliary network; give one, or another rule")
-    held_out("", 0, 0, fit.calibration, 0)  # InputError before the hours that extraction may take
-    paths, labels = labelled_images(fit.data)
-    names = np.array(labels)
-    out = calibration_mask(names, fit.calibration, seed)
-    known = learned_by(extractor.auxiliary, paths)
-    out = without_learned(out, known, names, seed)
+    images = training_images(fit.data, settings, fit.calibration, fit.calibrate_on, fit.names)
+    paths, names, out = images.paths, images.labels, images.calibrate
+    known = 0
+    if fit.calibrate_on is None:
+        learned_before = learned_by(extractor.auxiliary, paths)
+        out, known = without_learned(out, learned_before, names, seed), int(learned_before.sum())
+    protected = extractor.backbones[0]
+    outputs = output_names(fit.names, protected.categories, names[names != ""], protected.n_classes)
     run = _RunState(fit, extractor, paths)
     view_seed = run.view_seed()
     views = kind.draw_views(fit.level, view_seed)
@@ -80,8 +84,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     reference = learned
     if views:
         reference = np.sort(np.random.default_rng(seed).permutation(learned)[:REFERENCE])
-    copied = np.flatnonzero(out)[::2][:COPIES] if kind.learns_corruptions else np.empty(0, np.int64)
-    copies = {int(i): Copy(name, seed) for i, name in zip(copied, cycle(CORRUPTIONS), strict=False)}
+    copies = corrupted_copies(np.flatnonzero(out), seed) if kind.learns_corruptions else {}
     compared = np.sort(np.concatenate([np.flatnonzero(out), reference]))
     rest = np.setdiff1d(np.arange(len(paths)), compared)
     seen = _extract(
@@ -90,7 +93,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     plain = Batch.joined(
         [seen.without_views(), _extract(extractor, paths, rest, len(paths), progress, len(compared))]
     ).in_order()
-    check_readable(paths, labels, plain, fit.max_unreadable)
+    check_readable(paths, names.tolist(), plain, fit.max_unreadable)
 
     teaching = plain.take(np.flatnonzero(~plain.corrupted & ~out[plain.positions]))
     model = SimilarityModel.learn(
@@ -101,7 +104,11 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
         seed=seed,
     )
     files = [paths[i] for i in teaching.positions]
-    calibration = CalibrationSet.of(seen.take(np.flatnonzero(out[seen.positions])))
+    # A photograph that lies twice in the folder calibrates as it did; one that was learned is none from elsewhere.
+    taught = () if fit.calibrate_on is None else teaching.image_sha256
+    calibrating, left_out = without_known(seen.take(np.flatnonzero(out[seen.positions])), taught)
+    calibrating, more_known = without_known(calibrating, learned_hashes(extractor.auxiliary))
+    calibration = CalibrationSet.of(calibrating)
     rule = kind(model, calibration, views)
     exemplars = teaching.positions[[p.exemplar for p in model.prototypes]]
     ordinary = np.isin(seen.positions, np.setdiff1d(reference, exemplars))
@@ -115,8 +122,12 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     )
     rule.threshold(alpha=settings.alpha, m=settings.m)  # a guard that has none would be of no use
     run.forget()
+    reason = doubt(outputs, names[teaching.positions], teaching.logits.argmax(axis=1), protected.n_classes)
+    if reason is not None:
+        _log.warning("%s", reason)
+    networks = [NetworkRecord.of(backbone) for backbone in extractor.backbones]
     return GuardState(
-        networks=tuple(NetworkRecord.of(backbone) for backbone in extractor.backbones),
+        networks=(replace(networks[0], categories=outputs), *networks[1:]),
         auxiliary=None
         if extractor.auxiliary is None or draws is None
         else AuxiliaryRecord.of(extractor.auxiliary, draws),
@@ -129,10 +140,12 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
             data=str(fit.data),
             learned=len(teaching.positions),
             calibrated=int(calibration.clean.sum()),
-            known=int(known.sum()),
             unreadable=tuple(str(paths[i]) for i in sorted(plain.errors)),
             seed=seed,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            calibrated_on=HELD_OUT if fit.calibrate_on is None else other_images(fit.calibrate_on),
+            left_out=left_out,
+            known=known + more_known,
         ),
     )
 

@@ -20,11 +20,12 @@ from simdnn.guard.state import GuardState
 from simdnn.guard.training import check_readable
 from simdnn.guard.verdict import Verdict
 from simdnn.images.files import find_images
+from simdnn.images.names import ClassNames
 from simdnn.networks.record import NetworkSource
 from simdnn.paper.prototypes import SigmaKind
 from simdnn.progress import Progress
 from simdnn.rules.inputs import RuleInput
-from simdnn.rules.registry import find_rule
+from simdnn.rules.registry import default_rule, find_rule
 from simdnn.rules.rule import Rule
 
 if TYPE_CHECKING:  # a guard file is read without PyTorch
@@ -59,11 +60,13 @@ class Guard(GuardState):
         m: float = 3.0,
         sigma: SigmaKind = "shared",
         calibration: float = 0.2,
+        calibrate_on: Path | str | None = None,
         shuffle: bool = False,
         seed: int = 0,
         view_seed: int | None = None,
         draws: int | None = None,
         max_unreadable: float = 0.05,
+        names: ClassNames | None = None,
         progress: Progress | None = None,
     ) -> Self:
         """Learn from a folder of clean images, each of which is read once.
@@ -79,11 +82,16 @@ class Guard(GuardState):
         level : how many views the profile looks at, see :data:`simdnn.rules.profile.LEVELS`, and how many noisy draws
             the second opinion takes, see :data:`simdnn.rules.registry.DRAWS`
         calibration : share of the images of each class held out of learning to calibrate the threshold
+        calibrate_on : folder of other clean images that calibrate in place of that share, or a CSV file with the column
+            path: best images that the network was not trained on. Images that are learned, too, are left out.
         shuffle : whether each class is learned in random order instead of its own
         view_seed : of the views, and of the secret that the noisy draws follow from; drawn anew if not given, so that
             no two guards have the same by plan, and to be given in tests alone
         draws : noisy draws of each image, in place of the level's
         max_unreadable : share of the files that may be unreadable before fitting stops
+        names : which output of the protected network, and which folder, is which class, as
+            :func:`simdnn.images.names.read_names` reads it; default the network's own names for the outputs, else the
+            folders' names, in their order
         progress : called with (done, total)
 
         Raises
@@ -94,9 +102,20 @@ class Guard(GuardState):
         """
         from simdnn.guard.fitting import Fit, fit_state
 
-        rule = rule or ("profile" if extractor.auxiliary is None else "profile+opinion")
+        rule = rule or default_rule(second_opinion=extractor.auxiliary is not None)
         settings = Settings(rule, alpha, m, sigma, seed)
-        fit = Fit(Path(data), settings, level, calibration, view_seed, shuffle, max_unreadable, draws)
+        fit = Fit(
+            Path(data),
+            settings,
+            level,
+            calibration,
+            None if calibrate_on is None else Path(calibrate_on),
+            view_seed,
+            shuffle,
+            max_unreadable,
+            draws,
+            names,
+        )
         guard = cls(**vars(fit_state(fit, extractor, progress)))
         guard._extractor = extractor
         return guard
@@ -116,7 +135,8 @@ class Guard(GuardState):
         Parameters
         ----------
         path : the file
-        weights : where the weights of each network are now, the auxiliary network's last, None for where they were; or
+        weights : where the weights of each network are now, the auxiliary network's last, None for where they were or
+            beside the guard file; or
             nothing at all
         networks : each network itself where it was handed over to :meth:`fit`, else None; or nothing at all
         trust : import paths ``"package.module:factory"`` that the file may name; to make such a network
@@ -140,7 +160,7 @@ class Guard(GuardState):
                 )
         names = [record.spec.name for record in guard.networks] + [""] * (guard.auxiliary is not None)
         guard._sources = tuple(
-            NetworkSource(where, given, name in list(trust))
+            NetworkSource(where, given, name in list(trust), Path(path).absolute().parent)
             for name, where, given in zip(names, weights or [None] * n, networks or [None] * n, strict=True)
         )
         guard._device = device
@@ -226,18 +246,61 @@ class Guard(GuardState):
             class has too few calibration images for ``alpha`` of its own, or the rule has no second opinion to certify.
             Or if it is asked to stop early by a threshold for each class.
         """
-        given = [images] if isinstance(images, (str, Path)) else images
-        paths = find_images([Path(path) for path in given])
-        judge = self._judge(rule, alpha, per_class)
-        names = [str(path) for path in paths]
-        certifier = None if certify is None else self._certifier(judge.rule, certify)
-        draws = self._draws(judge.rule, fresh)
-        if early and per_class:
-            raise InputError(
-                "expected one threshold for all classes to stop early by; leave out one of the two"
-            )
-        voting = None if draws is None or not early else self._early_voting(judge, draws)
-        return self._verdicts(paths, names, judge, progress, draws, certifier, voting)
+        judged = self._checked(images, rule, alpha, per_class, certify, fresh, early, progress)
+        return (verdict for verdict, _ in judged)
+
+    def check_with_bytes(
+        self,
+        images: Path | str | Iterable[Path | str],
+        *,
+        rule: str | None = None,
+        alpha: float | None = None,
+        per_class: bool = False,
+        certify: int | None = None,
+        fresh: bool = False,
+        early: bool = False,
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[Verdict, bytes]]:
+        """Judge files as :meth:`check` does, and give with each verdict the bytes that it is about.
+
+        The file may be another by then. The bytes are empty for a file that could not be read.
+        """
+        return self._checked(images, rule, alpha, per_class, certify, fresh, early, progress, keep_bytes=True)
+
+    def recalibrate(
+        self,
+        data: Path | str,
+        *,
+        alpha: float | None = None,
+        add: bool = False,
+        max_unreadable: float = 0.05,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Return a guard with another threshold, set by other clean images, of a new camera for instance.
+
+        One pass over the images; prototypes and rule stay as they are.
+
+        Parameters
+        ----------
+        data : folder of clean images, subfolders included, or a CSV file with the column path
+        alpha : false-alarm rate to promise, in place of this guard's
+        add : whether the images that calibrate this guard go on to do so
+        max_unreadable : share of the files that may be unreadable
+        progress : called with (done, total)
+
+        Raises
+        ------
+        InputError
+            If there are no images, too many cannot be read, or too few are left for alpha.
+        """
+        from simdnn.guard.calibration_images import images_without_labels
+        from simdnn.guard.recalibrate import Recalibration, recalibrated
+
+        images = images_without_labels(Path(data))
+        asked = Recalibration(str(data), images, alpha, add, max_unreadable)
+        guard = replace(self, **recalibrated(self, asked, self.extractor, progress))
+        guard._extractor, guard._sources, guard._device = self._extractor, self._sources, self._device
+        return guard
 
     def drift_monitor(self, rule: str | None = None, *, delta: float = 0.01) -> DriftMonitor:
         """Return a monitor for the scores of a stream of verdicts, calibrated on uncorrupted images only."""
@@ -257,7 +320,8 @@ class Guard(GuardState):
         if len(names) != len(images):
             raise InputError(f"expected a name for each of the {len(images)} images, got {len(names)}")
         judge = self._judge(rule, alpha)
-        return list(self._verdicts(list(images), names, judge, draws=self._draws(judge.rule)))
+        judged = self._verdicts(list(images), names, judge, draws=self._draws(judge.rule))
+        return [verdict for verdict, _ in judged]
 
     def explain(
         self, image: Path | str | Tensor, *, rule: str | None = None, alpha: float | None = None
@@ -280,12 +344,15 @@ class Guard(GuardState):
         if verdict.verdict == "error":
             raise ImageReadError(f"{name}: {verdict.error}")
         rows = [self.model.prototypes[neighbour.prototype].exemplar for neighbour in verdict.evidence]
+        scores = judge.rule.calibration_scores()
+        order = np.argsort(scores)
         (deviations,) = judge.rule.explain(RuleInput.of(batch, self.model))
         return Explanation(
             verdict=verdict,
             image=batch.pixels[0].permute(1, 2, 0).numpy(),
             exemplars=tuple(self.exemplar(row) for row in rows),
-            calibration_scores=np.sort(judge.rule.calibration_scores()),
+            calibration_scores=scores[order],
+            corrupted=~self.calibration.clean[order],
             deviations=deviations,
         )
 
@@ -311,6 +378,29 @@ class Guard(GuardState):
         self.exemplars[index] = exemplar(Path(image), Path(image).name)
         return added
 
+    def _checked(
+        self,
+        images: Path | str | Iterable[Path | str],
+        rule: str | None,
+        alpha: float | None,
+        per_class: bool,
+        certify: int | None,
+        fresh: bool,
+        early: bool,
+        progress: Progress | None,
+        keep_bytes: bool = False,
+    ) -> Iterator[tuple[Verdict, bytes]]:
+        paths, judge = _files(images), self._judge(rule, alpha, per_class)
+        names = [str(path) for path in paths]
+        certifier = None if certify is None else self._certifier(judge.rule, certify)
+        draws = self._draws(judge.rule, fresh)
+        if early and per_class:
+            raise InputError(
+                "expected one threshold for all classes to stop early by; leave out one of the two"
+            )
+        voting = None if draws is None or not early else self._early_voting(judge, draws)
+        return self._verdicts(paths, names, judge, progress, draws, certifier, voting, keep_bytes)
+
     def _verdicts(
         self,
         images: Sequence[Path | Tensor],
@@ -320,17 +410,24 @@ class Guard(GuardState):
         draws: Draws | None = None,
         certifier: Certifier | None = None,
         voting: EarlyVoting | None = None,
-    ) -> Iterator[Verdict]:
+        keep_bytes: bool = False,
+    ) -> Iterator[tuple[Verdict, bytes]]:
         done = 0
         stream = self.extractor.stream(
             images,
             views=judge.rule.views,
             draws=draws if voting is None else None,
             pixels=certifier is not None or voting is not None,
+            keep_bytes=keep_bytes,
         )
         for batch in stream:
             verdicts = judge(batch if voting is None else voting(batch), names)
-            yield from verdicts if certifier is None else certifier(batch, verdicts)
+            if certifier is not None:
+                verdicts = certifier(batch, verdicts)
+            positions = sorted([*batch.positions.tolist(), *batch.errors])
+            kept = dict(zip(batch.positions.tolist(), batch.image_bytes, strict=False))
+            for position, verdict in zip(positions, verdicts, strict=True):
+                yield verdict, kept.get(position, b"")
             done += len(batch.positions) + len(batch.errors)
             if progress is not None:
                 progress(done, len(images))
@@ -369,3 +466,8 @@ class Guard(GuardState):
         )
         exemplars = [self.exemplar(prototype.exemplar).name for prototype in self.model.prototypes]
         return Judge(rule, threshold, exemplars, self.networks[0].categories or self.classes)
+
+
+def _files(images: Path | str | Iterable[Path | str]) -> list[Path]:
+    given = [images] if isinstance(images, (str, Path)) else images
+    return find_images([Path(path) for path in given])

@@ -64,11 +64,14 @@ class Judge:
                 **opinions[i],
                 classifier_label=self._category(batch.logits[i]),
                 score=float(scores[i]),
-                p_value=None if decision.p_values is None else float(decision.p_values[i]),
+                p_value=_at(decision.p_values, i),
+                p_value_clean=_at(decision.clean_p_values, i),
+                p_value_mixture=_at(decision.mixture_p_values, i),
                 threshold=float(decision.offsets[i]),
                 prototype=evidence[0].prototype,
                 rule=self.rule.name,
                 evidence=evidence,
+                image_sha256=batch.image_sha256[i] or None,
             )
         return verdicts
 
@@ -99,6 +102,10 @@ class Judge:
             if len(best) == EVIDENCE:
                 break
         return tuple(best.values())
+
+
+def _at(values: FloatArray | None, i: int) -> float | None:
+    return None if values is None else float(values[i])
 
 
 def _without_broken(batch: Batch) -> tuple[Batch, dict[int, str]]:

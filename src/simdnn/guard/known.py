@@ -13,12 +13,17 @@ from simdnn.errors import InputError
 from simdnn.networks.auxiliary import AuxiliaryNetwork
 
 
+def learned_hashes(auxiliary: AuxiliaryNetwork | None) -> frozenset[str]:
+    """Return the SHA-256 of the files that an auxiliary network has learned; empty without one."""
+    return frozenset() if auxiliary is None else frozenset(auxiliary.spec.learned)
+
+
 def learned_by(auxiliary: AuxiliaryNetwork | None, paths: Sequence[Path]) -> NDArray[np.bool_]:
     """Tell which files an auxiliary network has learned, by the hashes in its own file: (N,).
 
     A file that cannot be read counts as not learned; whoever reads it for its pixels will say so.
     """
-    learned = set() if auxiliary is None else set(auxiliary.spec.learned)
+    learned = learned_hashes(auxiliary)
     return np.array([bool(learned) and _sha256(path) in learned for path in paths], dtype=bool)
 
 

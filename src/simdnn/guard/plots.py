@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from simdnn.errors import InputError
+from simdnn.errors import InputError, OutputError
 from simdnn.guard.explanation import Explanation
 
 CLEAN, ATTACK, INK = "#2b7a4b", "#b3261e", "#333333"
@@ -23,7 +23,9 @@ def draw_explanation(explanation: Explanation, path: Path) -> None:
     Raises
     ------
     InputError
-        If the file cannot be written, or its suffix is none of `SUFFIXES`.
+        If the suffix is none of `SUFFIXES`.
+    OutputError
+        If the file cannot be written.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"expected a file that ends in {', '.join(SUFFIXES)}; got {path.name}")
@@ -46,7 +48,7 @@ def draw_explanation(explanation: Explanation, path: Path) -> None:
     try:
         figure.savefig(path, dpi=120)
     except OSError as error:
-        raise InputError(f"cannot draw to {path}: {error.strerror}") from error
+        raise OutputError(f"cannot draw to {path}: {error.strerror}") from error
 
 
 def _draw_image(axes: Axes, explanation: Explanation) -> None:
@@ -66,9 +68,15 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
     verdict, scores = explanation.verdict, explanation.calibration_scores
     score, threshold = explanation.score_and_threshold
     bins = np.linspace(min(scores[0], score), max(scores[-1], score), 60)
-    axes.hist(scores, bins=list(bins), color="#9db4c0", label=f"{len(scores)} calibration images")
+    groups = [scores[~explanation.corrupted], scores[explanation.corrupted]]
+    labels = [f"{len(groups[0])} calibration images", f"{len(groups[1])} corrupted copies"]
+    shown = 1 + bool(len(groups[1]))
+    colours = ["#9db4c0", "#d9c3a0"][:shown]
+    axes.hist(groups[:shown], bins=list(bins), color=colours, label=labels[:shown], stacked=True)
     axes.axvline(threshold, color=INK, linestyle="--", label=f"threshold {threshold:.4g}")
     p_value = "" if verdict.p_value is None else f", p = {verdict.p_value:.3g}"
+    if verdict.p_value_clean is not None and verdict.p_value_mixture is not None:
+        p_value += f"\n(clean {verdict.p_value_clean:.3g}, with copies {verdict.p_value_mixture:.3g})"
     colour = ATTACK if verdict.verdict == "attack" else CLEAN
     axes.axvline(score, color=colour, linewidth=2.5, label=f"this image {score:.4g}{p_value}")
     axes.set_xlabel(
@@ -76,7 +84,7 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
     )
     axes.set_ylabel("images", color=INK)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axes.legend(frameon=False, fontsize=9, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _draw_deviations(axes: Axes, explanation: Explanation) -> None:
@@ -87,4 +95,4 @@ def _draw_deviations(axes: Axes, explanation: Explanation) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("standard deviations of clean images,\nto the right for an attack", color=INK, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=7, loc="lower right")
+    axes.legend(frameon=False, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))

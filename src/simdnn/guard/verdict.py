@@ -47,7 +47,11 @@ class Verdict:
     score
         The rule's score; high is clean.
     p_value
-        Split-conformal p-value in (0, 1]; None under the published rule, which has none.
+        Split-conformal p-value in (0, 1]; flagged where it is at most alpha. None under the published rule, which has
+        none.
+    p_value_clean, p_value_mixture
+        Of a rule that calibrates on corrupted copies as well: among clean images alone, which the promised false-alarm
+        rate rests on, and among clean images and copies together. ``p_value`` is the larger; None for other rules.
     threshold
         The image was flagged if ``score < threshold``.
     prototype
@@ -58,6 +62,8 @@ class Verdict:
         The most similar prototypes of the best classes, most similar first.
     error
         Why the file could not be read; None otherwise.
+    image_sha256
+        Hash of the bytes that were judged; None for pixels, and for a file that could not be read.
     opinion_class, opinion
         The class that the protected network gives among the guard's, and the share of noisy draws in which the
         auxiliary network gives it; None for a rule without a second opinion.
@@ -78,6 +84,9 @@ class Verdict:
     rule: str | None = None
     evidence: tuple[Neighbour, ...] = ()
     error: str | None = None
+    image_sha256: str | None = None
+    p_value_clean: float | None = None
+    p_value_mixture: float | None = None
     opinion_class: str | None = None
     opinion: float | None = None
     certified_radius: float | None = None

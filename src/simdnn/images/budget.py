@@ -1,4 +1,4 @@
-"""How many pixels all threads of the process decode at once."""
+"""A limit on the pixels that all threads of the process decode at once."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from contextlib import contextmanager
 
 
 class PixelBudget:
-    """Lets threads pass while there is room for their pixels, one at least, in the order of their coming.
+    """Makes threads wait until there is room for their pixels, first come, first served; one may always pass.
 
-    A thread must not ask again for what it still holds: it would wait for itself.
+    A thread must not ask again while it holds pixels: it would wait for itself.
     """
 
     def __init__(self) -> None:
         self._turn = (
             threading.Lock()
-        )  # held by the first in the queue: a large picture is not passed by small ones
+        )  # held by the first thread in the queue, so that smaller images cannot overtake
         self._changed = threading.Condition()
         self._held = 0
 
     @contextmanager
     def holding(self, pixels: int, capacity: int) -> Iterator[None]:
-        """Wait until ``pixels`` more fit into ``capacity``, or nothing is held; hold them inside the block."""
+        """Wait until ``pixels`` fit into ``capacity``, or no thread holds any; hold them until the block ends."""
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self._held == 0 or self._held + pixels <= capacity)
             self._held += pixels

@@ -1,4 +1,4 @@
-"""Harmless corruptions, which images meet on their way; a detector of attacks leaves them alone."""
+"""Harmless corruptions of images, such as JPEG compression, which a detector of attacks should not flag."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional
 
 Corruption = Callable[[Tensor, Generator], Tensor]
+"""From an image (3, H, W) in [0, 1] to a corrupted one, which may leave [0, 1]; the generator draws random numbers."""
 
 
 def noise(eps: float) -> Corruption:
@@ -24,8 +25,17 @@ def noise(eps: float) -> Corruption:
     return change
 
 
+def sign_noise(eps: float) -> Corruption:
+    """Add or subtract ``eps`` at random from every value: as large, in every norm, as FGSM with that ``eps``."""
+
+    def change(image: Tensor, draw: Generator) -> Tensor:
+        return image + eps * (2.0 * torch.randint(2, image.shape, generator=draw) - 1)
+
+    return change
+
+
 def resized(image: Tensor, draw: Generator) -> Tensor:
-    """Make an image smaller by a tenth, and as large again."""
+    """Shrink an image by a tenth, and enlarge it to its old size."""
     del draw
     height, width = image.shape[-2:]
     smaller = functional.resize(image, [height * 9 // 10, width * 9 // 10], antialias=True)
@@ -33,7 +43,7 @@ def resized(image: Tensor, draw: Generator) -> Tensor:
 
 
 def cropped(image: Tensor, draw: Generator) -> Tensor:
-    """Cut a twentieth off each edge, and enlarge the rest."""
+    """Crop a twentieth off each edge, and enlarge the rest to the old size."""
     del draw
     height, width = image.shape[-2:]
     rest = functional.center_crop(image, [height * 9 // 10, width * 9 // 10])
@@ -41,7 +51,7 @@ def cropped(image: Tensor, draw: Generator) -> Tensor:
 
 
 def recompressed(image: Tensor, draw: Generator) -> Tensor:
-    """Write an image as a JPEG of quality 75, and read it."""
+    """Compress an image as a JPEG of quality 75."""
     del draw
     encoded = BytesIO()
     pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
@@ -62,7 +72,7 @@ def contrasted(image: Tensor, draw: Generator) -> Tensor:
 
 
 def blurred(image: Tensor, draw: Generator) -> Tensor:
-    """Blur an image slightly, by a Gaussian of half a pixel."""
+    """Blur an image by a Gaussian with a standard deviation of half a pixel."""
     del draw
     return Tensor(functional.gaussian_blur(image, [3, 3], [0.5, 0.5]))
 
@@ -70,6 +80,8 @@ def blurred(image: Tensor, draw: Generator) -> Tensor:
 CORRUPTIONS: Mapping[str, Corruption] = {
     "noise 0.01": noise(0.01),
     "noise 0.02": noise(0.02),
+    "sign noise 3/255": sign_noise(3 / 255),
+    "sign noise 5/255": sign_noise(5 / 255),
     "resized": resized,
     "cropped": cropped,
     "JPEG 75": recompressed,
@@ -77,14 +89,15 @@ CORRUPTIONS: Mapping[str, Corruption] = {
     "contrast": contrasted,
     "blurred": blurred,
 }
+"""Corruptions by name."""
 
 
 def corrupt(name: str, image: Tensor, draw: Generator) -> Tensor:
-    """Return a (3, H, W) image in [0, 1] corrupted, and rounded to 8 bits as an image file would be."""
+    """Corrupt an image (3, H, W) in [0, 1], and round it to multiples of 1/255, as an image file holds it."""
     return (CORRUPTIONS[name](image, draw).clamp(0, 1) * 255).round() / 255
 
 
 def generator_for(image_sha256: str, seed: int) -> Generator:
-    """Return the random numbers of one image's corruption, which depend on no other image."""
+    """Return the random generator for one image's corruption; it does not depend on other images."""
     digest = sha256(f"{seed} {image_sha256}".encode()).digest()
     return Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -1,4 +1,4 @@
-"""Finding image files: those that paths name, and labelled ones in class folders or a CSV file."""
+"""Find image files: in given files and folders, and labelled ones in class folders or a CSV file."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _PARTS = frozenset(
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
-    """List the images that files and folders name: the ``images`` of `search_images`, which lists the errors."""
+    """List the images in files and folders: the ``images`` of `search_images`, with the same errors."""
     return search_images(paths).images
 
 
 def search_images(paths: Iterable[Path]) -> Found:
-    """List the images that files and folders name, and the files that are passed over.
+    """List the images in files and folders, and the files that are passed over.
 
-    A file is taken as it is, whatever its suffix, so that one that is no image is reported when it is read. Folders
-    are searched to the bottom, links included, in the order of their names; there, files with one of
-    `IMAGE_SUFFIXES` (in capitals or not) are taken, each once. Other files and hidden ones are passed over; whoever
-    vouches for a folder should say how many.
+    A file is listed whatever its suffix; if it is no image, reading it reports that. Folders are searched with all
+    subfolders and links, in the order of names. In a folder, files with one of `IMAGE_SUFFIXES`, in upper or lower
+    case, are listed, each once. Other files and hidden ones are passed over: a caller that reports on a whole folder
+    should say how many.
 
     Raises
     ------
     InputError
-        If a path does not exist, a folder cannot be listed, or no image is found at all.
+        If a path does not exist, a folder cannot be listed, or there is no image at all.
     """
     named = list(paths)
     seen = {os.path.realpath(path) for path in named if not os.path.isdir(path)}
@@ -64,8 +64,8 @@ def labelled_images(data: Path) -> tuple[list[Path], list[str]]:
     data
         Either a folder with one subfolder per class, named as the class and searched as `find_images` does; hidden
         subfolders, and files beside the class folders that are no images, are passed over. Or a CSV file in UTF-8
-        whose header names the columns ``path`` and ``label``; further columns are ignored and relative paths start
-        at the CSV's own folder.
+        with the columns ``path`` and ``label``; further columns are ignored, and relative paths start at the folder
+        of the CSV file.
 
     Returns
     -------
@@ -75,10 +75,10 @@ def labelled_images(data: Path) -> tuple[list[Path], list[str]]:
     Raises
     ------
     InputError
-        If ``data`` does not exist; its subfolders are parts of a data set, such as train and val; a class folder holds
-        no image; a file lies, by links, in two class folders; an image lies beside the class folders and so has no
-        label; or a line of the CSV lacks its path or label, names a file that does not exist, or one that an
-        earlier line named. Lines are given by their number.
+        If ``data`` does not exist; its subfolders are parts of a data set, such as train and val; a class folder has
+        no image; links put a file into two class folders; an image lies beside the class folders and so has no label;
+        or a line of the CSV file lacks its path or label, names a file that does not exist, or repeats a file. The
+        message has the number of the line.
     """
     if os.path.isdir(data):
         return _from_folder(data)
@@ -128,7 +128,7 @@ def _from_folder(data: Path) -> tuple[list[Path], list[str]]:
 
 
 def _check_no_parts(data: Path, names: list[str]) -> None:
-    """Refuse a folder of train/ and val/, whose subfolders would become two classes."""
+    """Refuse a folder that holds train/ and val/, which would become two classes."""
     parts = [name for name in names if name.lower() in _PARTS]
     if len(parts) > 1 or parts == names:
         train = next((name for name in parts if name.lower().startswith("train")), parts[0])
@@ -139,7 +139,7 @@ def _check_no_parts(data: Path, names: list[str]) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """Tell whether two paths are one file, by links of either kind; a link that leads nowhere is only itself."""
+    """Return what is equal for two paths to the same file, by hard or symbolic links; a broken link is only itself."""
     try:
         status = path.stat()
     except OSError:
@@ -174,7 +174,7 @@ def _from_csv(data: Path) -> tuple[list[Path], list[str]]:
 
 
 def _besides(passed_over: list[Path]) -> str:
-    """Say, for an error's text, what lies there instead of images."""
+    """Describe the files that are no images, for the text of an error."""
     return f", but {len(passed_over):,} other files, such as {passed_over[0].name}" if passed_over else ""
 
 

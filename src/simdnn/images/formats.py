@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# A short list on purpose: a decoder that is never called cannot be attacked, and PostScript is a program.
+# A short list on purpose: decoders that are never called cannot be exploited. PostScript files are programs.
 FORMATS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png", ".apng"),
@@ -14,4 +14,4 @@ FORMATS = {
 }
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-"""Suffixes, in lower case, of the files that are taken from a folder."""
+"""Suffixes, in lower case, of the image files that are listed in a folder."""

@@ -1,6 +1,6 @@
-"""How much work one image file may ask for, decided before it is decoded.
+"""Limits on the memory and time that one image file may need, checked before it is decoded.
 
-A file of a few bytes can unfold to gigabytes of pixels, or keep a decoder busy for hours.
+A file of a few bytes can decompress to gigabytes of pixels, or keep a decoder busy for hours.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from simdnn.errors import ImageReadError, InputError
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """Bounds on what reading images may take.
+    """Limits on reading images.
 
-    Pixels are weighed: one of a WebP or of a picture with more than 8 bits a channel counts as three, for its decoder
-    keeps the picture several times; one that Pillow decodes in Python counts as thirty, for the time that it takes. A
-    weighed pixel takes about 9 bytes while it is read.
+    Pixels are weighted: a pixel of a WebP, or with more than 8 bits a channel, counts as three, since the decoder keeps
+    several copies of the image; a pixel that Pillow decodes in Python counts as thirty, for the time that it takes.
+    Reading needs about 9 bytes per weighted pixel.
 
     Attributes
     ----------
     max_pixels
-        Weighed pixels of one picture.
+        Weighted pixels of one image.
     max_bytes
         Bytes of one file.
     pixels_in_flight
-        Weighed pixels that are decoded at once by all threads of the process; a thread waits for its turn. One
-        picture alone is always let through.
+        Weighted pixels that all threads of the process decode at once; a thread waits for its turn. A single image is
+        always decoded, however large.
 
     Raises
     ------
     InputError
-        If a bound is no positive integer.
+        If a limit is not a positive integer.
     """
 
     max_pixels: int = 150_000_000
@@ -51,7 +51,7 @@ class ReadLimits:
 
 DEFAULT_LIMITS = ReadLimits()
 
-_MANY_COPIES = 3  # of the picture in the memory
+_MANY_COPIES = 3  # copies of the image in memory
 _IN_PYTHON = 30  # times as slow as a decoder in C
 _PYTHON_DECODERS = frozenset({"ppm", "bmp_rle"})
 _MAX_SCANS = 20  # a progressive JPEG has about ten
@@ -61,9 +61,9 @@ _PLAIN = re.compile(rb"P[123][\s#]")
 
 
 class MeteredBytes(io.BytesIO):
-    """A file's bytes, for a parser written in Python: it ends with an ImageReadError after too many small reads.
+    """Bytes of a file that raise an ImageReadError after too many reads, to protect parsers written in Python.
 
-    Segments of four bytes each, or a remark that is read byte by byte, would keep such a parser busy for minutes.
+    Segments of four bytes each, or a comment that is read byte by byte, would keep such a parser busy for minutes.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -71,7 +71,7 @@ class MeteredBytes(io.BytesIO):
         self._left = 10_000 + len(data) // 500
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as `io.BytesIO` does."""
+        """Read as `io.BytesIO` does; ImageReadError after too many calls."""
         self._left -= 1
         if self._left < 0:
             raise ImageReadError(
@@ -81,7 +81,7 @@ class MeteredBytes(io.BytesIO):
 
 
 def check_kind(data: bytes) -> None:
-    """Refuse, by ImageReadError, a kind of file whose decoding takes the square of its length."""
+    """Raise ImageReadError for plain-text PBM, PGM and PPM, whose decoding time is quadratic in the file's length."""
     if _PLAIN.match(data):
         raise ImageReadError(
             "expected a binary PBM, PGM or PPM file, got one in plain text, which takes too long to read; save it "
@@ -90,7 +90,7 @@ def check_kind(data: bytes) -> None:
 
 
 def weighed_pixels(image: Image.Image) -> int:
-    """Return what an opened picture counts against `ReadLimits`, by its header."""
+    """Return the weighted pixels of an opened image, by its header; see `ReadLimits`."""
     decoders = {tile[0] for tile in getattr(image, "tile", ())}
     if decoders & _PYTHON_DECODERS:
         weight = _IN_PYTHON
@@ -102,7 +102,7 @@ def weighed_pixels(image: Image.Image) -> int:
 
 
 def check_cost(image: Image.Image, data: bytes, max_pixels: int) -> None:
-    """Refuse a picture that is too costly to decode.
+    """Refuse an image that is too costly to decode.
 
     Parameters
     ----------
@@ -111,14 +111,14 @@ def check_cost(image: Image.Image, data: bytes, max_pixels: int) -> None:
     data
         The file's bytes.
     max_pixels
-        Bound on the weighed pixels of the picture, and on those of the tiles that a TIFF is cut into: a tile may be
-        larger than the picture. A JPEG may come in many scans, each of which costs as much time as the whole picture
-        while it takes a hundred bytes; scans times pixels are bounded as well.
+        Limit on the weighted pixels of the image, and of a tile of a TIFF, which may be larger than the image. For a
+        JPEG, scans times pixels are limited as well: each scan takes as much time as decoding the whole image, and
+        may be only a hundred bytes long.
 
     Raises
     ------
     ImageReadError
-        If a bound is passed.
+        If a limit is exceeded.
     """
     pixels = image.width * image.height
     weight = weighed_pixels(image) // max(pixels, 1)

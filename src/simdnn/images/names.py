@@ -1,4 +1,4 @@
-"""Names of classes: their order, and a file that says which output of a network is which class."""
+"""Names of classes: their order, and a file that maps the outputs of a network to names."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from simdnn.images.table import table_rows
 
 
 def class_order(names: Iterable[str]) -> list[str]:
-    """Sort the distinct names of classes as the outputs of a network are sorted.
+    """Return the distinct names of classes in the order of a network's outputs.
 
-    By number if all names are whole numbers, else as text, as torchvision's ``ImageFolder`` does.
+    That is by number if all names are whole numbers, else as text, like torchvision's ``ImageFolder``.
 
     Examples
     --------
@@ -28,21 +28,21 @@ def class_order(names: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class ClassNames:
-    """What a file of names says, read by `read_names`.
+    """Names of the outputs of a network, from a file read by `read_names`.
 
     Attributes
     ----------
     by_output
-        Names of a network's outputs, by number from 0.
+        Name of each output, by its number from 0.
     by_folder
-        The same names, by the label (the class folder's name, or the ``label`` of a CSV) that stands for them.
+        The same names by the label of the class: the name of its folder, or the ``label`` of a CSV file.
     """
 
     by_output: Mapping[int, str]
     by_folder: Mapping[str, str]
 
     def outputs(self, n: int) -> tuple[str, ...]:
-        """Name the n outputs of a network; InputError if one is not named, or there are more names."""
+        """Return the names of the n outputs of a network; InputError if names are missing, or there are more."""
         missing = [str(k) for k in range(n) if k not in self.by_output]
         extra = [str(k) for k in self.by_output if k >= n]
         if missing or extra:
@@ -54,7 +54,7 @@ class ClassNames:
         return tuple(self.by_output[k] for k in range(n))
 
     def labels(self, folders: Sequence[str]) -> list[str]:
-        """Put names in place of folders' names; InputError for a folder that is not in the file."""
+        """Return the name for each folder; InputError for a folder that is not in the file."""
         unknown = class_order(set(folders) - set(self.by_folder))
         if unknown:
             raise InputError(
@@ -65,20 +65,20 @@ class ClassNames:
 
 
 def read_names(path: Path) -> ClassNames:
-    """Read which output of a network is which class.
+    """Read a file that maps the outputs of a network to names.
 
     Parameters
     ----------
     path
-        A CSV file in UTF-8 whose header names the columns ``output``, the number of a network's output from 0, and
-        ``name``; and ``folder`` if the classes' folders are called otherwise, as by WordNet's numbers. Further
-        columns are ignored.
+        A CSV file in UTF-8 with the columns ``output``, the number of an output from 0, and ``name``. A column
+        ``folder`` is needed if the folders of the classes have other names, such as WordNet ids. Further columns are
+        ignored.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or a line lacks a value or repeats an output, a name or a folder. Lines are
-        given by their number.
+        If the file cannot be read, or a line lacks a value or repeats an output, a name or a folder; the message has
+        the number of the line.
     """
     by_output: dict[int, str] = {}
     by_folder: dict[str, str] = {}

@@ -1,17 +1,17 @@
-"""Any picture that Pillow decodes, as the 8-bit RGB that a person would see.
+"""Convert any image that Pillow decodes to the 8-bit RGB that a person would see.
 
 The rules, where Pillow's own conversion clips, drops or warns:
 
-- Transparency is laid over white, as on a page. The colours hidden under a transparent pixel never reach the network:
-  nobody who looks at the picture could see an attack that lies there.
+- Transparent images are drawn over white, as on a page. The hidden colours of transparent pixels never reach the
+  network, since a person could not see an attack there.
 - 16-bit grey keeps its high byte, as Pillow does for 16-bit colour: 65535 becomes 255, 0 becomes 0.
-- Pixels of 16 bits of which none comes to a quarter of white are refused, unless all are 0: so look 10, 12 or 14 bits
-  of an X-ray that were stored without being scaled, and the network would see a black picture. Nothing in a file
-  declares their white: PNG's sBIT says how many bits were significant before scaling, TIFF's MaxSampleValue is for
-  statistics. A PGM does, by its largest value, and is scaled by it; so is a TIFF of 12 bits.
-- Floating-point grey must lie in [0, 1]. Integers of 32 bits, and signed ones, are refused: no value of theirs is
-  agreed to be white.
-- Colour profiles are not applied; the data that the networks learned from was not corrected either.
+- 16-bit pixels that all lie below a quarter of white are refused, unless all are 0. They are probably 10, 12 or 14 bits
+  (of an X-ray, say) stored without scaling, which the network would see as black. The file does not say what is white:
+  PNG's sBIT is the number of significant bits before scaling, TIFF's MaxSampleValue is for statistics. A PGM says it,
+  by its largest value, and is scaled by that; a TIFF of 12 bits is scaled, too.
+- Floating-point grey must lie in [0, 1]. 32-bit integers and signed ones are refused, since there is no convention for
+  their white.
+- Colour profiles are not applied, as they were not for the networks' training data.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ _UPRIGHT = {
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """Convert a decoded picture of any mode to upright 8-bit RGB.
+    """Convert an image of any mode to upright 8-bit RGB.
 
     Parameters
     ----------
     image
-        A picture as Pillow opened it, with its metadata.
+        The image as Pillow opened it, with its metadata.
 
     Returns
     -------
     PIL.Image.Image
-        Mode ``RGB``, turned as its EXIF orientation asks.
+        Mode ``RGB``, rotated by its EXIF orientation.
 
     Raises
     ------
     ImageReadError
-        If the pixels have no agreed white.
+        If it is not known which value is white.
 
     Examples
     --------
     >>> as_rgb(Image.new("LA", (1, 1), (0, 0))).getpixel((0, 0))
     (255, 255, 255)
     """
-    deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))  # known before loading only
+    deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))  # lost once the image is loaded
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
     if image.mode == "F" or image.mode.startswith("I"):
@@ -71,7 +71,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
 
 
 def _over_white(image: Image.Image) -> Image.Image:
-    """Lay a picture with transparency over white, some rows at a time to spare memory."""
+    """Draw a transparent image over white, some rows at a time to save memory."""
     rgb = Image.new("RGB", image.size)
     for top in range(0, image.height, _ROWS):
         rows = image.crop((0, top, image.width, min(top + _ROWS, image.height))).convert("RGBA")
@@ -81,12 +81,12 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _brightest(image: Image.Image) -> int:
-    """Return the greatest value of all channels but transparency."""
+    """Return the largest value of all channels except transparency."""
     return max(int(np.asarray(image.getchannel(band)).max()) for band in image.getbands() if band not in "Aa")
 
 
 def _check_range(brightest: int, bits: int) -> None:
-    """Refuse pixels of 16 bits, now of ``bits`` bits, that hold fewer bits without being scaled."""
+    """Refuse 16-bit pixels, now reduced to ``bits`` bits, that seem to hold fewer bits without scaling."""
     if 0 < brightest < 1 << (bits - 2):
         raise ImageReadError(
             f"expected pixels of 16 bits that are scaled to white at 65,535, got none above "
@@ -96,10 +96,10 @@ def _check_range(brightest: int, bits: int) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; damaged metadata count as upright, since the picture itself is sound."""
+    """Return the EXIF orientation, 1 to 8; 1, upright, if the metadata are missing or damaged."""
     try:
         value = image.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # the parser meets whatever bytes a file holds and fails in many ways
+    except Exception:  # the parser raises almost any type on damaged bytes
         return 1
     return value if isinstance(value, int) else 1
 
@@ -116,8 +116,8 @@ def _deep_grey(image: Image.Image) -> Image.Image:
         grey = np.rint(values * 255).astype(np.uint8)
     elif image.mode == "I" and tags:
         raise ImageReadError(
-            "expected pixels of at most 16 bits, unsigned, got signed or 32-bit ones, of which none is agreed "
-            "to be white; save the image with 8 or 16 bits"
+            "expected unsigned pixels of at most 16 bits, got signed or 32-bit ones, for which no white is defined; "
+            "save the image with 8 or 16 bits"
         )
     else:
         bits = tags.get(_TIFF_BITS, (16,))[0]

@@ -1,4 +1,4 @@
-"""From a picture to the pixels that a network takes."""
+"""Preprocessing: from an image to the input of a network."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ if TYPE_CHECKING:
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}  # both antialias
 
 MAX_ASPECT = 100
-"""A picture more elongated than this is refused: resized by its shorter side it would fill the memory."""
+"""Images with a larger ratio of sides are refused: resized by the shorter side, they would need too much memory."""
 
 MAX_SIZE, MAX_RESIZE = 2048, 4096
-"""The longest side that a network may take, and the longest shorter side before the centre is cut out: settings come
-from files, too, and a batch of larger pictures fills the memory."""
+"""Largest values of ``size`` and ``resize``. Settings also come from files, and larger images would need too much
+memory."""
 
 MAX_RESIZED_PIXELS = 50_000_000
-"""A picture that would have more, resized by its shorter side, is refused."""
+"""Images that would have more pixels after the resize, before the crop, are refused."""
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Resize by the shorter side, crop the centre, scale to [0, 1]: torchvision's preset, less the normalisation.
+    """Resize by the shorter side, crop the centre and scale to [0, 1], as torchvision's presets, without normalisation.
 
-    A picture that already has exactly ``size`` keeps every pixel, so that an attacked picture is never resampled.
+    An image that already has exactly ``size`` is not resampled, so that an attacked image keeps its perturbation.
 
     Attributes
     ----------
     size
-        Height and width that the network takes.
+        Height and width of the network's input, in pixels.
     resize
-        Length of the shorter side before the centre is cut out; None squashes the whole picture to ``size``.
+        Length of the shorter side before the crop, in pixels; None resizes the whole image to ``size``.
     mean, std
-        Per channel, for pixels in [0, 1]. They belong to the weights and are applied inside the wrapped network.
+        Normalisation per channel, for pixels in [0, 1]. It is not applied here, but inside the backbone.
     interpolation
         ``"bilinear"`` or ``"bicubic"``, both with antialiasing.
 
     Raises
     ------
     InputError
-        If a value does not fit.
+        If a value is not valid.
 
     Examples
     --------
@@ -87,12 +87,12 @@ class Preprocess:
             raise InputError(f"expected interpolation 'bilinear' or 'bicubic', got {self.interpolation!r}")
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """Turn one picture into a tensor.
+        """Convert one image to a tensor.
 
         Parameters
         ----------
         image
-            Mode ``RGB``, as `simdnn.images.reading.read_image` gives it.
+            Mode ``RGB``, as from `simdnn.images.reading.read_image`.
 
         Returns
         -------
@@ -102,12 +102,12 @@ class Preprocess:
         Raises
         ------
         ImageReadError
-            If the longer side is more than `MAX_ASPECT` times the shorter, or the resized picture would have more
+            If the longer side is more than `MAX_ASPECT` times the shorter, or the resized image would have more
             than `MAX_RESIZED_PIXELS`.
         InputError
-            If the picture is not RGB.
+            If the image is not RGB.
         """
-        from torch import float32, from_numpy  # so that a guard file is read without it
+        from torch import float32, from_numpy  # here, so that reading a guard file does not import torch
 
         if image.mode != "RGB":
             raise InputError(f"expected a picture in mode RGB, got {image.mode}; read it with read_image")
@@ -137,12 +137,12 @@ class Preprocess:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values, ready for JSON."""
+        """Return the settings as plain values for JSON."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, plain: object) -> Preprocess:
-        """Make it again from what `as_dict` gave, also after a journey through JSON; InputError if it does not fit."""
+        """Make the settings from the result of `as_dict`, before or after JSON; InputError if they are not valid."""
         expected = {field.name for field in fields(cls)}
         if not isinstance(plain, dict) or set(plain) != expected:
             got = sorted(plain) if isinstance(plain, dict) else plain

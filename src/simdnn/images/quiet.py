@@ -1,9 +1,9 @@
-"""A block of code whose warnings nobody sees, safe in threads.
+"""Suppress warnings in a block of code, in one thread only.
 
-Pillow warns of damaged metadata and of large pictures. Neither is of use to someone who checks ten thousand files:
-what matters is answered by an error or by a right picture. ``warnings.catch_warnings`` swaps the filters of the whole
-process and so cannot be used where files are read in threads. Here one filter is installed that matches whatever is
-raised inside `quiet`, in that thread, and nothing else: the caller's own use of Pillow warns as before.
+Pillow warns of damaged metadata and of large images. Neither helps a user who checks ten thousand files: an image is
+either read correctly or reported as an error. ``warnings.catch_warnings`` changes the filters of the whole process, so
+it is not safe where threads read files. Here one filter is installed, which matches every warning raised inside `quiet`
+in that thread, and no other: the caller's own use of Pillow warns as before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _AskTheBlock(type):
 
 
 class _InsideQuiet(Warning, metaclass=_AskTheBlock):
-    """Counts every warning raised inside `quiet` as its subclass, and none raised elsewhere."""
+    """Has every warning category as a subclass inside `quiet`, and none elsewhere."""
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def quiet() -> Iterator[None]:
     Examples
     --------
     >>> with quiet():
-    ...     warnings.warn("nobody hears this", stacklevel=1)
+    ...     warnings.warn("this is suppressed", stacklevel=1)
     """
     if not warnings.filters or warnings.filters[0][2] is not _InsideQuiet:
         warnings.simplefilter("ignore", _InsideQuiet)  # the first filter that matches decides

@@ -1,4 +1,4 @@
-"""Reading one image file."""
+"""Read one image file."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from simdnn.images.quiet import quiet
 def read_image(
     source: Path | bytes, *, max_pixels: int | None = None, limits: ReadLimits = DEFAULT_LIMITS
 ) -> Image.Image:
-    """Read one picture as a person would see it; as `decoded`, which holds the pixel budget longer.
+    """Read one image as a person would see it, see `decoded`.
 
     Parameters
     ----------
     source
-        A regular file, or an image file's bytes.
+        A regular file, or the bytes of an image file.
     max_pixels
-        In place of that of ``limits``.
+        Replaces that of ``limits``.
     limits
-        Bounds, checked before decoding. Beyond twice ``PIL.Image.MAX_IMAGE_PIXELS`` Pillow refuses as well.
+        Checked before decoding. Pillow also refuses more than twice ``PIL.Image.MAX_IMAGE_PIXELS``.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def read_image(
     Raises
     ------
     ImageReadError
-        If there is no readable picture in ``source``. The message is one line and does not name the file.
+        If ``source`` is no readable image. The message is one line, without the name of the file.
     """
     if max_pixels is not None:
         limits = replace(limits, max_pixels=max_pixels)
@@ -58,13 +58,13 @@ def read_image(
 
 @contextmanager
 def decoded(source: Path | bytes, limits: ReadLimits = DEFAULT_LIMITS) -> Iterator[Image.Image]:
-    """Read one picture as a person would see it, and count its pixels as in flight until the block ends.
+    """Read one image as a person would see it, and count its pixels against ``pixels_in_flight`` until the block ends.
 
-    JPEG, PNG, GIF, BMP, binary PPM, TIFF and WebP are read, whatever the file is called; of an animation or a file of
-    several pages, the first picture. Grey, palette, CMYK, LAB, transparent, 16-bit and EXIF-rotated pictures become
-    upright 8-bit RGB by the rules of `simdnn.images.pixels`. Safe in threads, which wait for each other as
-    ``limits`` ask; a thread must not read a second picture inside the block. Pillow's warnings are discarded; the
-    TIFF library underneath it may still write a line on a damaged file to standard error.
+    The formats are JPEG, PNG, GIF, BMP, binary PPM, TIFF and WebP, whatever the suffix of the file; of an animation or
+    a file with several pages, the first image is read. Grey, palette, CMYK, LAB, transparent, 16-bit and EXIF-rotated
+    images become upright 8-bit RGB by the rules of `simdnn.images.pixels`. Safe in threads, which wait for each other
+    if the pixels in flight would exceed ``limits``; a thread must not read a second image inside the block. Pillow's
+    warnings are suppressed, but libtiff may write a line about a damaged file to standard error.
 
     Parameters, result and errors are those of `read_image`.
     """
@@ -82,7 +82,7 @@ def decoded(source: Path | bytes, limits: ReadLimits = DEFAULT_LIMITS) -> Iterat
             raise ImageReadError(
                 f"expected at most {limits.max_pixels:,} pixels, got more than Pillow accepts"
             ) from error
-        except Exception as error:  # a decoder that is fed arbitrary bytes fails with almost any type
+        except Exception as error:  # decoders raise almost any type on arbitrary bytes
             raise ImageReadError(
                 f"the image is truncated, damaged or of an unknown kind: {one_line(error)}"
             ) from error
@@ -94,7 +94,7 @@ def read_bytes(path: Path, max_bytes: int = DEFAULT_LIMITS.max_bytes) -> bytes:
     try:
         _check_regular(path.stat(), max_bytes)
         with open(path, "rb", opener=_without_waiting) as file:
-            _check_regular(os.fstat(file.fileno()), max_bytes)  # another file may have taken its place
+            _check_regular(os.fstat(file.fileno()), max_bytes)  # the file may have been replaced since
             return file.read(max_bytes)
     except FileNotFoundError as error:
         raise ImageReadError("the file does not exist") from error
@@ -112,7 +112,7 @@ def _check_regular(status: os.stat_result, max_bytes: int) -> None:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe that nobody writes to is opened too, instead of waited for."""
+    """Open a file; do not wait for a writer if it is a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -127,6 +127,6 @@ def _decode(data: bytes, limits: ReadLimits, held: ExitStack) -> Image.Image:
 
 
 def one_line(text: object) -> str:
-    """One short printable line of an error's text, or the error's type if it has none."""
+    """Return an error's text as one printable line of at most 200 characters; without a text, its type."""
     words = " ".join(str(text).split()) or type(text).__name__
     return "".join(c if c.isprintable() else "?" for c in words[:200])

@@ -1,4 +1,4 @@
-"""Harmless shifts of an image: the same picture, moved by a little, mirrored or turned."""
+"""Harmless views of an image: shifted, mirrored or rotated a little."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shift:
-    """A small geometric change, the same for every image; what moves in at an edge is reflected.
+    """A small geometric change, the same for every image, with reflection at the edges.
 
     Differentiable with respect to the image.
 
     Attributes
     ----------
     mirror : whether left and right are exchanged first
-    right, down : pixels by which the image is moved, may be negative
-    angle : degrees by which it is turned about its centre, counter-clockwise
+    right, down : shift in pixels; may be negative
+    angle : rotation about the centre in degrees, counter-clockwise
 
     >>> import torch
     >>> image = torch.arange(4.0).reshape(1, 1, 1, 4)
@@ -47,7 +47,7 @@ class Shift:
         InputError
             If the images are no larger than the shift.
         """
-        from torch.nn.functional import pad  # so that a guard file is read without it
+        from torch.nn.functional import pad  # here, so that reading a guard file does not import torch
 
         height, width = images.shape[-2:]
         if abs(self.right) >= width or abs(self.down) >= height:
@@ -57,15 +57,15 @@ class Shift:
         if self.mirror:
             images = images.flip(-1)
         if self.angle:
-            return self._turned(images)
+            return self._rotated(images)
         if self.right or self.down:
             x, y = abs(self.right), abs(self.down)
             wide = pad(images, (x, x, y, y), mode="reflect")
             return wide[..., y - self.down : y - self.down + height, x - self.right : x - self.right + width]
         return images
 
-    def _turned(self, images: Tensor) -> Tensor:
-        """Turn and move at once, so that the pixels are interpolated only once."""
+    def _rotated(self, images: Tensor) -> Tensor:
+        """Rotate and shift in one step, so that pixels are interpolated only once."""
         import torch
         from torch.nn.functional import affine_grid, grid_sample
 
@@ -83,5 +83,5 @@ class Shift:
         return grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the view as plain values, ready for JSON."""
+        """Return the view as plain values for JSON."""
         return asdict(self)

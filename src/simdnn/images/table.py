@@ -1,4 +1,4 @@
-"""Rows of a CSV file with a header."""
+"""Read a CSV file with a header."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from simdnn.images.reading import one_line
 def table_rows(
     path: Path, wanted: Sequence[str], *, optional: Sequence[str] = (), instead_of: str = ""
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield the number of each line and its values in the wanted columns and then the optional ones.
+    """Yield, for each line, its number and its values in the wanted columns and then in the optional ones.
 
     Parameters
     ----------
     path
-        In UTF-8, with commas. Blanks around values are taken off.
+        A file in UTF-8, separated by commas. Spaces around values are removed.
     wanted, optional
-        Names of columns; a missing value, or column if it is optional, reads as "". Others are passed over.
+        Names of columns. A missing value, or a missing optional column, gives "". Other columns are ignored.
     instead_of
-        What else could have been given, for the errors' text.
+        What could be given instead of a CSV file, for the texts of errors.
 
     Raises
     ------
     InputError
-        If the file cannot be read, is no such table, lacks a wanted column, names one twice, or a line has more
-        values than the header.
+        If the file cannot be read or is no CSV file, lacks a wanted column or has it twice, or a line has more values
+        than the header.
     """
     expected = f"expected {instead_of}a CSV with the columns {','.join(wanted)}, got {path}"
     try:

@@ -1,4 +1,4 @@
-"""Which files lie below a folder, each once, whatever links lead to it."""
+"""List the files below a folder, each once, even if several links lead to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simdnn.images.formats import IMAGE_SUFFIXES
 
 
 class Found(NamedTuple):
-    """``images``, sorted, and what else lies there: ``passed_over``, sorted, a hidden folder as one."""
+    """``images``, sorted, and ``passed_over``, the other files, sorted; a hidden folder counts as one file."""
 
     images: list[Path]
     passed_over: list[Path]
@@ -22,15 +22,15 @@ class Found(NamedTuple):
 def images_below(folder: Path, seen: set[str] | None = None) -> Found:
     """List the images of a folder and its subfolders.
 
-    Links are followed, to files and to folders. A file that several links lead to is listed once, by its own name if
-    that lies below the folder.
+    Links to files and folders are followed. A file that several links lead to is listed once, by its real path if that
+    is below the folder.
 
     Parameters
     ----------
     folder
         An existing folder.
     seen
-        Real paths of files and folders that are listed already; those that are listed now are added.
+        Real paths of files and folders that were listed before, to be left out; those listed now are added.
 
     Raises
     ------
@@ -58,9 +58,9 @@ def images_below(folder: Path, seen: set[str] | None = None) -> Found:
 
 
 def _entries(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
-    """Yield files, and hidden folders as they are, with their places in the real folder.
+    """Yield files and hidden folders, each with its path in the real folder.
 
-    Folders of the same real path are searched once, links to them last.
+    A folder is searched once, even if links lead to it; links are followed last.
     """
 
     def refuse(error: OSError) -> None:

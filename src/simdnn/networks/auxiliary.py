@@ -1,7 +1,7 @@
-"""An auxiliary network: a second classifier, trained under Gaussian noise, and the one file that holds it.
+"""An auxiliary network, which is robust to small changes of its input, and its file format.
 
-The file is safetensors: the network's tensors under torchvision's own names, and everything else as JSON under one key
-of the metadata. Nothing in it is ever executed.
+The file is safetensors: the network's tensors under torchvision's names, and everything else as JSON under one key of
+the metadata. Nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torchvision.models import get_model
 
+from simdnn.atomic import write_whole
 from simdnn.errors import InputError, WeightsError
-from simdnn.networks.atomic import write_whole
 from simdnn.networks.loading import network_names
 from simdnn.networks.reduction import REDUCTION
 from simdnn.networks.weights import fit_weights, hash_weights
 
 KEY = "simdnn_auxiliary"
 PROTOCOL = 1
-"""Raised by one when the file changes so that an older version could misread it."""
+"""Version of the file format; it increases with every change that older versions of this package would misread."""
 
 SMOOTHED, DETERMINISTIC = "smoothed", "deterministic"
 
@@ -39,32 +39,32 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class AuxiliarySpec:
-    """What is known of an auxiliary network besides its weights.
+    """Everything about an auxiliary network except its weights.
 
     Attributes
     ----------
     architecture
         A classification network of torchvision.
     side
-        Height and width of the images that it takes, in pixels.
+        Height and width of its input, in pixels.
     sigma
-        Standard deviation of the noise that it was trained under, for pixels in [0, 1]; 0 for one that takes images
-        without noise, such as an adversarially trained one.
+        Standard deviation of the Gaussian noise that it was trained under, for pixels in [0, 1]; 0 for a network
+        trained without noise, such as an adversarially trained one.
     classes
         Names of the outputs, in their order.
     mean, std
-        Per channel, applied after the noise.
+        Normalisation per channel, applied after the noise.
     reduction
-        How a larger image comes to the network's side: `REDUCTION`, as `reduced` does it.
+        How larger images are resized: `REDUCTION`, by `reduced`.
     learned
-        SHA-256, in hexadecimal, of the image files that it learned, sorted. They must not calibrate a threshold.
+        SHA-256, in hexadecimal, of the image files that it was trained on, sorted. They must not calibrate a threshold.
     training
-        Settings and provenance, plain values for JSON.
+        Settings and provenance, as plain values for JSON.
 
     Raises
     ------
     InputError
-        If a value does not fit.
+        If a value is not valid.
     """
 
     architecture: str
@@ -84,7 +84,7 @@ class AuxiliarySpec:
 
     @property
     def kind(self) -> str:
-        """``"smoothed"``, whose vote over noisy draws counts, or ``"deterministic"``."""
+        """``"smoothed"`` if it was trained under noise and votes over noisy draws, else ``"deterministic"``."""
         return SMOOTHED if self.sigma > 0 else DETERMINISTIC
 
     def _checks(self) -> dict[str, bool]:
@@ -106,14 +106,14 @@ class AuxiliarySpec:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the values as plain ones, ready for JSON."""
+        """Return plain values for JSON."""
         return {"kind": self.kind} | {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
         }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """Make it again from what `as_dict` gave, also after a journey through JSON; InputError if it does not fit."""
+        """Make a specification from the result of `as_dict`, before or after JSON; InputError if it is not valid."""
         names = {"kind"} | {each.name for each in fields(cls)}
         if set(plain) != names:
             raise InputError(f"expected the values {sorted(names)}, got {sorted(plain)}")
@@ -126,12 +126,12 @@ class AuxiliarySpec:
 
 
 class AuxiliaryNetwork(nn.Module):
-    """A torchvision network on images in [0, 1] at its own side; the noise is the caller's.
+    """A torchvision network on images in [0, 1] at its own size; the caller adds the noise.
 
     Attributes
     ----------
     spec
-        What is known of it.
+        Its specification.
     network
         The torchvision network.
     file
@@ -166,22 +166,22 @@ class AuxiliaryNetwork(nn.Module):
 
 
 def untrained(architecture: str, n_classes: int) -> nn.Module:
-    """Build a torchvision network with random weights and so many outputs; InputError if there is no such network."""
+    """Build a torchvision network with random weights and ``n_classes`` outputs; InputError if there is none such."""
     if architecture not in network_names():
         raise InputError(
             f"expected the name of a torchvision classification network, got {architecture!r}; "
             "simdnn.networks.loading.network_names() lists them"
         )
-    # These two have further classifiers, used in training only, and slow first weights.
-    own = (
+    # These two have further classifiers, used in training only, and a slow initialisation.
+    options = (
         {"aux_logits": False, "init_weights": False} if architecture in ("inception_v3", "googlenet") else {}
     )
-    network: nn.Module = get_model(architecture, weights=None, num_classes=n_classes, **own)
+    network: nn.Module = get_model(architecture, weights=None, num_classes=n_classes, **options)
     return network
 
 
 def write_auxiliary(path: Path, network: AuxiliaryNetwork) -> None:
-    """Write an auxiliary network whole or not at all.
+    """Write an auxiliary network to a file, completely or not at all.
 
     Raises
     ------
@@ -199,13 +199,13 @@ def write_auxiliary(path: Path, network: AuxiliaryNetwork) -> None:
 
 
 def read_auxiliary(path: Path) -> AuxiliaryNetwork:
-    """Read an auxiliary network, on the CPU, in evaluation mode and frozen.
+    """Read an auxiliary network from a file: on the CPU, in evaluation mode and frozen.
 
     Raises
     ------
     WeightsError
-        If the file does not exist, is no auxiliary network, is damaged, comes from a newer version, or its tensors do
-        not fit its architecture.
+        If the file does not exist, is damaged, holds no auxiliary network, or was written by a newer version, or its
+        tensors do not fit its architecture.
     """
     if not path.is_file():
         raise WeightsError(f"expected an auxiliary network, got {path}, which is no file; check the path")
@@ -220,11 +220,13 @@ def read_auxiliary(path: Path) -> AuxiliaryNetwork:
         ) from error
     if text is None:
         raise WeightsError(
-            f"{path} holds weights but not what is needed beside them (classes, noise, size); "
-            f"make an auxiliary network of it: simdnn import-auxiliary {path} -o FILE"
+            f"{path} holds weights, but not the classes, noise and size that belong to an auxiliary network; "
+            f"import it: simdnn import-auxiliary {path} -o FILE"
         )
     spec = _read_spec(text, path)
-    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and replaced
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # the random initialisation must not change the caller's generator
         network = untrained(spec.architecture, len(spec.classes))
     fit_weights(network, state, str(path))
     return AuxiliaryNetwork(network, spec, path).eval().requires_grad_(False)
@@ -241,7 +243,8 @@ def _read_spec(text: str, path: Path) -> AuxiliarySpec:
         return AuxiliarySpec.from_dict(plain)
     except (ValueError, TypeError, KeyError) as error:  # InputError is a ValueError
         raise WeightsError(
-            f"{path} says something else of its auxiliary network than this version reads: {error}"
+            f"expected the description of an auxiliary network in {path}, got one that this version cannot read: "
+            f"{error}"
         ) from error
 
 

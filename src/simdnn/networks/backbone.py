@@ -1,4 +1,4 @@
-"""A network as a source of features: images in, logits and the output of chosen layers out."""
+"""A classification network that returns logits and the features of chosen layers."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from simdnn.networks.weights import fit_weights, hash_weights, read_weights
 
 
 class BackboneOutput(NamedTuple):
-    """What one pass gives: ``logits`` (N, K), and ``features`` {layer: (N, d)} in the order of the layers."""
+    """Output of one pass: ``logits`` (N, K), and ``features`` {layer: (N, d)} in the order of the layers."""
 
     logits: Tensor
     features: dict[str, Tensor]
 
 
 class Backbone(nn.Module):
-    """A frozen network that takes images in [0, 1] and also tells what its layers said.
+    """A frozen network that takes images in [0, 1] and returns logits and features.
 
-    Made by `load_backbone`. Gradients flow to the images; the parameters take none. It stays in evaluation mode.
+    Made by `load_backbone`. Gradients flow to the images, not to the parameters. It stays in evaluation mode.
 
     Attributes
     ----------
     spec
-        How to make it again.
+        Specification from which it can be made again.
     weights_hash
         SHA-256 of the network's tensors.
     categories
         Names of the outputs, or None where they are not known.
     layers
-        The keys of the features, in order.
+        Names of the layers, the keys of the features, in order.
     n_features
         Number of features of all layers together.
     n_classes
@@ -110,12 +110,12 @@ class Backbone(nn.Module):
         return BackboneOutput(logits, {layer: features[layer] for layer in self.layers})
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in evaluation mode, whatever ``mode`` says: what was learned from the features relies on it."""
+        """Stay in evaluation mode and ignore ``mode``: the prototypes were learned from features in that mode."""
         del mode
         return super().train(mode=False)
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the features of an image file, as plain values: part of the key of what is cached.
+        """Return everything that determines the features of an image file, as plain values, for the cache's keys.
 
         The network's name, weights (SHA-256), layers and preprocessing; the versions of the libraries; and, for a
         network that is not torchvision's, the hash of the source of each module that defines it.
@@ -142,60 +142,60 @@ def load_backbone(
     resize: int | None = None,
     size: int | tuple[int, int] | None = None,
 ) -> Backbone:
-    """Make a backbone of a torchvision network, of one's own by its import path, or of one at hand.
+    """Load a network: one of torchvision's, your own by its import path, or an object.
 
     Parameters
     ----------
     name
         A torchvision classification network such as ``"vgg16"``, or ``"package.module:factory"``, a function
-        without arguments that returns a network. With ``network`` given, any label.
+        without arguments that returns your own network. With ``network`` given, any label.
     weights
-        A file of safetensors or ``torch.save``, such as a checkpoint. None takes torchvision's own weights, fetched
-        at first use; a network of one's own is then taken as it comes.
+        A file of safetensors or ``torch.save``, such as a checkpoint. None: torchvision's weights, fetched at first
+        use; for your own network, the weights that it comes with.
     layers
-        Names of modules whose outputs are the features; none means `PENULTIMATE`.
+        Names of modules whose outputs are the features; by default `PENULTIMATE`.
     network
-        A network to copy; the one given is left as it is.
+        Your own network as an object. It is copied, and left as it is.
     mean, std
-        What the pixels are normalised with, per channel. Default: what torchvision's weights of that name take; for
-        a network of one's own, ImageNet's.
+        Normalisation of the pixels, per channel. Default: that of torchvision's weights of this name; for your own
+        network, ImageNet's.
     resize
-        Shorter side before the centre is cut out. Default: torchvision's, in proportion to ``size``; for a network
-        of one's own the whole picture is squashed to ``size``.
+        Length of the shorter side before the centre is cropped. Default: torchvision's, in proportion to ``size``;
+        for your own network there is no crop, and the whole image is resized to ``size``.
     size
-        Side, or height and width, that the network takes. Default: torchvision's; 224 for one's own.
+        Side, or height and width, of the network's input in pixels. Default: torchvision's; 224 for your own network.
 
     Raises
     ------
     InputError
-        If there is no such network or layer, or the network does not run on images of that size, does not give two
-        logits or more, or gives something else for the same image in another run or batch.
+        If there is no such network or layer, or the network does not run on images of that size, returns fewer than
+        two logits, or returns another result for the same image in another run or batch.
     WeightsError
         If the weights cannot be fetched or read, or do not fit.
     """
-    usual = OWN_PREPROCESS if network is not None else default_preprocess(name)
-    sides = usual.size if size is None else (size, size) if isinstance(size, int) else size
-    if resize is None and usual.resize is not None:
-        resize = math.ceil(usual.resize * max(sides) / max(usual.size))
+    default = OWN_PREPROCESS if network is not None else default_preprocess(name)
+    sides = default.size if size is None else (size, size) if isinstance(size, int) else size
+    if resize is None and default.resize is not None:
+        resize = math.ceil(default.resize * max(sides) / max(default.size))
     preprocess = replace(
-        usual,
+        default,
         size=sides,
         resize=resize,
-        mean=usual.mean if mean is None else mean,
-        std=usual.std if std is None else std,
+        mean=default.mean if mean is None else mean,
+        std=default.std if std is None else std,
     )
     file = None if weights is None else str(weights)
     return restore_backbone(BackboneSpec(name, file, tuple(layers), preprocess), network=network)
 
 
 def restore_backbone(spec: BackboneSpec, *, network: nn.Module | None = None) -> Backbone:
-    """Make a backbone from its specification; ``network`` as in `load_backbone`, which also lists the errors."""
+    """Load a network from its specification; ``network`` and errors as in `load_backbone`."""
     weights = None if spec.weights is None else Path(spec.weights)
     if network is not None:
-        own = own_copy(network, spec.name)
+        copied = own_copy(network, spec.name)
         if weights is not None:
-            fit_weights(own, read_weights(weights), str(weights))
-        return Backbone(own, spec)
+            fit_weights(copied, read_weights(weights), str(weights))
+        return Backbone(copied, spec)
     if is_import_path(spec.name):
         return Backbone(imported_network(spec.name, weights).float(), spec)
     return Backbone(torchvision_network(spec.name, weights), spec, imagenet_categories(spec.name))

@@ -33,6 +33,8 @@ class Batch:
         Name of each row's harmless corruption; empty for the image as it is.
     image_sha256
         Of each row's image file; empty for pixels given as a tensor.
+    image_bytes
+        Of each row's image file; empty unless asked for.
     errors
         Why the other images were not read, by position.
     pixels
@@ -47,17 +49,19 @@ class Batch:
     votes: NDArray[np.int64]
     corruption: tuple[str, ...]
     image_sha256: tuple[str, ...]
+    image_bytes: tuple[bytes, ...] = ()
     errors: dict[int, str] = field(default_factory=dict)
     pixels: Tensor | None = None
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
-        """Return some of the rows, without the pixels; errors stay."""
+        """Return some of the rows, without pixels and bytes; errors stay."""
         chosen = rows.tolist()
         return replace(
             self,
             **{name: getattr(self, name)[rows] for name in ROWS},
             corruption=tuple(self.corruption[i] for i in chosen),
             image_sha256=tuple(self.image_sha256[i] for i in chosen),
+            image_bytes=(),
             pixels=None,
         )
 
@@ -89,7 +93,7 @@ class Batch:
 
     @classmethod
     def joined(cls, batches: Sequence[Batch]) -> Batch:
-        """Return at least one batch after the other as one, without pixels."""
+        """Return at least one batch after the other as one, without pixels and bytes."""
         arrays: dict[str, Any] = {
             name: np.concatenate([getattr(batch, name) for batch in batches]) for name in ROWS
         }

@@ -1,4 +1,4 @@
-"""What networks gave for images, kept on disk, so that no image goes through the same network twice."""
+"""A cache on disk for the outputs of networks, so that no image goes through the same network twice."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from simdnn.errors import InputError
 from simdnn.networks.cache_file import delete, explained, opened
 
 Row = dict[str, np.ndarray[Any, np.dtype[Any]]]
-"""What is kept under one key: names and arrays."""
+"""The value under one key: arrays by name."""
 
 DEFAULT_LIMIT = 4 << 30
-"""Bytes that a cache may hold unless another limit is given."""
+"""Default size limit of a cache, in bytes."""
 
-_ROOM = 0.9  # share of the limit that is left when old rows have gone
-_USED_WITHIN = 3600  # seconds; a use is noted no more often
+_TARGET = 0.9  # share of the limit to which the cache shrinks when it exceeds the limit
+_USED_WITHIN = 3600  # seconds; the time of last use is recorded no more often
 
 _log = logging.getLogger(__name__)
 
 
 def default_cache() -> Path:
-    """Return the user's own cache file; it may not exist yet."""
+    """Return the path of the user's cache file, which may not exist yet."""
     return user_cache_path("simdnn") / "features.sqlite"
 
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """What a cache holds: its ``path``, ``rows``, and ``bytes`` of at most ``limit``."""
+    """Path of a cache, number of rows, and size and limit in bytes."""
 
     path: str
     rows: int
@@ -50,16 +50,16 @@ class CacheInfo:
 class FeatureCache:
     """Arrays by key in one SQLite file, for several threads and processes at once.
 
-    Every `put` is one transaction: after a crash its rows are all there or none of them. Each row has a digest; one
-    that does not fit counts as absent, so that it is computed again, with a warning on the log. Only the owner may
+    Every `put` is one transaction: after a crash, all of its rows are there, or none. Each row has a digest. A row
+    whose digest does not match counts as missing, with a warning on the log, and is computed again. Only the owner may
     read the file.
 
     Parameters
     ----------
     path
-        The file, made with its folder where absent. It must lie on a local disk.
+        The file; it is created with its folder if missing. It must be on a local disk.
     limit
-        Bytes. Beyond it the rows that were not used for longest are deleted.
+        Size limit in bytes. When it is exceeded, the least recently used rows are deleted.
 
     Raises
     ------
@@ -77,12 +77,12 @@ class FeatureCache:
         self._db = opened(self.path)
 
     def get(self, key: str) -> Row | None:
-        """Return the arrays kept under ``key``, or None."""
+        """Return the arrays under ``key``, or None."""
         with explained(self.path), self._lock:
-            found = self._db.execute("SELECT arrays, digest, used FROM row WHERE key = ?", (key,)).fetchone()
-            if found is None:
+            row = self._db.execute("SELECT arrays, digest, used FROM row WHERE key = ?", (key,)).fetchone()
+            if row is None:
                 return None
-            arrays, digest, used = found
+            arrays, digest, used = row
             if digest != _digest(key, arrays):
                 _log.warning("%s: a row is damaged, and is computed again; check the disk", self.path)
                 return None
@@ -91,11 +91,11 @@ class FeatureCache:
             return safetensors.numpy.load(arrays)
 
     def put(self, rows: Mapping[str, Row]) -> None:
-        """Keep several rows; a key that is there already is replaced."""
+        """Store rows; a row that exists already is replaced."""
         now = int(time.time())
         values = []
         for key, row in rows.items():
-            arrays = _packed(row)
+            arrays = _serialised(row)
             values.append((key, arrays, _digest(key, arrays), now))
         with explained(self.path), self._lock, self._db:
             self._note_uses()
@@ -104,23 +104,23 @@ class FeatureCache:
                 self._make_room()
 
     def run_state(self, key: str) -> str | None:
-        """Return what `keep_run_state` kept for an unfinished run, or None."""
+        """Return the state of an unfinished run, stored by `keep_run_state`, or None."""
         with explained(self.path), self._lock:
-            found = self._db.execute("SELECT state FROM run WHERE key = ?", (key,)).fetchone()
-            return None if found is None else str(found[0])
+            row = self._db.execute("SELECT state FROM run WHERE key = ?", (key,)).fetchone()
+            return None if row is None else str(row[0])
 
     def keep_run_state(self, key: str, state: str) -> None:
-        """Keep what an unfinished run needs to go on; it is never deleted to make room."""
+        """Store the state from which an unfinished run can continue; it is never deleted to make room."""
         with explained(self.path), self._lock, self._db:
             self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, state))
 
     def forget_run_state(self, key: str) -> None:
-        """Forget a run that has ended."""
+        """Delete the state of a run that has ended."""
         with explained(self.path), self._lock, self._db:
             self._db.execute("DELETE FROM run WHERE key = ?", (key,))
 
     def info(self) -> CacheInfo:
-        """Count what it holds."""
+        """Return the number of rows and the size."""
         with explained(self.path), self._lock:
             return CacheInfo(str(self.path), self._rows(), self._bytes(), self.limit)
 
@@ -131,7 +131,7 @@ class FeatureCache:
     def close(self) -> None:
         """Close the file; the cache cannot be used afterwards."""
         with self._lock:
-            with contextlib.suppress(sqlite3.Error), self._db:  # what was used is no reason to fail
+            with contextlib.suppress(sqlite3.Error), self._db:  # times of use are not worth an error
                 self._note_uses()
             self._db.close()
 
@@ -146,7 +146,7 @@ class FeatureCache:
         return count
 
     def _bytes(self) -> int:
-        """Return the size of the pages in use, as SQLite knows it without looking at them."""
+        """Return the size of the pages in use, which SQLite knows without reading them."""
         pages, free, size = (
             self._db.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
@@ -161,16 +161,16 @@ class FeatureCache:
         self._just_used.clear()
 
     def _make_room(self) -> None:
-        """Delete the rows that were not used for longest; their pages are used again."""
-        while (size := self._bytes()) > _ROOM * self.limit and (rows := self._rows()):
-            surplus = max(1, int(rows * (1 - _ROOM * self.limit / size)))
+        """Delete the least recently used rows; SQLite uses their pages again."""
+        while (size := self._bytes()) > _TARGET * self.limit and (rows := self._rows()):
+            surplus = max(1, int(rows * (1 - _TARGET * self.limit / size)))
             self._db.execute(
                 "DELETE FROM row WHERE key IN (SELECT key FROM row ORDER BY used, rowid LIMIT ?)", (surplus,)
             )
 
 
 def open_default_cache(limit: int = DEFAULT_LIMIT) -> FeatureCache | None:
-    """Open the user's own cache; None, with a warning on the log, where it cannot be written.
+    """Open the user's cache; if it cannot be written, log a warning and return None.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def open_default_cache(limit: int = DEFAULT_LIMIT) -> FeatureCache | None:
 
 
 def clear_cache(path: Path) -> int:
-    """Delete a cache file, and return how many bytes that frees; 0 if there is none.
+    """Delete a cache file, and return the number of bytes freed; 0 if there is none.
 
     Raises
     ------
@@ -198,14 +198,14 @@ def clear_cache(path: Path) -> int:
     files = [Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm")]
     freed = sum(file.stat().st_size for file in files if file.is_file())
     if path.exists():
-        with contextlib.suppress(InputError):  # a damaged one may go, too
-            FeatureCache(path).close()  # one of an older version gets its mark
+        with contextlib.suppress(InputError):  # a damaged cache is deleted, too
+            FeatureCache(path).close()  # this marks a cache of the first version, so that `delete` knows it
         delete(path)
     return freed
 
 
-def _packed(row: Row) -> bytes:
-    # safetensors writes the memory behind an array, whatever its strides
+def _serialised(row: Row) -> bytes:
+    # safetensors writes the memory behind an array and ignores strides
     return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in row.items()})
 
 

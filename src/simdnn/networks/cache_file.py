@@ -1,4 +1,4 @@
-"""The SQLite file of a feature cache: made once by whichever process comes first, for its owner's eyes alone."""
+"""The SQLite file of a feature cache: created by the first process that needs it, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from simdnn.errors import InputError
 _WAIT_SECONDS = 60.0
 _APPLICATION = 0x53444E4E  # "SDNN", in the header of the file
 _VERSION = 2
-_FIRST_COLUMNS = ["key", "arrays"]  # of the table "row", in the first version, which had no mark
+_FIRST_COLUMNS = [
+    "key",
+    "arrays",
+]  # of the table "row" in the first version, whose header had no application id
 _TABLES = (
     "CREATE TABLE row (key TEXT PRIMARY KEY, arrays BLOB NOT NULL, digest BLOB NOT NULL, used INTEGER NOT NULL)",
     "CREATE INDEX row_used ON row (used)",
@@ -24,7 +27,7 @@ _TABLES = (
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """Open the file, made with its folder where absent; errors as in `explained`."""
+    """Open the file; it is created with its folder if missing. Errors as in `explained`."""
     with explained(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would let others read it
@@ -33,8 +36,10 @@ def opened(path: Path) -> sqlite3.Connection:
         )
     try:
         with explained(path):
-            _patiently(lambda: _make_tables(db, path))
-            _patiently(lambda: db.execute("PRAGMA journal_mode = WAL").fetchall())  # readers never wait
+            _retry_while_busy(lambda: _make_tables(db, path))
+            _retry_while_busy(
+                lambda: db.execute("PRAGMA journal_mode = WAL").fetchall()
+            )  # readers never wait
             db.execute("PRAGMA synchronous = NORMAL")
             _keep_to_owner(path)
     except BaseException:
@@ -44,7 +49,7 @@ def opened(path: Path) -> sqlite3.Connection:
 
 
 def delete(path: Path) -> None:
-    """Delete the file and what SQLite keeps beside it; a file that no cache has marked is left, with an InputError."""
+    """Delete the file and SQLite's files beside it; InputError if it is not the file of a feature cache."""
     with explained(path):
         with path.open("rb") as file:
             header = file.read(72)
@@ -56,7 +61,7 @@ def delete(path: Path) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Say in the user's words, by an InputError, what SQLite and the disk complain of."""
+    """Turn errors of SQLite and of the disk into an InputError that says what to do."""
     try:
         yield
     except (sqlite3.OperationalError, OSError) as error:
@@ -66,13 +71,13 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
     except sqlite3.DatabaseError as error:
         raise InputError(
-            f"expected a feature cache in {path}, got a damaged or foreign file ({error}); delete it, it "
-            "will be made anew"
+            f"expected a feature cache in {path}, got a damaged or foreign file ({error}); delete it, and a new "
+            "one will be made"
         ) from error
 
 
 def _keep_to_owner(path: Path) -> None:
-    """Make the file readable by its owner only, also one of an older version, and those beside it."""
+    """Make the file and SQLite's files beside it readable by the owner only, also those of an older version."""
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):  # not ours, or not there
             os.chmod(f"{path}{suffix}", 0o600)
@@ -88,7 +93,7 @@ def _make_tables(db: sqlite3.Connection, path: Path) -> None:
         columns = [name for _, name, *_ in db.execute("PRAGMA table_info(row)")]
         if application != _APPLICATION and (tables - {"row"} or columns not in ([], _FIRST_COLUMNS)):
             raise InputError(
-                f"expected a feature cache in {path}, got a data base of something else; choose another file"
+                f"expected a feature cache in {path}, got the database of another program; choose another file"
             )
         if application == _APPLICATION and version > _VERSION:
             raise InputError(
@@ -104,8 +109,8 @@ def _make_tables(db: sqlite3.Connection, path: Path) -> None:
         db.execute(f"PRAGMA user_version = {_VERSION}")
 
 
-def _patiently(step: Callable[[], object]) -> None:
-    """Try again while another process makes the file: SQLite does not wait by itself for a change of the journal."""
+def _retry_while_busy(step: Callable[[], object]) -> None:
+    """Try again while another process creates the file: SQLite does not wait for a change of the journal mode."""
     until = time.monotonic() + _WAIT_SECONDS
     while True:
         try:

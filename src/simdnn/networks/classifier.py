@@ -1,4 +1,4 @@
-"""The protected network alone."""
+"""A backbone as a plain classifier, for attacks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Classifier(nn.Module):
-    """The network alone, without the features that it also gives."""
+    """A backbone that returns its logits only, without the features."""
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where networks run."""
+"""The device that networks run on."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from simdnn.errors import InputError
 
 
 def chosen_device(name: torch.device | str | None) -> torch.device:
-    """Return the device of that name, `default_device` for None; InputError if it is not here."""
+    """Return the device of that name, `default_device` for None; InputError if it is not available."""
     if name is None:
         return default_device()
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # PyTorch built without it, or a machine without it
-        raise InputError(f"expected a device that is here, such as cpu or cuda, got {str(name)!r}") from error
+        raise InputError(f"expected an available device, such as cpu or cuda, got {str(name)!r}") from error
     return device
 
 

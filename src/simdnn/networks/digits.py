@@ -1,11 +1,11 @@
-"""A small network that reads 32 x 32 pictures of digits: for the demonstration and for tests."""
+"""A small network that classifies 32 x 32 images of digits, for the demonstration and for tests."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 SIDE = 32
-"""Height and width of a digit's picture."""
+"""Height and width of an image of a digit, in pixels."""
 
 
 class DigitsNet(nn.Module):
@@ -27,17 +27,17 @@ class DigitsNet(nn.Module):
         self.head = nn.Linear(96, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give the logits."""
+        """Return the logits."""
         logits: Tensor = self.head(self.features(images))
         return logits
 
 
 def digits_network() -> DigitsNet:
-    """Make the network, untrained: ``--backbone simdnn.networks.digits:digits_network``."""
+    """Return the untrained network; the factory for ``--backbone simdnn.networks.digits:digits_network``."""
     return DigitsNet()
 
 
 def _convolution(channels_in: int, channels_out: int) -> list[nn.Module]:
-    """Halve the sides."""
+    """Return a convolution that halves height and width, with batch norm and ReLU."""
     convolution = nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1, bias=False)
     return [convolution, nn.BatchNorm2d(channels_out), nn.ReLU()]

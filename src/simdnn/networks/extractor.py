@@ -96,7 +96,7 @@ class Extractor:
         self.limits = limits
         self.n_features = sum(backbone.n_features for backbone in backbones)
         self.n_classes = backbones[0].n_classes
-        self.fingerprint = self._fingerprint("", None)
+        self.fingerprint = self._fingerprint((), None)
 
     def stream(
         self,
@@ -107,6 +107,7 @@ class Extractor:
         draws: Draws | None = None,
         copies: Mapping[int, Copy] | None = None,
         pixels: bool = False,
+        keep_bytes: bool = False,
     ) -> Generator[Batch, None, None]:
         """Yield the results batch by batch, in the images' order.
 
@@ -128,6 +129,8 @@ class Extractor:
             By position, a corrupted copy that goes through the networks with an image, after it.
         pixels
             Give the pixels too; cached images are then read as well.
+        keep_bytes
+            Give the files' bytes, too: those that the results are about, whatever happens to the file meanwhile.
 
         Raises
         ------
@@ -140,8 +143,7 @@ class Extractor:
                 "expected an auxiliary network that was trained under noise, for noisy draws; got "
                 f"{'none' if self.auxiliary is None else 'one without noise'}; make one: simdnn train-auxiliary"
             )
-        key = json.dumps([view.as_dict() for view in views]) if views else ""
-        fingerprint = self._fingerprint(key if view_key is None else view_key, draws)
+        fingerprint = self._fingerprint(views if view_key is None else view_key, draws)
         preprocesses = [backbone.spec.preprocess for backbone in self.backbones]
         starts = range(0, len(images), self.batch_size)
         ahead: deque[list[Future[list[Prepared]]]] = deque()
@@ -161,13 +163,14 @@ class Extractor:
                                 cache=self.cache,
                                 fingerprint=fingerprint,
                                 pixels=pixels,
+                                keep_bytes=keep_bytes,
                                 limits=self.limits,
                             )
                             for i in range(later, stop)
                         ]
                     )
                 ready = chain.from_iterable(future.result() for future in ahead.popleft())
-                yield self._finish(list(ready), views, draws, pixels)
+                yield self._finish(list(ready), views, draws, pixels, keep_bytes)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -200,7 +203,12 @@ class Extractor:
         return Batch.joined(batches)
 
     def _finish(
-        self, prepared: list[Prepared], views: tuple[Shift, ...], draws: Draws | None, pixels: bool
+        self,
+        prepared: list[Prepared],
+        views: tuple[Shift, ...],
+        draws: Draws | None,
+        pixels: bool,
+        keep_bytes: bool = False,
     ) -> Batch:
         """Run what the cache does not have, keep it, and put the batch together."""
         sound = [one for one in prepared if one.error is None]
@@ -224,6 +232,7 @@ class Extractor:
             votes=votes.astype(np.int64),
             corruption=tuple(one.corruption for one in sound),
             image_sha256=tuple(one.image_sha256 for one in sound),
+            image_bytes=tuple(one.data for one in sound) if keep_bytes else (),
             errors={one.position: one.error for one in prepared if one.error is not None},
             pixels=torch.stack([one.pixels[0] for one in sound]) if pixels and sound else None,
         )
@@ -255,10 +264,11 @@ class Extractor:
                     row["votes"] = votes
         return rows
 
-    def _fingerprint(self, views: str, draws: Draws | None) -> str:
+    def _fingerprint(self, views: Sequence[Shift] | str, draws: Draws | None) -> str:
+        """Name what decides a row besides the image; the views by themselves, or by what stands for them."""
         settings: dict[str, object] = {
             "networks": [backbone.identity() for backbone in self.backbones],
-            "views": views,
+            "views": views if isinstance(views, str) else [view.as_dict() for view in views],
         }
         if self.auxiliary is not None and draws is not None:
             settings |= {"auxiliary": self.auxiliary.identity, "draws": draws.key}

@@ -1,4 +1,4 @@
-"""What decides the features of a network, as text that can be compared."""
+"""Library versions and source hashes that determine the features of a network, as plain text."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ def versions() -> dict[str, str]:
     return {"torch": torch.__version__, "torchvision": torchvision.__version__, "pillow": PIL.__version__}
 
 
-def source_hashes(network: nn.Module, *modules: str) -> dict[str, str]:
+def source_hashes(network: nn.Module, *modules: str) -> list[str]:
     """Return the SHA-256 of the source of each module that defines a part of a network.
 
     Parameters
     ----------
     network
-        The modules of its own class and of its layers' classes count, but for those of PyTorch and torchvision.
+        Counted are the modules of its class and of its layers' classes, except those of PyTorch and torchvision.
     modules
-        Names of further modules, such as that of the function which made it. What they import is not followed.
+        Names of further modules, such as that of its factory. Their imports are not followed.
 
     Returns
     -------
-    dict
-        By the names of the modules; one without a source file, such as a notebook, is left out.
+    list
+        In sorted order, whatever the modules are called; one without a source file, such as a notebook, is left out.
     """
     names = {type(part).__module__ for part in network.modules()} | set(modules)
-    hashes = {name: _source_hash(name) for name in sorted(names) if name.partition(".")[0] not in _LIBRARIES}
-    return {name: digest for name, digest in hashes.items() if digest is not None}
+    hashes = {_source_hash(name) for name in names if name.partition(".")[0] not in _LIBRARIES}
+    return sorted(digest for digest in hashes if digest is not None)
 
 
 @cache
 def _source_hash(module: str) -> str | None:
-    """Hash a module's source, once: code that has been imported does not change with its file."""
+    """Hash a module's source, once: a change of the file does not change code that is imported already."""
     try:
         return hashlib.sha256(inspect.getsource(sys.modules[module]).encode()).hexdigest()
     except (KeyError, OSError, TypeError):

@@ -1,8 +1,9 @@
-"""What the layers of a network say during one pass, as one vector per image.
+"""Collect the outputs of layers during a forward pass, one feature vector per image.
 
-Maps (N, C, H, W) are averaged over space, token sequences (N, T, C) over the tokens, and (N, d) is kept. A map whose
-middle two sides alone are equal is taken to have its channels last, as in Swin. Of a layer that runs several times in
-a pass, the last counts. The hooks hold no state: passes may be nested and may run in several threads at once.
+Feature maps (N, C, H, W) are averaged over space, token sequences (N, T, C) over the tokens, and vectors (N, d) are
+kept as they are. Maps (N, A, A, B) with B different from A are taken as (N, H, W, C), as in Swin. If a layer runs
+several times in a pass, its last output counts. The hooks hold no state, so that passes may be nested and may run in
+several threads at once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _features: ContextVar[dict[str, Tensor] | None] = ContextVar("_features", defaul
 
 
 def watch(network: nn.Module, layers: Iterable[str]) -> None:
-    """Put hooks on layers, given by the names of modules or as `PENULTIMATE`, so that `watching` sees what they give.
+    """Put hooks on layers, named by module or as `PENULTIMATE`, so that `watching` collects their features.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def watch(network: nn.Module, layers: Iterable[str]) -> None:
 
 @contextmanager
 def watching() -> Iterator[dict[str, Tensor]]:
-    """Collect {layer: features (N, d)} of the pass that runs inside the block, in this thread."""
+    """Collect {layer: features (N, d)} of the forward pass that runs in this block, in this thread."""
     features: dict[str, Tensor] = {}
     token = _features.set(features)
     try:
@@ -63,14 +64,14 @@ def _keep_input(*called: Any) -> None:  # module, inputs
 
 
 def _keep(layer: str, value: object) -> None:
-    """Note a layer's value for the pass that runs in this thread, if it is a backbone's."""
+    """Collect a layer's features, if the pass runs in a block of `watching`."""
     features = _features.get()
     if features is not None:
         features[layer] = _as_rows(layer, value)
 
 
 def _as_rows(layer: str, value: object) -> Tensor:
-    """Average (N, ...) to (N, d), at once: the next layer may overwrite the tensor in place."""
+    """Average (N, ...) to (N, d) before the next layer can overwrite the tensor in place."""
     if isinstance(value, Tensor):
         match value.shape:
             case (_, _):

@@ -1,4 +1,4 @@
-"""Classification networks: torchvision's by name, and anybody's own by import path."""
+"""Load classification networks: torchvision's by name, and users' own by import path."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from simdnn.images.preprocess import Preprocess
 from simdnn.networks.weights import as_state_dict, fit_weights, named_as, read_weights
 
 OWN_PREPROCESS = Preprocess(size=(224, 224), resize=None)
-"""For a network of one's own, where nothing else is said."""
+"""Default preprocessing of users' own networks."""
 
-# These two have auxiliary classifiers, used in training only. torchvision also converts their input inside, from
-# ImageNet's mean and deviation to 0.5 and 0.5; here the images are normalised with 0.5 and 0.5 at once.
+# These two have auxiliary classifiers, used in training only. With its weights, torchvision also converts their input
+# from ImageNet's mean and standard deviation to 0.5 and 0.5; here images are normalised with 0.5 and 0.5 directly.
 _AUXILIARY = {"inception_v3": ("AuxLogits.",), "googlenet": ("aux1.", "aux2.")}
 
 
 def network_names() -> list[str]:
-    """List the classification networks that torchvision has, in alphabetical order."""
+    """List torchvision's classification networks, in alphabetical order."""
     return list(list_models(module=torchvision.models))
 
 
 def is_import_path(name: str) -> bool:
-    """Tell whether ``name`` is ``"package.module:factory"`` rather than the name of a torchvision network."""
+    """Return whether ``name`` is of the form ``"package.module:factory"``, not a torchvision network."""
     return ":" in name
 
 
@@ -46,8 +46,8 @@ def torchvision_network(name: str, weights: Path | None) -> nn.Module:
     name
         One of `network_names`.
     weights
-        A file for `read_weights`, which may have any number of classes; None takes torchvision's own weights
-        (``IMAGENET1K_V1`` where they exist, those of most papers), fetched at first use and kept by torchvision.
+        A file for `read_weights`, with any number of classes. None: torchvision's weights, fetched at first use and
+        cached by torchvision; ``IMAGENET1K_V1`` where they exist, which most papers use.
 
     Raises
     ------
@@ -65,13 +65,13 @@ def torchvision_network(name: str, weights: Path | None) -> nn.Module:
     head = state.get(f"{last_layer(_build(name))}.weight")
     network = _build(name, **({} if head is None else {"num_classes": len(head)}))
     fit_weights(network, state, origin)
-    return network.to(memory_format=torch.channels_last)  # 1.2 to 1.5 times as quick on a CPU
+    return network.to(memory_format=torch.channels_last)  # 1.2 to 1.5 times as fast on a CPU
 
 
 def imported_network(path: str, weights: Path | None) -> nn.Module:
-    """Call the factory that ``"package.module:factory"`` names, and load ``weights`` into what it returns.
+    """Call the factory that ``"package.module:factory"`` names, and load ``weights`` into its network.
 
-    The module is looked for where Python looks, and then in the current folder.
+    The module is searched on Python's path, and then in the current folder.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def imported_network(path: str, weights: Path | None) -> nn.Module:
 
 @contextmanager
 def _current_folder() -> Iterator[None]:
-    """Look for modules in the current folder, last, so that none of Python's or of a library is replaced."""
+    """Search modules in the current folder as well; last, so that it cannot shadow installed modules."""
     before = list(sys.path)
     sys.path.append(os.getcwd())
     try:
@@ -109,7 +109,7 @@ def _current_folder() -> Iterator[None]:
 
 
 def default_preprocess(name: str) -> Preprocess:
-    """Return what a network's usual weights ask for: torchvision's preset, or a plain 224 x 224 for one's own."""
+    """Return the preprocessing of torchvision's weights; for a user's own network, `OWN_PREPROCESS`."""
     if is_import_path(name):
         return OWN_PREPROCESS
     preset = _default_weights(name).transforms()
@@ -125,12 +125,12 @@ def default_preprocess(name: str) -> Preprocess:
 
 
 def imagenet_categories(name: str) -> tuple[str, ...]:
-    """Name the 1000 classes of a torchvision network's own weights, in the order of its outputs."""
+    """Return the names of the 1000 classes of torchvision's weights, in the order of the outputs."""
     return tuple(_default_weights(name).meta["categories"])
 
 
 def last_layer(network: nn.Module) -> str:
-    """Name the last linear layer as defined, or the last convolution where there is none, as in SqueezeNet.
+    """Return the name of the last linear layer; without one, as in SqueezeNet, of the last convolution.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def last_layer(network: nn.Module) -> str:
 
 
 def close_names(wanted: str, names: list[str]) -> str:
-    """List up to five of ``names`` that look like ``wanted``, for an error's text."""
+    """List up to five of ``names`` that are similar to ``wanted``, for the text of an error."""
     close = difflib.get_close_matches(wanted, names, n=5, cutoff=0.5) or names[:5]
     return ", ".join(close)
 
@@ -159,24 +159,24 @@ def _default_weights(name: str) -> Any:
             f"expected the name of a torchvision classification network or 'package.module:factory', got {name!r}; "
             f"close names: {close_names(name, names)} (simdnn.networks.loading.network_names() lists all)"
         )
-    known = get_model_weights(name)
-    return known.__members__.get("IMAGENET1K_V1", known.DEFAULT)
+    choices = get_model_weights(name)
+    return choices.__members__.get("IMAGENET1K_V1", choices.DEFAULT)
 
 
 def _fetch(name: str) -> dict[str, Tensor]:
     weights = _default_weights(name)
     try:
-        found = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, map_location="cpu")
+        state = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, map_location="cpu")
     except Exception as error:  # no network, no disk, a wrong hash, a broken file left behind
         raise WeightsError(
             f"expected to fetch the weights of {name} from {weights.url}, got {type(error).__name__}: {error}; "
             "fetch them elsewhere and give the file as weights (.pth or .safetensors)"
         ) from error
-    return as_state_dict(found, weights.url)
+    return as_state_dict(state, weights.url)
 
 
 def _build(name: str, **options: int) -> nn.Module:
-    """Build without weights and, where torchvision allows it, without memory or random numbers."""
+    """Build a network without weights; on the meta device where possible, which needs no memory or random numbers."""
     if name in _AUXILIARY:
         options |= {"aux_logits": False, "init_weights": False}
     try:

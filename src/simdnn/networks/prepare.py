@@ -46,6 +46,7 @@ class Prepared:
     pixels : (3, H, W) for each network
     corruption, image_sha256 : see :class:`simdnn.networks.batch.Batch`
     key, row : where the cache keeps it, and what is there
+    data : the file's bytes, where they were asked for
     error : why the image was not read
     """
 
@@ -55,6 +56,7 @@ class Prepared:
     image_sha256: str = ""
     key: str | None = None
     row: Row | None = None
+    data: bytes = b""
     error: str | None = None
 
 
@@ -67,6 +69,7 @@ def prepare(
     cache: FeatureCache | None,
     fingerprint: str,
     pixels: bool,
+    keep_bytes: bool,
     limits: ReadLimits,
 ) -> list[Prepared]:
     """Read one image, and corrupt it; what the cache has of it is not made again.
@@ -78,6 +81,7 @@ def prepare(
     copy : the corrupted copy to make of it
     cache, fingerprint : where rows are kept, and what the keys are made of besides the image
     pixels : whether pixels are needed even of what the cache has
+    keep_bytes : whether the file's bytes are needed, too
     limits : bounds on what reading may take
     """
     try:
@@ -99,7 +103,7 @@ def prepare(
     except ImageReadError as error:
         return [Prepared(position, error=str(error))]
     return [
-        Prepared(position, own, name, digest, key, row)
+        Prepared(position, own, name, digest, key, row, data if keep_bytes else b"")
         for own, name, key, row in zip(made, wanted, keys, rows, strict=True)
     ]
 

@@ -18,6 +18,10 @@ OWN = frozenset({"simdnn.networks.digits:digits_network"})
 """Networks of this package, made without being trusted by name."""
 
 
+_SUFFIXES = frozenset({".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar"})
+"""Of files beside a guard that may hold its weights."""
+
+
 @dataclass(frozen=True)
 class NetworkSource:
     """Where a guard's network comes from, if not from where it was when the guard was fitted.
@@ -27,11 +31,13 @@ class NetworkSource:
     weights : where the weights are now
     network : the network itself, where it was handed over
     trusted : whether the caller allows the factory that the guard names to run
+    folder : where the guard's file is; weights that are not where they were are looked for there, too
     """
 
     weights: str | None = None
     network: nn.Module | None = None
     trusted: bool = False
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,14 @@ class NetworkRecord:
         if source.network is None:
             self._check_name(source.trusted)
         if spec.weights is not None and not Path(spec.weights).is_file():
-            raise WeightsError(
-                f"the guard needs the weights of {name}, expected in {spec.weights}, which is no file; "
-                "say where they are now: --weights FILE, or Guard.load(..., weights=[FILE])"
-            )
+            found = None if source.weights else self._beside(source)
+            if found is None:
+                raise WeightsError(
+                    f"the guard needs the weights of {name}, expected in {spec.weights}, which is no file; say where "
+                    "they are now: --weights FILE, or Guard.load(..., weights=[FILE]), or put them beside the guard's "
+                    "file"
+                )
+            return found
         backbone = restore_backbone(spec, network=source.network)
         if backbone.weights_hash != self.weights_hash:
             raise WeightsError(
@@ -85,6 +95,27 @@ class NetworkRecord:
                 f"got {backbone.weights_hash[:16]}...; give the same weights, or fit the guard again"
             )
         return backbone
+
+    def _beside(self, source: NetworkSource) -> Backbone | None:
+        """Make the network of a file beside the guard's, first of the same name, that has the right weights."""
+        from simdnn.networks.backbone import restore_backbone
+
+        folder = source.folder
+        if folder is None or self.spec.weights is None:
+            return None
+        name = Path(self.spec.weights).name
+        try:
+            files = [file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file()]
+        except OSError:
+            return None
+        for file in sorted(files, key=lambda file: (file.name != name, file.name)):
+            try:
+                made = restore_backbone(replace(self.spec, weights=str(file)), network=source.network)
+            except WeightsError:  # those of another network
+                continue
+            if made.weights_hash == self.weights_hash:
+                return made
+        return None
 
     def _check_name(self, trusted: bool) -> None:
         from simdnn.networks.loading import is_import_path, network_names

@@ -1,4 +1,4 @@
-"""From an image to the smaller one that an auxiliary network looks at: a linear map, so that its L2 norm is known."""
+"""Resize images to the size of an auxiliary network's input, linearly, so that the L2 operator norm is known."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from simdnn.arrays import FloatArray
 from simdnn.smoothing.operator_norm import mean_norm, operator_norm
 
 REDUCTION = "mean or bilinear"
-"""What `reduced` does, as a file says it."""
+"""The name of the method of `reduced` in a file."""
 
 
 def reduced(images: Tensor, side: int) -> Tensor:
-    """Return images as an auxiliary network of that side takes them.
+    """Resize images to the side of an auxiliary network's input.
 
-    Where both sides of the images are k times that side, k a whole number, this is the mean over k x k pixels, whose L2
-    operator norm is 1 / k; else an antialiased bilinear resize, whose norm is to be computed for each size. Nothing is
-    rounded or clipped.
+    If the images are square and their side is k times that of the result, k an integer, this is the mean over k x k
+    pixels, whose L2 operator norm is 1 / k. Otherwise it is an antialiased bilinear resize, whose norm is computed for
+    each size (:mod:`simdnn.smoothing.operator_norm`). Nothing is rounded or clipped.
 
     Parameters
     ----------
     images
         Shape (N, C, H, W).
     side
-        Height and width of the result.
+        Height and width of the result, in pixels.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How to make a network again: what a guard file keeps of it."""
+"""The specification of a network in a guard file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from simdnn.images.preprocess import Preprocess
 
 PENULTIMATE = "penultimate"
-"""Stands for the input of the last linear layer, or of the last convolution where there is none."""
+"""Names the input of the last linear layer; of the last convolution in a network without linear layers."""
 
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """Everything needed to make a backbone again.
+    """Everything needed to load a backbone again, by `simdnn.networks.backbone.restore_backbone`.
 
     Attributes
     ----------
@@ -20,11 +20,12 @@ class BackboneSpec:
         A torchvision classification network, or ``"package.module:factory"``; only a label for a network given
         as an object.
     weights
-        A file of safetensors or ``torch.save``; None for torchvision's own, or a network's as it comes.
+        A file of safetensors or ``torch.save``; None for torchvision's weights, or those that your own network comes
+        with.
     layers
-        Names of modules, whose outputs are the features; `PENULTIMATE` may be one of them, and is meant by none.
+        Names of modules whose outputs are the features; `PENULTIMATE` may be among them, and is the default if empty.
     preprocess
-        From a picture to the pixels that the network takes.
+        From an image to the network's input.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Trying a network before anything is learned from it: what it takes, what it gives, and whether it repeats itself."""
+"""Checks of a network before it is used: its input, its output, and whether it is deterministic."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch.nn.parameter import is_lazy
 from simdnn.errors import InputError, SimDNNError
 
 TRIAL_IMAGES = 3
-"""Images that a network sees when it is tried: one alone, then two together."""
+"""Number of images that `tried` runs a network on: one alone, then a batch of two."""
 
-_TOLERANCE = 1e-3  # of the largest value: libraries round otherwise for other batch sizes
+_TOLERANCE = 1e-3  # relative to the largest value: libraries round differently for other batch sizes
 
 Run = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]
 """From images (N, 3, H, W) to logits (N, K) and features {layer: (N, d)}."""
@@ -26,12 +26,12 @@ def own_copy(network: nn.Module, name: str) -> nn.Module:
     Raises
     ------
     InputError
-        If it cannot be copied, or is of a kind whose layers cannot be watched.
+        If it cannot be copied, or its layers cannot have hooks.
     """
     check_kind(network, name)
     try:
         return copy.deepcopy(network).cpu().float()
-    except Exception as error:  # weight norm of the old kind and whatever else keeps tensors with a history
+    except Exception as error:  # such as the old weight norm, which keeps tensors that are part of a graph
         raise InputError(
             f"expected {name} as a network that can be copied, got {type(error).__name__}: {error}; take weight norm "
             "off (torch.nn.utils.remove_weight_norm), or give the function that makes it: package.module:factory"
@@ -39,11 +39,11 @@ def own_copy(network: nn.Module, name: str) -> nn.Module:
 
 
 def check_kind(network: nn.Module, name: str) -> None:
-    """Raise InputError for a network whose layers cannot be watched, or that has no weights yet."""
+    """Raise InputError for a network whose layers cannot have hooks, or that has no weights yet."""
     if isinstance(network, torch.jit.ScriptModule):
         raise InputError(
-            f"expected {name} as a plain torch.nn.Module, got TorchScript, whose layers cannot be watched; give the "
-            "network that it was made of"
+            f"expected {name} as a plain torch.nn.Module, got TorchScript, whose layers cannot have hooks; give the "
+            "network that it was made from"
         )
     if any(is_lazy(tensor) for tensor in [*network.parameters(), *network.buffers()]):
         raise InputError(
@@ -52,20 +52,22 @@ def check_kind(network: nn.Module, name: str) -> None:
 
 
 def tried(run: Run, network: nn.Module, name: str, size: tuple[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Run a network on images of noise and return what it gives for one.
+    """Run a network on images of noise; return logits (1, K) and features {layer: (1, d)} of one.
 
     Parameters
     ----------
     run
         The network with its normalisation.
-    network, name, size
-        For the errors' text, and the size that it takes.
+    network, name
+        For the texts of errors.
+    size
+        Height and width of its input, in pixels.
 
     Raises
     ------
     InputError
-        If it fails on such images, has one output only, or gives something else for the same image when it is
-        run again, or in another batch.
+        If it fails on such images, has a single output, or returns another result for the same image when run again,
+        or in another batch.
     """
     height, width = size
     images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
@@ -74,7 +76,7 @@ def tried(run: Run, network: nn.Module, name: str, size: tuple[int, int]) -> tup
             alone = run(images[:1])
         except SimDNNError:
             raise
-        except Exception as error:  # a network that cannot take such images fails in its own way
+        except Exception as error:  # networks may raise any type
             raise InputError(
                 f"expected {name} to take images of shape (N, 3, {height}, {width}), got {type(error).__name__}: "
                 f"{error}; {_advice(network, error)}"
@@ -89,23 +91,23 @@ def tried(run: Run, network: nn.Module, name: str, size: tuple[int, int]) -> tup
         except Exception as error:
             raise InputError(
                 f"expected {name} to take several images at once, got {type(error).__name__}: {error}; wrap it in a "
-                "module that takes one after the other"
+                "module that runs it on one after the other"
             ) from error
         if not _alike(alone, together):
             if not _alike(alone, run(images[:1])):
                 raise InputError(
-                    f"expected {name} to give the same for the same image, got something else the second time; "
-                    "switch its randomness off in evaluation, such as F.dropout without training=self.training"
+                    f"expected {name} to return the same for the same image, got another result the second time; "
+                    "switch off its randomness in evaluation mode, such as F.dropout without training=self.training"
                 )
             raise InputError(
-                f"expected {name} to give the same for an image alone and among others, got something else; use "
+                f"expected {name} to return the same for an image alone and in a batch, got different results; use "
                 "running statistics in batch norm, and nothing else that mixes the images of a batch"
             )
     return alone
 
 
 def _alike(alone: tuple[Tensor, dict[str, Tensor]], other: tuple[Tensor, dict[str, Tensor]]) -> bool:
-    """Compare what came of the first image, up to rounding."""
+    """Compare the results for the first image, up to rounding."""
     pairs = [(alone[0], other[0]), *((value, other[1][layer]) for layer, value in alone[1].items())]
     return all(
         torch.allclose(one[0], two[0], rtol=0, atol=_TOLERANCE * float(one.abs().max()), equal_nan=True)
@@ -114,7 +116,7 @@ def _alike(alone: tuple[Tensor, dict[str, Tensor]], other: tuple[Tensor, dict[st
 
 
 def _advice(network: nn.Module, error: Exception) -> str:
-    """Say what to do about a network that fails on images of three channels."""
+    """Return advice for a network that fails on images with three channels."""
     first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
     if isinstance(error, TypeError):
         return "wrap it in a module whose forward takes the images alone"

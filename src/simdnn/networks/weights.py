@@ -1,4 +1,4 @@
-"""Weight files: reading them, fitting them into a network, and naming them by a hash."""
+"""Network weights: state dicts from files, loading them into a network, and hashing them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from simdnn.errors import WeightsError
+from simdnn.networks.weight_file import read_weight_file
 
 STATE_KEYS = (
     "state_dict",
@@ -28,7 +28,7 @@ STATE_KEYS = (
     "module",
     "params",
 )
-"""Where checkpoints keep a state dict; the first that is there is taken, the network itself before its average."""
+"""Keys under which checkpoints hold a state dict, in order of preference: the network before its running average."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,65 +37,32 @@ _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a file, on the CPU; no code in the file is ever run.
+    """Read a state dict from a file, on the CPU; code in the file is never run.
 
     Parameters
     ----------
     path
-        A file of safetensors, or of ``torch.save``, whatever it is called, with a state dict: bare, or in a
-        checkpoint under one of `STATE_KEYS`.
+        A file of safetensors or ``torch.save``, with any suffix, that holds a state dict: bare, or in a checkpoint
+        under one of `STATE_KEYS`.
 
     Raises
     ------
     WeightsError
-        If the file does not exist, is damaged, or holds something else.
+        If it cannot be read, see :func:`simdnn.networks.weight_file.read_weight_file`, or holds no state dict.
     """
-    if not path.is_file():
-        raise WeightsError(
-            f"expected a file with network weights, got {path}, which is no file; check the path"
-        )
-    found: object
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-        _check_no_text(path, start)
-        if start[:2] == b"PK" or start[:1] == b"\x80":  # a zip, or a pickle of older versions
-            found = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            found = safetensors.torch.load_file(path)
-    except WeightsError:
-        raise
-    except Exception as error:  # damaged bytes make the readers fail with almost any type
-        raise WeightsError(
-            f"expected network weights in {path}, got a damaged file or objects other than tensors "
-            f"({type(error).__name__}); save the network's state_dict() again"
-        ) from error
-    return as_state_dict(found, str(path))
-
-
-def _check_no_text(path: Path, start: bytes) -> None:
-    """Tell files that come in place of weights when a download fails."""
-    text = start.lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise WeightsError(
-            f"expected network weights in {path}, got a web page: the download failed; fetch it again"
-        )
-    if text.startswith(b"version https://git-lfs"):
-        raise WeightsError(
-            f"expected network weights in {path}, got a pointer of Git LFS; fetch the file itself: git lfs pull"
-        )
+    return as_state_dict(read_weight_file(path), str(path))
 
 
 def as_state_dict(found: object, origin: str) -> dict[str, Tensor]:
-    """Unwrap what a weight file holds to names and tensors.
+    """Return the state dict in the content of a weight file, as names and tensors.
 
     Parameters
     ----------
     found
         A state dict, or a checkpoint that holds one under the first of `STATE_KEYS` that it has, at any depth. If it
-        holds several, such as an average, too, a warning on the log says which was taken.
+        holds several, such as a running average as well, a warning is logged that says which was taken.
     origin
-        Where it comes from, for the errors' text.
+        Where it comes from, for the texts of errors.
 
     Raises
     ------
@@ -129,19 +96,19 @@ def as_state_dict(found: object, origin: str) -> dict[str, Tensor]:
 
 
 def named_as(own: Collection[str], state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
-    """Take off the prefix under which a file has the names of a network.
+    """Remove the prefix from the names of a state dict, such as ``module.`` or ``model.``.
 
-    Parallel training, Lightning and the like put a network inside of another: ``module.``, ``model.``. What the file
-    has besides, such as a teacher or a loss, is left out, and said on the log.
+    Such prefixes come from parallel training, Lightning and the like, which put the network inside another module.
+    Other tensors in the file, such as a teacher's, are left out, with a message on the log.
 
     Parameters
     ----------
     own
         The names of the network's tensors.
     state
-        What the file holds.
+        The state dict of the file.
     origin
-        Where it comes from, for the log and the errors' text.
+        Where it comes from, for the log and the texts of errors.
 
     Raises
     ------
@@ -149,11 +116,11 @@ def named_as(own: Collection[str], state: Mapping[str, Tensor], origin: str) -> 
         If the file holds the whole network more than once, under several prefixes.
     """
     needed = _needed(own)
-    found = Counter(p for name in state for p in _prefixes(name) if name[len(p) :] in needed)
-    if found[""] == len(needed):
+    matches = Counter(p for name in state for p in _prefixes(name) if name[len(p) :] in needed)
+    if matches[""] == len(needed):
         return dict(state)
-    whole = [p for p, count in found.items() if count == len(needed) or all(n.startswith(p) for n in state)]
-    whole = [p for p in whole if found[p] == max(found[other] for other in whole)]
+    whole = [p for p, count in matches.items() if count == len(needed) or all(n.startswith(p) for n in state)]
+    whole = [p for p in whole if matches[p] == max(matches[other] for other in whole)]
     if not whole:
         return dict(state)
     if len(whole) > 1:
@@ -176,7 +143,7 @@ def named_as(own: Collection[str], state: Mapping[str, Tensor], origin: str) -> 
 
 
 def _needed(own: Iterable[str]) -> dict[str, None]:
-    """Leave out the counters of batch norm, which inference does not use; as a dict, to keep the order."""
+    """Return the names without batch norm's counters, which inference does not use; a dict, to keep the order."""
     return {name: None for name in own if not name.endswith("num_batches_tracked")}
 
 
@@ -187,18 +154,17 @@ def _prefixes(name: str) -> Iterator[str]:
 
 
 def fit_weights(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
-    """Put a state dict into a network, also into one that was built on the meta device.
+    """Load a state dict into a network, which may be on the meta device.
 
-    A prefix of the file's names is taken off as `named_as` does. Floating-point tensors become float32. Batch norm's
-    counters of batches, which inference does not use, may be absent. A network whose batch norm was folded into its
-    convolutions fits if the file keeps the batch norm's tensors, with mean 0 and variance 1, as an export to the
-    same architecture does.
+    A prefix of the names is removed, see `named_as`. Floating-point tensors become float32. Batch norm's counters of
+    batches, which inference does not use, may be missing. If batch norm was folded into the convolutions, the file
+    must still have its tensors, with mean 0 and variance 1.
 
     Raises
     ------
     WeightsError
-        If names are missing or unexpected, or shapes differ, the first of each of which are listed; or the file
-        holds several networks.
+        If names are missing or unexpected, or shapes differ (the first few are listed), or the file holds several
+        networks.
     """
     own = network.state_dict()
     state = named_as(own, state, origin)
@@ -213,19 +179,19 @@ def fit_weights(network: nn.Module, state: Mapping[str, Tensor], origin: str) ->
         ],
     }
     if any(faults.values()):
-        told = "; ".join(f"{_first(names)} {kind}" for kind, names in faults.items() if names)
+        listed = "; ".join(f"{_first(names)} {kind}" for kind, names in faults.items() if names)
         raise WeightsError(
             f"expected the weights of a {type(network).__name__} with {len(needed)} tensors in {origin}, "
-            f"got a file that does not fit: {told}; check the network's name or choose another file"
+            f"got a file that does not fit: {listed}; check the network's name or choose another file"
         )
-    for name in own:  # the same mapping goes back: it carries the version that some networks ask for
+    for name in own:  # filled in place, since this mapping carries the version that some networks need
         tensor = state.get(name, torch.zeros((), dtype=torch.int64))
         own[name] = tensor.float() if tensor.is_floating_point() else tensor
     network.load_state_dict(own, assign=True)
 
 
 def hash_weights(network: nn.Module) -> str:
-    """Name a network's weights: SHA-256, in hexadecimal, over names, types, shapes and values in sorted order."""
+    """Return the SHA-256, in hexadecimal, of a network's tensors: names, types, shapes and values, sorted by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -234,7 +200,7 @@ def hash_weights(network: nn.Module) -> str:
 
 
 def _first(names: Iterable[str], limit: int = 3) -> str:
-    """Name the first few, and say how many more there are."""
+    """List the first few names, and the number of the others."""
     listed = list(names)
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return ", ".join(listed[:limit]) + more

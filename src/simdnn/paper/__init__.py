@@ -1,1 +1,1 @@
-"""The paper's mathematics, in NumPy: equations, learning, prototypes, thresholds and the estimator."""
+"""The paper in NumPy: equations, learning procedure, prototypes, m-sigma rule and a scikit-learn estimator."""

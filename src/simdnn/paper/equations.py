@@ -1,9 +1,9 @@
-"""The equations of the paper that the product runs, in its order, one pure function each.
+"""The equations of the paper that this package computes, one function each, in the paper's order.
 
 "The paper" is Soares, Angelov and Suri, *Similarity-based Deep Neural Network to Detect Imperceptible Adversarial
-Attacks*. Where its print had to be corrected the function says so under "Erratum"; ``docs/paper.md`` lists all of
-them, and where those are that only explain. Scores are similarities: high is clean. Everything is float64. What
-attacks differentiate takes PyTorch tensors as well, see :mod:`simdnn.arrays`.
+Attacks*. A function that departs from the printed equation says so under "Erratum". ``docs/paper.md`` lists all
+equations, including those that need no code. All values are float64. Eqs. (9) and (10), which attacks differentiate,
+also take PyTorch tensors (:mod:`simdnn.arrays`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from simdnn.arrays import Array, FloatArray, double, like, namespace
 
 
 def update_mean(mean: float, x: float, i: int) -> float:
-    """Eq. (4): mean of the first ``i`` samples from that of the first ``i - 1`` and the i-th, feature by feature.
+    """Eq. (4): mean of the first ``i`` samples, from the mean of the first ``i - 1`` and the i-th.
 
-    Arrays (n,) will do, too.
+    For one feature, or for arrays (n,).
 
     >>> update_mean(1.0, 4.0, 3)
     2.0
@@ -30,7 +30,7 @@ def update_mean(mean: float, x: float, i: int) -> float:
 def class_posterior(
     similarities: ArrayLike, support: ArrayLike, classes: ArrayLike, n_classes: int
 ) -> FloatArray:
-    """Eq. (6): probability of each class, its share of the sum of ``N_i S_i``.
+    """Eq. (6): posterior probability of each class, its share of the sum of ``N_i S_i`` over all prototypes.
 
     Parameters
     ----------
@@ -45,8 +45,7 @@ def class_posterior(
 
     Notes
     -----
-    Erratum: the integral in the print's denominator diverges for n >= 2. As a share of the total the class posterior
-    does not need it.
+    Erratum: the integral in the printed denominator diverges for n >= 2. The share of the sum does not need it.
 
     >>> class_posterior([[0.5, 0.25]], [1, 2], [0, 1], 2).tolist()
     [[0.5, 0.5]]
@@ -58,7 +57,7 @@ def class_posterior(
 
 
 def nearest_prototype(distances: FloatArray) -> int:
-    """Eq. (7): index of the nearest prototype, from the (M,) squared distances of the prototypes to a sample.
+    """Eq. (7): index of the nearest prototype, from its (M,) squared distances to a sample.
 
     >>> nearest_prototype(np.array([0.4, 0.1, 0.9]))
     1
@@ -67,16 +66,16 @@ def nearest_prototype(distances: FloatArray) -> int:
 
 
 def founds_prototype(distance: float, least: float, greatest: float) -> bool:
-    """Eq. (8): whether a sample becomes a prototype.
+    """Eq. (8): whether a sample becomes a new prototype of its class.
 
-    The similarity of eq. (2) falls with the distance, so that "at least as similar as the most similar prototype, or
-    no more than the least similar" is said in squared distances to the mean of the class, which has taken the sample
-    in.
+    The paper's condition: the sample is at least as similar to the mean of the class as the most similar prototype, or
+    at most as similar as the least similar one. Since the similarity of eq. (2) falls with the distance, the same is
+    stated here in squared distances to the mean of the class, updated by the sample first.
 
     Parameters
     ----------
-    distance : of the sample
-    least, greatest : of the prototypes of the class
+    distance : squared distance of the sample to the mean
+    least, greatest : smallest and largest squared distance of the prototypes of the class to the mean
 
     >>> founds_prototype(0.5, 0.2, 0.9), founds_prototype(0.1, 0.2, 0.9), founds_prototype(1.0, 0.2, 0.9)
     (False, True, True)
@@ -85,15 +84,15 @@ def founds_prototype(distance: float, least: float, greatest: float) -> bool:
 
 
 def update_prototype(prototype: float, support: int, x: float) -> float:
-    """Line 11 of the learning procedure: the nearest prototype moves towards the sample that joins it.
+    """Line 11 of the learning procedure: the nearest prototype becomes the mean of its samples and the new one.
 
-    Feature by feature; arrays (n,) will do, too.
+    For one feature, or for arrays (n,).
 
     Parameters
     ----------
-    prototype : its feature
-    support : number of samples behind it before, ``N_j``
-    x : the sample's feature
+    prototype : mean of its ``N_j`` samples
+    support : ``N_j``
+    x : the new sample
 
     Returns
     -------
@@ -101,7 +100,7 @@ def update_prototype(prototype: float, support: int, x: float) -> float:
 
     Notes
     -----
-    Erratum: the print weights both terms with ``N_j / (N_j + 1)``; the sample's weight is ``1 / (N_j + 1)``.
+    Erratum: the paper prints the weight ``N_j / (N_j + 1)`` twice; that of the sample is ``1 / (N_j + 1)``.
 
     >>> update_prototype(0.0, 3, 1.0)
     0.25
@@ -110,7 +109,7 @@ def update_prototype(prototype: float, support: int, x: float) -> float:
 
 
 def relative_similarity(similarities: Array) -> Array:
-    """Eq. (9): lambda, each prototype's share of the similarity of a sample to all prototypes.
+    """Eq. (9): lambda, the similarity of a sample to each prototype as a share of the sum over all prototypes.
 
     Parameters
     ----------
@@ -139,7 +138,7 @@ def similarity(x: Array, prototypes: ArrayLike, variance: ArrayLike) -> Array:
 
     Returns
     -------
-    (N, M) similarities in [0, 1]; 1 at the prototype. With variance 0 the limit is taken: 1 there, 0 elsewhere.
+    (N, M) similarities in [0, 1]; 1 at the prototype. For variance 0 it is the limit: 1 at the prototype, else 0.
 
     >>> similarity([[0.0], [1.0]], [[0.0]], 1.0).ravel().tolist()
     [1.0, 0.5]
@@ -155,7 +154,7 @@ def similarity(x: Array, prototypes: ArrayLike, variance: ArrayLike) -> Array:
 
 
 def update_running_mean(mean: float, value: float, i: int) -> float:
-    """Eq. (11): mean of the first ``i`` values of the winning lambda from that of the first ``i - 1`` and the i-th.
+    """Eq. (11): mean of the first ``i`` largest lambdas, from the mean of the first ``i - 1`` and the i-th.
 
     >>> update_running_mean(1.0, 4.0, 3)
     2.0
@@ -164,7 +163,7 @@ def update_running_mean(mean: float, value: float, i: int) -> float:
 
 
 def is_attack(score: float, mean: float, deviation: float, m: float) -> bool:
-    """Eq. (12), the m-sigma rule: a possible attack where lambda is more than ``m`` deviations under its mean.
+    """Eq. (12), the m-sigma rule: whether lambda is more than ``m`` standard deviations below its running mean.
 
     >>> is_attack(0.3, 0.9, 0.1, 3.0), is_attack(0.7, 0.9, 0.1, 3.0)
     (True, False)
@@ -211,7 +210,7 @@ def judged_rightly(attacked: ArrayLike, flagged: ArrayLike, label_correct: Array
     array([ True,  True, False,  True])
     """
     attack, flag, correct = np.broadcast_arrays(
-        *(np.asarray(given, dtype=bool) for given in (attacked, flagged, label_correct))
+        *(np.asarray(values, dtype=bool) for values in (attacked, flagged, label_correct))
     )
     right: NDArray[np.bool_] = np.where(attack, flag | correct, ~flag & correct)
     return right
@@ -233,7 +232,7 @@ def detection_rate(attacked: ArrayLike, flagged: ArrayLike, label_correct: Array
 
 
 def squared_distances(x: Array, y: ArrayLike) -> Array:
-    """Return the (N, M) squared Euclidean distances of (N, n) and (M, n) points, without cancellation."""
+    """Return (N, M) squared Euclidean distances of (N, n) and (M, n) points, computed without cancellation."""
     if is_torch_array(x):
         points = double(x)
         return ((points[:, None] - like(y, points)) ** 2).sum(-1)
@@ -242,7 +241,7 @@ def squared_distances(x: Array, y: ArrayLike) -> Array:
 
 
 def _shares(values: Array) -> Array:
-    """Divide each row by its sum; a row of zeros becomes uniform."""
+    """Divide each row of (N, M) by its sum; a row of zeros becomes uniform."""
     xp = namespace(values)
     total = xp.sum(values, axis=1)[:, None]
     return xp.where(total > 0, values / xp.where(total > 0, total, 1.0), 1.0 / values.shape[1])

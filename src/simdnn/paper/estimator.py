@@ -1,4 +1,4 @@
-"""Sim-DNN on feature arrays: a scikit-learn classifier that also detects attacks."""
+"""Sim-DNN as a scikit-learn classifier on feature arrays, which also detects attacks."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ FLOATS = (np.float64, np.float32)
 
 @dataclass(frozen=True)
 class Detection:
-    """What :meth:`SimDNN.detect` says of N samples.
+    """Result of :meth:`SimDNN.detect` for N samples.
 
     Attributes
     ----------
     attack : (N,) True where flagged, eq. (12)
     labels : (N,) label, eq. (13); not to be trusted where flagged
-    scores : (N,) the rule's scores; high is clean
-    thresholds : (N,) a sample was flagged if its score was below; the published rule moves it along the stream
+    scores : (N,) scores of the rule; high is clean
+    thresholds : (N,) a sample is flagged if its score is below; that of the published rule changes along the stream
     p_values : (N,) conformal p-values in (0, 1]; None under the published rule
     similarities : (N, M) similarity to every prototype, eq. (10)
     """
@@ -54,28 +54,28 @@ class Detection:
 class SimDNN(ClassifierMixin, BaseEstimator):
     """Similarity-based classifier and attack detector of Soares, Angelov and Suri.
 
-    Features are taken as they are; the paper's normalisation (line 2 of its procedure) is
-    :class:`sklearn.preprocessing.MinMaxScaler`, see ``docs/paper.md``.
+    Features are not scaled here: put :class:`sklearn.preprocessing.MinMaxScaler` before it for the paper's line 2, see
+    ``docs/paper.md``.
 
     Parameters
     ----------
     rule : ``"similarity"`` (eq. 10 and a conformal threshold) or ``"published"`` (eqs. 9, 11 and 12)
-    alpha : false-alarm rate that the conformal threshold promises
-    m : deviations under the mean at which the published rule flags
-    sigma : whose variance eq. (10) divides by: ``"shared"``, ``"class"`` or ``"prototype"``
-    calibration : share of the samples of each class held out of learning to calibrate the threshold; 0 for none
-    shuffle : whether the samples of a class are learned in random order instead of their own
-    random_state : seed of the draws
-    n_jobs : classes learned at the same time, as joblib counts them
+    alpha : false-alarm rate that the conformal threshold promises, in [1e-9, 1)
+    m : the published rule flags scores more than ``m`` standard deviations below the mean; >= 0
+    sigma : which variance eq. (10) divides by: ``"shared"``, ``"class"`` or ``"prototype"``, see `PrototypeSet`
+    calibration : share of each class held out of learning to calibrate the threshold, 0 or in (0, 0.5]
+    shuffle : whether each class is learned in a random order
+    random_state : seed of that order and of the samples held out
+    n_jobs : classes learned in parallel, as in joblib
 
     Attributes
     ----------
     prototypes_ : PrototypeSet
-        The prototypes; edit them and the estimator follows, its threshold included.
+        The prototypes; they may be edited at any time, and threshold and labels follow.
     classes_ : (C,) labels in sorted order
-    n_features_in_ : width of the features
-    calibration_samples_, calibration_labels_ : (n, n_features_in_) and (n,)
-        What was held out of learning.
+    n_features_in_ : number of features, n
+    calibration_samples_, calibration_labels_ : (k, n) and (k,)
+        The samples held out of learning.
 
     Examples
     --------
@@ -110,15 +110,22 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Learn from (N, n) samples of clean images and their (N,) labels, forgetting what was known."""
+        """Learn from (N, n) samples of clean images and their (N,) labels; what was learned before is dropped.
+
+        Raises
+        ------
+        InputError
+            If a parameter is outside its range, or a feature exceeds 1e100.
+        """
         for name in ("prototypes_", "_labels", "_seen", "n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
         return self.partial_fit(X, y)
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
-        """Go on learning; equals one :meth:`fit` over all samples. New classes may arrive at any time.
+        """Learn further samples; the result equals one :meth:`fit` on all samples. Later calls may bring new classes.
 
-        ``classes`` announces labels that have no sample yet, so that the columns of ``predict_proba`` stay put.
+        ``classes`` names labels that have no sample yet: ``predict_proba`` then has a column for each from the start.
+        Errors are those of :meth:`fit`.
         """
         new = not hasattr(self, "prototypes_")
         samples: NDArray[np.floating]
@@ -140,8 +147,8 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         if classes is not None:
             self._announce(np.unique(np.asarray(classes)))
 
-        order, held = {}, []
-        base = sum(self._seen.values())
+        order, calibrating = {}, []
+        first = sum(self._seen.values())
         for value in np.unique(targets):
             name, rows = str(value), np.flatnonzero(targets == value)
             seen = self._seen.get(name, 0)
@@ -149,16 +156,16 @@ class SimDNN(ClassifierMixin, BaseEstimator):
                 rows = learning_order(name, rows, seen, self.random_state)
             out = held_out(name, seen, len(rows), self.calibration, self.random_state)
             self._seen[name] = seen + len(rows)
-            held.append(rows[out])
+            calibrating.append(rows[out])
             order[name] = rows[~out]
-        self.prototypes_.learn(samples, order, first=base, n_jobs=self.n_jobs)
-        kept = np.sort(np.concatenate(held))
-        self.calibration_samples_ = np.concatenate([self.calibration_samples_, samples[kept]])
-        self.calibration_labels_ = np.concatenate([self.calibration_labels_, targets[kept]])
+        self.prototypes_.learn(samples, order, first=first, n_jobs=self.n_jobs)
+        calibration_rows = np.sort(np.concatenate(calibrating))
+        self.calibration_samples_ = np.concatenate([self.calibration_samples_, samples[calibration_rows]])
+        self.calibration_labels_ = np.concatenate([self.calibration_labels_, targets[calibration_rows]])
         return self
 
     def calibrate(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
-        """Calibrate on (N, n) samples of clean images that were not learned, in place of those held out."""
+        """Calibrate on (k, n) other samples of clean images instead of those held out; none may have been learned."""
         check_is_fitted(self, "prototypes_")
         samples = self._validated(X)
         labels = self.predict(X) if y is None else np.asarray(y)
@@ -168,12 +175,12 @@ class SimDNN(ClassifierMixin, BaseEstimator):
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """(C,) labels in sorted order, those of prototypes added by hand included."""
+        """(C,) labels in sorted order, including those of prototypes added by hand."""
         check_is_fitted(self, "prototypes_")
         return self._columns()[0]
 
     def similarities(self, X: ArrayLike) -> FloatArray:
-        """Eq. (10): (N, M) similarity of (N, n) samples to the M prototypes, in the order of ``prototypes_``."""
+        """Eq. (10): (N, M) similarities in [0, 1] of (N, n) samples to the M prototypes, in their order."""
         check_is_fitted(self, "prototypes_")
         similarities: FloatArray = self.prototypes_.similarity(self._validated(X))
         return similarities
@@ -183,7 +190,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         return self.label(self.similarities(X))
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:
-        """Eq. (6): (N, C) share of each class in the sum of ``N_i S_i``."""
+        """Eq. (6): (N, C) posterior probability of each class; rows sum to 1."""
         similarities = self.similarities(X)
         return class_posterior(
             similarities, self.prototypes_.support, self._class_index(), len(self.classes_)
@@ -198,7 +205,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         return best[:, 1] - best[:, 0] if best.shape[1] == 2 else best
 
     def score_samples(self, X: ArrayLike, *, rule: str | None = None) -> FloatArray:
-        """Score of each sample by the rule: (N,), high is clean."""
+        """Score (N, n) samples by a rule, by default the estimator's: (N,), high is clean."""
         scores: FloatArray = score(rule or self.rule, self.similarities(X))
         return scores
 
@@ -210,14 +217,14 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         alpha: float | None = None,
         threshold: Threshold | None = None,
     ) -> Detection:
-        """Judge (N, n) samples, in their order.
+        """Label samples, and flag attacks among them.
 
         Parameters
         ----------
-        X : (N, n) samples
-        rule, alpha : in place of those the estimator was made with
-        threshold : what :meth:`threshold` returned earlier for the same rule; saves the calibration, and carries the
-            published rule's stream on. Without it each call starts from the calibration.
+        X : (N, n) samples; the published rule takes them as a stream, in their order
+        rule, alpha : instead of the estimator's own
+        threshold : an earlier result of :meth:`threshold` for the same rule. It saves the calibration, and continues
+            the published rule's stream, which otherwise starts anew in each call.
         """
         rule = rule or self.rule
         similarities = self.similarities(X)
@@ -235,10 +242,15 @@ class SimDNN(ClassifierMixin, BaseEstimator):
     def threshold(
         self, *, rule: str | None = None, alpha: float | None = None, per_class: bool = False
     ) -> Threshold:
-        """Return the threshold of a rule as the samples held out of learning set it.
+        """Calibrate a rule's threshold on the samples held out of learning.
 
-        That of the published rule is recursive (eqs. 11, 12) and has no ``alpha``; the others are conformal, each class
-        calibrated on its own if ``per_class``.
+        For the published rule it is recursive (eqs. 11 and 12) and has no ``alpha``. For the similarity rule it is
+        conformal, with a separate calibration for each class if ``per_class``.
+
+        Raises
+        ------
+        InputError
+            If there are too few samples held out, or the published rule is asked for thresholds per class.
         """
         rule = rule or self.rule
         scores = self.calibration_scores(rule)
@@ -255,7 +267,7 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         return MondrianThreshold(scores, labels, self.classes_.tolist(), alpha)
 
     def calibration_scores(self, rule: str) -> FloatArray:
-        """Score the samples held out of learning, (n,); InputError if there are none."""
+        """Score the samples held out of learning: (k,); InputError if there are none."""
         if not len(self.calibration_samples_):
             raise InputError(
                 "no samples were held out to calibrate on; fit with calibration > 0 and more samples, "
@@ -265,21 +277,22 @@ class SimDNN(ClassifierMixin, BaseEstimator):
         return scores
 
     def label(self, similarities: FloatArray) -> NDArray[Any]:
-        """Eq. (13) for (N, M) similarities to the prototypes: (N,) labels."""
+        """Eq. (13): (N,) label of the most similar prototype, from (N, M) similarities."""
         winners: NDArray[Any] = most_similar_label(
             relative_similarity(similarities), self.classes_[self._class_index()]
         )
         return winners
 
     def _class_index(self) -> IntArray:
+        """Return (M,) the column of each prototype's class."""
         column = self._columns()[1]
         return np.array([column[name] for name in self.prototypes_.labels])
 
     def _columns(self) -> tuple[NDArray[Any], dict[str, int]]:
-        """Return the sorted labels and, by the name of a class, the place of its label; 1 and 1.0 share one."""
+        """Return (C,) sorted labels, and the column of each class by its name; 1 and 1.0 share a column."""
         self._announce([name for name in self.prototypes_.classes if name not in self._labels])
-        labels, places = np.unique(np.array(list(self._labels.values())), return_inverse=True)
-        return labels, dict(zip(self._labels, places.tolist(), strict=True))
+        labels, columns = np.unique(np.array(list(self._labels.values())), return_inverse=True)
+        return labels, dict(zip(self._labels, columns.tolist(), strict=True))
 
     def _announce(self, labels: Iterable[Any]) -> None:
         self._labels.update({str(value): value for value in labels})

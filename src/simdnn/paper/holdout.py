@@ -1,4 +1,4 @@
-"""Which samples are held out of learning to calibrate the threshold."""
+"""Choose the samples that are held out of learning and calibrate the threshold."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ from simdnn.errors import InputError
 
 
 def held_out(label: str, start: int, count: int, fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Mark the samples ``start ... start + count - 1`` of a class that calibrate instead of teaching.
+    """Choose which of the samples ``start ... start + count - 1`` of a class are held out of learning.
 
-    In every ``1 / fraction`` consecutive samples of a class one is drawn, so that the choice is stratified, does not
-    look at the samples, and does not depend on how they arrive in batches. The first sample of a class is
+    One of every ``1 / fraction`` consecutive samples of the class is drawn. So the choice is stratified, depends on
+    positions alone, and is the same however the samples are split into batches. The first sample of a class is
     always learned.
 
     Parameters
     ----------
     label : the class
-    start : how many of its samples came before
-    count : how many there are now
+    start : number of samples of the class in earlier batches
+    count : number of samples of the class in this batch
     fraction : share to hold out, 0 or in (0, 0.5]
-    seed : of the draw
+    seed : seed of the draw
 
     Returns
     -------
     (count,) True where held out.
+
+    Raises
+    ------
+    InputError
+        If the fraction is outside its range.
 
     >>> int(held_out("cat", 0, 100, 0.2, seed=0).sum())
     20
@@ -47,7 +52,10 @@ def held_out(label: str, start: int, count: int, fraction: float, seed: int) -> 
 
 
 def calibration_mask(labels: NDArray[np.str_], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Mark the images held out of learning, a stratified share."""
+    """Choose a stratified share of samples with (N,) labels to hold out; (N,) True where held out.
+
+    ``fraction``, ``seed`` and errors as for :func:`held_out`.
+    """
     mask = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         (rows,) = np.nonzero(labels == label)

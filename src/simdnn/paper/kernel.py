@@ -1,8 +1,9 @@
-"""The inner loop of the learning procedure, compiled by Numba; :mod:`simdnn.paper.learning` explains and calls it.
+"""The inner loop of the learning procedure (eqs. 4, 5, 7 and 8), compiled by Numba.
 
-Each sample is compared with every prototype twice (eqs. 7 and 8); both distances come from one pass over the memory
-of the prototype, which is what a plain NumPy loop cannot do. Sums may be reassociated, so that they use vector
-instructions; nothing else of floating-point arithmetic is relaxed.
+:func:`simdnn.paper.learning.learn` calls it. Two distances are needed for every prototype: to the sample (eq. 7) and
+to the mean of the class (eq. 8). The compiled loop computes both in one pass over the prototype's memory; NumPy would
+need two. The compiler may reorder sums, to use vector instructions, and fuse multiply and add; no other rule of
+floating-point arithmetic is relaxed.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import numpy as np
 from simdnn.arrays import FloatArray, IntArray
 from simdnn.paper import equations
 
-State = tuple[int, int, float]  # prototypes, samples seen, scatter about the mean
+State = tuple[int, int, float]
+"""Number of prototypes, number of samples seen, and scatter of the samples about the mean of the class."""
 
 TIE = 1e-9
-"""Relative difference of squared distances below which the choice of an exemplar would be left to rounding."""
+"""Two squared distances that differ by a smaller share count as equal, so that rounding decides nothing."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,12 +29,12 @@ _REORDERED: set[str] = {"reassoc", "contract"}
 
 
 def compiled(function: Callable[P, T]) -> Callable[P, T]:
-    """Compile by Numba: once per machine, or once per process where neither the package nor a home can be written."""
+    """Compile a function by Numba, cached on disk where a folder can be written, else for this process only."""
     try:
-        made = numba.njit(cache=True, nogil=True, fastmath=_REORDERED)(function)
-    except RuntimeError:  # Numba found no folder for what it compiled
-        made = numba.njit(nogil=True, fastmath=_REORDERED)(function)
-    return cast(Callable[P, T], made)
+        dispatcher = numba.njit(cache=True, nogil=True, fastmath=_REORDERED)(function)
+    except RuntimeError:  # Numba found no folder that it can write its cache to
+        dispatcher = numba.njit(nogil=True, fastmath=_REORDERED)(function)
+    return cast(Callable[P, T], dispatcher)
 
 
 update_mean = compiled(equations.update_mean)
@@ -52,21 +54,22 @@ def _learn_samples(
     exemplars: IntArray,
     exemplar_vectors: FloatArray,
 ) -> State:
-    known, count, spread = state
+    """Learn samples in their order; the arrays of prototypes have room for all of them, and are changed in place."""
+    known, count, class_scatter = state
     n = samples.shape[1]
     to_sample, to_mean = np.empty(len(vectors)), np.empty(len(vectors))
     for i in range(len(samples)):
         x = samples[i]
-        # Eqs. (4) and (5): the moments take the sample in.
+        # Eqs. (4) and (5): update mean and scatter of the class.
         count += 1
-        own = 0.0
+        sample_to_mean = 0.0
         for k in range(n):
             mean[k] = update_mean(mean[k], x[k], count)
-            own += (x[k] - mean[k]) ** 2
+            sample_to_mean += (x[k] - mean[k]) ** 2
         if count > 1:
-            spread += own * count / (count - 1)
+            class_scatter += sample_to_mean * count / (count - 1)
 
-        # Distances of the prototypes to the sample (eq. 7) and to the mean (eq. 8; similarity falls with distance).
+        # Squared distances of the prototypes to the sample (eq. 7) and to the mean of the class (eq. 8).
         for j in range(known):
             sample_distance, mean_distance = 0.0, 0.0
             for k in range(n):
@@ -79,7 +82,7 @@ def _learn_samples(
             known == 0
             or (
                 to_sample[nearest] > 0.0  # a sample that coincides with a prototype joins it
-                and founds_prototype(own, to_mean[:known].min(), to_mean[:known].max())
+                and founds_prototype(sample_to_mean, to_mean[:known].min(), to_mean[:known].max())
             )
         )
 
@@ -91,16 +94,18 @@ def _learn_samples(
 
         # Line 11: the nearest prototype moves towards the sample.
         members = support[nearest] + 1
-        after, stale = 0.0, 0.0
+        to_sample_now, to_exemplar = 0.0, 0.0
         for k in range(n):
             vectors[nearest, k] = update_prototype(vectors[nearest, k], support[nearest], x[k])
-            after += (x[k] - vectors[nearest, k]) ** 2
-            stale += (exemplar_vectors[nearest, k] - vectors[nearest, k]) ** 2
+            to_sample_now += (x[k] - vectors[nearest, k]) ** 2
+            to_exemplar += (exemplar_vectors[nearest, k] - vectors[nearest, k]) ** 2
         support[nearest] = members
-        scatter[nearest] += after * members / (members - 1)
-        if after < stale * (1.0 - TIE):  # of two members, both equally near, the earlier stays
+        scatter[nearest] += to_sample_now * members / (members - 1)
+        if to_sample_now < to_exemplar * (
+            1.0 - TIE
+        ):  # of two samples equally near, the earlier stays the exemplar
             exemplar_vectors[nearest], exemplars[nearest] = x, indices[i]
-    return known, count, spread
+    return known, count, class_scatter
 
 
 learn_samples = compiled(_learn_samples)

@@ -1,4 +1,4 @@
-"""The learning procedure of section II.E: one pass over the samples of a class, in their order."""
+"""The learning procedure of the paper's section II.E: one pass over the samples of a class."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from simdnn.arrays import FloatArray, IntArray
 from simdnn.paper.moments import Moments
 
 BLOCK = 64
-"""Samples converted to float64 and handed to the compiled loop at a time. The result does not depend on it."""
+"""Samples that the compiled loop gets at a time, converted to float64. The result does not depend on it."""
 
 
 @dataclass
 class ClassModel:
-    """What one class has learned: its moments and its prototypes.
+    """The moments and the prototypes of one class.
 
     Attributes
     ----------
@@ -25,10 +25,10 @@ class ClassModel:
     vectors : (M, n) prototypes
     support : (M,) samples behind each, ``N_j``
     scatter : (M,) sum of squared distances of those samples to their mean, the prototype
-    exemplars : (M,) index, over all samples that the estimator was given, of the sample that stands for each
+    exemplars : (M,) index of each prototype's exemplar, the training sample shown for it, among all samples learned
     exemplar_vectors : (M, n) features of the exemplars
-    serials : (M,) number of each prototype within its class, never used twice
-    next_serial : number of the next one
+    serials : (M,) number of each prototype within its class, never reused
+    next_serial : number that the next prototype gets
     """
 
     moments: Moments
@@ -42,24 +42,24 @@ class ClassModel:
 
     @classmethod
     def empty(cls, n_features: int) -> ClassModel:
-        """Return a class that has seen nothing yet."""
-        none = np.empty(0, dtype=np.int64)
+        """Return a class without samples or prototypes."""
+        no_integers = np.empty(0, dtype=np.int64)
         no_vectors = np.empty((0, n_features))
         return cls(
             Moments(np.zeros(n_features)),
             no_vectors,
-            none,
+            no_integers,
             np.empty(0),
-            none.copy(),
+            no_integers.copy(),
             no_vectors.copy(),
-            none.copy(),
+            no_integers.copy(),
         )
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def take(self, rows: IntArray | NDArray[np.bool_]) -> ClassModel:
-        """Return the class with only the given prototypes."""
+        """Return the class with only the chosen prototypes, by indices or by a mask (M,)."""
         return ClassModel(
             self.moments,
             self.vectors[rows],
@@ -72,7 +72,7 @@ class ClassModel:
         )
 
     def append(self, other: ClassModel) -> list[int]:
-        """Take over the prototypes of another class, under new serials, which are returned; moments stay."""
+        """Append the prototypes of another class; return their new serials. The moments stay as they are."""
         serials = np.arange(self.next_serial, self.next_serial + len(other))
         self.vectors = np.vstack([self.vectors, other.vectors])
         self.support = np.append(self.support, other.support)
@@ -85,24 +85,24 @@ class ClassModel:
 
 
 def learning_order(label: str, rows: IntArray, start: int, seed: int) -> IntArray:
-    """Shuffle the rows of a class of which ``start`` samples came before; the same for the same seed."""
+    """Shuffle (K,) rows of a class, reproducibly; ``start`` is the number of its samples in earlier batches."""
     return np.random.default_rng([seed, crc32(label.encode()), start]).permutation(rows)
 
 
 def learn(
     model: ClassModel, samples: NDArray[np.floating], indices: IntArray, rows: IntArray | None = None
 ) -> ClassModel:
-    """Let a class learn samples in their order.
+    """Learn samples of one class in their order.
 
-    Learning in several calls gives, to the last bit, what learning in one gives.
+    Several calls give exactly the result of one call with all samples.
 
     Parameters
     ----------
-    model : what the class knows so far; changed in place
-    samples : (N, n) features, normalised
-    indices : (K,) what the exemplars are to be known by
-    rows : (K,) rows of ``samples`` to learn, in this order; all of them if not given. They are copied a block at a
-        time, not all at once
+    model : the class so far; changed in place
+    samples : (N, n) features, each scaled to [0, 1]
+    indices : (K,) index of each sample to learn, kept for the exemplars
+    rows : (K,) rows of ``samples`` to learn, in this order; by default all. They are copied a block at a time, to
+        save memory
 
     Returns
     -------
@@ -110,8 +110,8 @@ def learn(
 
     Notes
     -----
-    Reading of eq. (8): a sample that coincides with a prototype joins it. Literally it would found a prototype once
-    more, and a class of identical samples would grow without end.
+    A sample that coincides with a prototype joins it. By the letter of eq. (8) it would become another prototype, and
+    a class of identical samples would have as many prototypes as samples.
     """
     from simdnn.paper.kernel import learn_samples  # Numba takes a second to import
 
@@ -122,7 +122,7 @@ def learn(
         known = len(model)
         if len(room) < known + len(block):
             room = _with_room(model, 2 * BLOCK)
-        found, model.moments.count, model.moments.scatter = learn_samples(
+        total, model.moments.count, model.moments.scatter = learn_samples(
             block,
             np.ascontiguousarray(indices[start : start + BLOCK], dtype=np.int64),
             (known, model.moments.count, model.moments.scatter),
@@ -133,25 +133,25 @@ def learn(
             room.exemplars,
             room.exemplar_vectors,
         )
-        model.vectors, model.exemplar_vectors = room.vectors[:found], room.exemplar_vectors[:found]
-        model.support, model.scatter = room.support[:found], room.scatter[:found]
-        model.exemplars = room.exemplars[:found]
+        model.vectors, model.exemplar_vectors = room.vectors[:total], room.exemplar_vectors[:total]
+        model.support, model.scatter = room.support[:total], room.scatter[:total]
+        model.exemplars = room.exemplars[:total]
         model.serials = np.append(
-            model.serials, np.arange(model.next_serial, model.next_serial + found - known)
+            model.serials, np.arange(model.next_serial, model.next_serial + total - known)
         )
-        model.next_serial += found - known
+        model.next_serial += total - known
     return model
 
 
 def _with_room(model: ClassModel, spare: int) -> ClassModel:
-    """Return a copy of a class with that many empty places behind its prototypes."""
-    places = (spare, model.vectors.shape[1])
+    """Return a copy of a class whose arrays have room for ``spare`` more prototypes."""
+    shape = (spare, model.vectors.shape[1])
     return ClassModel(
         model.moments,
-        np.vstack([model.vectors, np.empty(places)]),
+        np.vstack([model.vectors, np.empty(shape)]),
         np.append(model.support, np.zeros(spare, dtype=np.int64)),
         np.append(model.scatter, np.zeros(spare)),
         np.append(model.exemplars, np.zeros(spare, dtype=np.int64)),
-        np.vstack([model.exemplar_vectors, np.empty(places)]),
+        np.vstack([model.exemplar_vectors, np.empty(shape)]),
         model.serials,
     )

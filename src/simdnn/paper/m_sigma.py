@@ -17,10 +17,17 @@ from simdnn.paper.equations import is_attack, update_running_mean
 
 @dataclass
 class RecursiveThreshold:
-    """The m-sigma rule on a stream, eqs. (11) and (12): flag what is ``m`` deviations under the running mean.
+    """The m-sigma rule on a stream, eqs. (11) and (12): flag scores more than ``m`` deviations below the running mean.
 
-    Mean and deviation take each score in before it is judged, as printed; a score that is then flagged is taken back
-    out, so that an attacker cannot teach the threshold.
+    As in the paper, each score updates mean and deviation before it is compared with them. Unlike in the paper, this
+    is undone for a flagged score, so that attacks do not shift the threshold.
+
+    Attributes
+    ----------
+    m : number of standard deviations, >= 0
+    count : number of scores taken in
+    mean : their mean
+    scatter : sum of their squared distances to the mean
 
     >>> stream = RecursiveThreshold.of([0.8, 0.9, 0.7, 0.9, 0.8, 0.9], m=2.0)
     >>> stream.flag(0.2), stream.flag(0.8), stream.count
@@ -34,19 +41,19 @@ class RecursiveThreshold:
 
     @classmethod
     def of(cls, scores: ArrayLike, m: float = 3.0) -> RecursiveThreshold:
-        """Return a threshold that has taken in (n,) scores of clean images without judging them.
+        """Return a threshold that has taken in (n,) scores of clean images, none of them flagged.
 
         Raises
         ------
         InputError
-            If there are so few that nothing could ever be flagged.
+            If there are at most ``m ** 2`` scores: then no score could ever be flagged.
         """
         clean = np.asarray(scores, dtype=np.float64).ravel()
         if len(clean) <= m**2:
             raise InputError(
                 f"{len(clean)} calibration samples are too few for the published rule: each score is part of the "
-                f"mean it is held against, so that with {m**2:g} or fewer none can lie m = {m:g} deviations below; "
-                "give more"
+                f"mean that it is compared with, so that with {m**2:g} or fewer none can lie m = {m:g} deviations "
+                "below; give more"
             )
         threshold = cls(m)
         for score in clean:
@@ -55,20 +62,20 @@ class RecursiveThreshold:
 
     @property
     def deviation(self) -> float:
-        """Recursive standard deviation of the scores taken in."""
+        """Standard deviation of the scores taken in; 0 without any."""
         return sqrt(self.scatter / self.count) if self.count else 0.0
 
     @property
     def offset(self) -> float:
-        """The score below which eq. (12) sees an attack."""
+        """Scores below it are flagged, eq. (12)."""
         return self.mean - self.m * self.deviation
 
     def flag(self, score: float) -> bool:
-        """Eqs. (11) and (12) for the next score of the stream: whether it is a possible attack."""
+        """Apply eqs. (11) and (12) to the next score of the stream; return whether it is flagged."""
         return self._next(score)[0]
 
     def judge(self, scores: FloatArray, labels: NDArray[Any] | None = None) -> Decision:
-        """Flag the next scores of the stream, one after the other."""
+        """Apply eqs. (11) and (12) to the next (N,) scores of the stream, one after the other; labels are ignored."""
         del labels
         steps = [self._next(float(score)) for score in scores]
         attack = np.array([flagged for flagged, _ in steps], dtype=bool)
@@ -84,6 +91,6 @@ class RecursiveThreshold:
 
     def _take_in(self, score: float) -> None:
         self.count += 1
-        old = self.mean
-        self.mean = update_running_mean(old, score, self.count)
-        self.scatter += (score - old) * (score - self.mean)
+        previous_mean = self.mean
+        self.mean = update_running_mean(previous_mean, score, self.count)
+        self.scatter += (score - previous_mean) * (score - self.mean)

@@ -1,4 +1,4 @@
-"""What Sim-DNN learned of the features of clean images: raw features in, similarities and labels out."""
+"""The learned model: raw features in, similarities to the prototypes and labels out."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from simdnn.paper.scaling import FeatureRange
 
 @dataclass(frozen=True)
 class SimilarityModel:
-    """Prototypes of every class, and the range that features are scaled by before they are compared.
+    """The prototypes of all classes, and the scaling of features to [0, 1].
 
     Attributes
     ----------
-    scaling : range of every feature
-    prototypes : edit them, and similarities and labels follow
+    scaling : scales each feature by its range on the images learned
+    prototypes : may be edited at any time; similarities and labels follow
     """
 
     scaling: FeatureRange
@@ -38,31 +38,31 @@ class SimilarityModel:
         shuffle: bool = False,
         seed: int = 0,
     ) -> Self:
-        """Learn, class by class in one pass, from (N, n) raw features and their (N,) labels.
+        """Learn from clean images, class by class, in one pass.
 
         Parameters
         ----------
-        features, labels : of clean images
-        sigma : whose variance eq. (10) divides by
+        features, labels : (N, n) raw features, and (N,) class of each image
+        sigma : which variance eq. (10) divides by, see :class:`simdnn.paper.prototypes.PrototypeSet`
         shuffle : whether each class is learned in a random order
-        seed : of that order
+        seed : seed of that order
         """
         scaling = FeatureRange.of(features)
         rows = {}
         for name in np.unique(labels):
-            (own,) = np.nonzero(labels == name)
-            rows[str(name)] = learning_order(str(name), own, 0, seed) if shuffle else own
+            (class_rows,) = np.nonzero(labels == name)
+            rows[str(name)] = learning_order(str(name), class_rows, 0, seed) if shuffle else class_rows
         prototypes = PrototypeSet(features.shape[1], sigma)
         prototypes.learn(scaling(features), rows)
         return cls(scaling, prototypes)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Labels in sorted order, those of prototypes added by hand included."""
+        """Labels in sorted order, including those of prototypes added by hand."""
         return tuple(sorted(self.prototypes.classes))
 
     def similarities(self, features: Array) -> Array:
-        """Eq. (10): (N, M) similarity of (N, n) raw features to the prototypes, in their order."""
+        """Eq. (10): (N, M) similarities in [0, 1] of (N, n) raw features to the M prototypes."""
         return self.prototypes.similarity(self.scaling(features))
 
     def labels(self, similarities: NDArray[Any]) -> NDArray[np.str_]:

@@ -11,8 +11,9 @@ from simdnn.arrays import FloatArray
 class Moments:
     """Count, mean and scatter of the samples seen so far.
 
-    The scatter, the sum of squared distances to the mean, is carried instead of the scalar product of eq. (5): the
-    variance ``Sigma - ||mu||^2`` cancels badly for a tight class far from the origin, and ``Sigma`` follows from it.
+    Kept is the scatter, the sum of squared distances to the mean, instead of the mean squared norm ``Sigma`` of
+    eq. (5): the variance ``Sigma - ||mu||^2`` loses its digits where a class is tight and far from the origin.
+    ``Sigma`` follows from the scatter.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the parameters of Sim-DNN may be."""
+"""The ranges of Sim-DNN's parameters."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from simdnn.errors import InputError
 from simdnn.paper.prototypes import SigmaKind
 
 LARGEST = 1e100
+"""Largest feature and largest ``m``: their squares stay finite."""
+
 LEAST_ALPHA = 1e-9
+"""Smallest false-alarm rate."""
 
 
 def check_parameters(*, alpha: float, m: float, sigma: str, random_state: int) -> None:
-    """Raise InputError if a parameter cannot be used; see :class:`simdnn.paper.estimator.SimDNN`."""
+    """Raise InputError if a parameter of :class:`simdnn.paper.estimator.SimDNN` is outside its range."""
     if sigma not in get_args(SigmaKind):
         raise InputError(f"sigma is 'shared', 'class' or 'prototype'; got {sigma!r}")
     if not LEAST_ALPHA <= alpha < 1:

@@ -1,4 +1,4 @@
-"""The prototypes of all classes: an editable set, and its arrays for eqs. (1), (6), (9), (10) and (13)."""
+"""The editable set of the prototypes of all classes, with their arrays for eqs. (1), (6), (9), (10) and (13)."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SigmaKind = Literal["shared", "class", "prototype"]
 
 @dataclass(frozen=True)
 class Prototype:
-    """One prototype as people see it.
+    """One prototype.
 
     Attributes
     ----------
-    id : ``"<label>/<serial>"``; a serial is never used twice within a class
+    id : ``"<label>/<serial>"``; a serial is never reused within a class
     label : its class
     support : number of samples behind it, ``N_j``
-    sigma : square root of its own scalar variance; 0 while one sample is behind it
-    exemplar : index of the training sample that stands for it; -1 where there is none
-    vector : (n,) the prototype itself
+    sigma : square root of the scalar variance of these samples; 0 for a single sample
+    exemplar : index of its exemplar, the training sample shown for it; -1 without one
+    vector : (n,) the mean of its samples
     """
 
     id: str
@@ -41,14 +41,18 @@ class Prototype:
 
 
 class PrototypeSet:
-    """What all classes have learned. Every prototype can be added, removed or relabelled; none changes another.
+    """The prototypes of all classes. Prototypes can be added, removed and relabelled, each without changing others.
 
     Parameters
     ----------
-    n_features : width of the features
-    sigma : whose variance eq. (10) divides by: one ``"shared"`` by all prototypes (the mean squared distance of the
-        training samples to the mean of their class), that of the ``"class"``, or that of the ``"prototype"`` itself
-        (its class's while fewer than two samples are behind it)
+    n_features : number of features, n
+    sigma : which variance eq. (10) divides by. ``"shared"``: one for all prototypes, the mean squared distance of the
+        training samples to the mean of their class. ``"class"``: that of the prototype's class. ``"prototype"``: that
+        of the prototype's own samples, or of its class while it has a single sample
+
+    Attributes
+    ----------
+    classes : the model of each class by its label, in sorted order
     """
 
     def __init__(self, n_features: int, sigma: SigmaKind = "shared") -> None:
@@ -73,13 +77,16 @@ class PrototypeSet:
 
     def __getitem__(self, prototype_id: str) -> Prototype:
         label, j = self._find(prototype_id)
-        return next(p for k, p in enumerate(self._of(label)) if k == j)
+        serial = self.classes[label].serials[j]
+        return next(prototype for prototype in self if prototype.id == f"{label}/{serial}")
 
     def model(self, label: str) -> ClassModel:
-        """Return the class of that label, a new one where there is none yet."""
+        """Return the model of a class; an empty one is added for a new label."""
         if label not in self.classes:
             self.classes[label] = ClassModel.empty(self.n_features)
-            self.classes = dict(sorted(self.classes.items()))  # in whatever order classes arrive
+            self.classes = dict(
+                sorted(self.classes.items())
+            )  # the order in which classes arrive must not matter
         return self.classes[label]
 
     def learn(
@@ -90,14 +97,14 @@ class PrototypeSet:
         first: int = 0,
         n_jobs: int | None = None,
     ) -> None:
-        """Let classes learn samples; how they are spread over calls and jobs changes nothing.
+        """Learn samples; the result does not depend on how they are split over calls and jobs.
 
         Parameters
         ----------
-        samples : (N, n) scaled features
-        rows : of each class, in the order in which it learns them
-        first : index of the first of the samples, which exemplars are known by
-        n_jobs : classes that learn at the same time, as joblib counts them
+        samples : (N, n) features, each scaled to [0, 1]
+        rows : for each class, its rows of ``samples`` in the order in which they are learned
+        first : index of the first sample among all that were ever learned, for the exemplars
+        n_jobs : classes learned in parallel, as in joblib
         """
         from joblib import Parallel, delayed
 
@@ -108,7 +115,19 @@ class PrototypeSet:
         self.classes.update(zip(rows, learned, strict=True))
 
     def add(self, label: str, vector: ArrayLike, exemplar: int = -1) -> str:
-        """Add a prototype, (n,), to a class, known or new; return its id."""
+        """Add a prototype to a class, which may be new; return its id.
+
+        Parameters
+        ----------
+        label : its class
+        vector : (n,) scaled features
+        exemplar : index of its exemplar; -1 for none
+
+        Raises
+        ------
+        InputError
+            If the vector has another shape, or missing or infinite values.
+        """
         x = np.asarray(vector, dtype=np.float64)
         if x.shape != (self.n_features,) or not np.isfinite(x).all():
             raise InputError(
@@ -127,7 +146,7 @@ class PrototypeSet:
         return f"{label}/{self.model(label).append(one)[0]}"
 
     def remove(self, prototype_id: str) -> None:
-        """Remove a prototype; the last one of all cannot go."""
+        """Remove a prototype; InputError if there is no such prototype, or it is the only one."""
         label, j = self._find(prototype_id)
         if len(self) == 1:
             raise InputError(f"{prototype_id} is the only prototype left; add another before removing it")
@@ -135,7 +154,13 @@ class PrototypeSet:
         self.classes[label] = model.take(np.arange(len(model)) != j)
 
     def relabel(self, prototype_id: str, label: str) -> str:
-        """Move a prototype to another class, known or new; return its new id."""
+        """Move a prototype to another class, which may be new; return its new id.
+
+        Raises
+        ------
+        InputError
+            If there is no such prototype, or it has this label already.
+        """
         old, j = self._find(prototype_id)
         if label == old:
             raise InputError(f"{prototype_id} already has the label {label!r}")
@@ -161,34 +186,32 @@ class PrototypeSet:
 
     @property
     def variances(self) -> FloatArray:
-        """(M,) variance that eq. (10) divides by for each prototype."""
+        """(M,) variance that eq. (10) divides by, for each prototype."""
         shared = self._shared_variance()
         variances = []
         for model in self.classes.values():
-            of_class = model.moments.variance if model.moments.count > 1 else shared
+            class_variance = model.moments.variance if model.moments.count > 1 else shared
             if self.sigma == "shared":
                 variances.append(np.full(len(model), shared))
             elif self.sigma == "class":
-                variances.append(np.full(len(model), of_class))
+                variances.append(np.full(len(model), class_variance))
             else:
-                own = np.divide(model.scatter, model.support)
-                variances.append(np.where(model.support > 1, own, of_class))
+                variance = np.divide(model.scatter, model.support)
+                variances.append(np.where(model.support > 1, variance, class_variance))
         return np.concatenate(variances)
 
     def similarity(self, x: Array) -> Array:
-        """Eq. (10): (N, M) similarity of (N, n) samples to every prototype."""
+        """Eq. (10): (N, M) similarities in [0, 1] of (N, n) scaled samples to the M prototypes."""
         return similarity(x, self.vectors, self.variances)
 
     def _shared_variance(self) -> float:
-        """Pooled variance within classes; where no class has any, the variance of the prototypes, or else 1."""
+        """Return the pooled variance within classes; if it is 0, the variance of the prototypes; if that is 0, 1."""
         count = sum(model.moments.count for model in self.classes.values())
         pooled = sum(model.moments.scatter for model in self.classes.values()) / max(count, 1)
         return pooled or float(self.vectors.var(axis=0).sum()) or 1.0
 
-    def _of(self, label: str) -> Iterator[Prototype]:
-        return (prototype for prototype in self if prototype.label == label)
-
     def _find(self, prototype_id: str) -> tuple[str, int]:
+        """Return the class of a prototype and its position within the class; InputError if there is none."""
         label, _, serial = prototype_id.rpartition("/")
         if label in self.classes and serial.isdecimal():
             (rows,) = np.nonzero(self.classes[label].serials == int(serial))

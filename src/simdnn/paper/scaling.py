@@ -1,4 +1,4 @@
-"""Line 2 of the paper's procedure: every feature is brought to [0, 1]."""
+"""Line 2 of the paper's procedure: each feature is scaled to [0, 1]."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from simdnn.arrays import Array, like
 
 _NO_RANGE = 10
-"""A feature whose range is under so many units of the last place does not vary, and becomes 0."""
+"""A feature whose range is below this many machine epsilons counts as constant, and becomes 0."""
 
 
 @dataclass(frozen=True)
 class FeatureRange:
-    """Line 2: the range of each feature over the images learned; as :class:`sklearn.preprocessing.MinMaxScaler`.
+    """Line 2: scaling of each feature by its range on the images learned, as scikit-learn's ``MinMaxScaler`` does.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class FeatureRange:
         return cls(features.min(axis=0), features.max(axis=0))
 
     def __call__(self, features: Array) -> Array:
-        """Scale (N, n) features; those of new images may leave [0, 1]."""
+        """Scale (N, n) features, same shape; those of other images may lie outside [0, 1]."""
         scale, shift = self._map
         return features * like(scale, features) + like(shift, features)
 

@@ -1,4 +1,4 @@
-"""The clean images that calibrate a guard, as its networks saw them."""
+"""The outputs of a guard's networks for the images that calibrate its threshold."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from simdnn.rules.view_statistics import ViewStatistics
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Images that no prototype was learned from, and harmlessly corrupted copies of some of them.
+    """Clean images held out of learning, and harmlessly corrupted copies of some of them: k images in all.
 
     Attributes
     ----------
     features : (k, n) raw features
-    logits : (k, K) of the protected network
+    logits : (k, K) logits of the protected network
     votes : (k, c) noisy draws that the auxiliary network gave each of its classes; c = 0 without one
-    views : how each compares with its views; None for a rule that looks at none
-    corruption : (k,) name of the harmless corruption; empty for an image as it is
-    image_sha256 : (k,) hash of the image file; a corrupted copy has that of its original
+    views : comparison of each image with its views; None for a rule without views
+    corruption : (k,) name of the harmless corruption; empty for a clean image
+    image_sha256 : (k,) SHA-256 of the image file; for a corrupted copy, that of its original
     """
 
     features: NDArray[np.float32]
@@ -36,7 +36,7 @@ class CalibrationSet:
 
     @classmethod
     def of(cls, batch: Batch) -> CalibrationSet:
-        """Keep what came out of the networks."""
+        """Return the calibration set of a batch of network outputs."""
         return cls(
             batch.features,
             batch.logits,
@@ -46,16 +46,30 @@ class CalibrationSet:
             batch.image_sha256,
         )
 
+    def joined(self, other: CalibrationSet) -> CalibrationSet:
+        """Return the images of both, which the same networks saw through the same views."""
+        views = None
+        if self.views is not None and other.views is not None:
+            views = self.views.joined(other.views)
+        return CalibrationSet(
+            np.concatenate([self.features, other.features]),
+            np.concatenate([self.logits, other.logits]),
+            np.concatenate([self.votes, other.votes]),
+            views,
+            self.corruption + other.corruption,
+            self.image_sha256 + other.image_sha256,
+        )
+
     def __len__(self) -> int:
         return len(self.features)
 
     @property
     def clean(self) -> NDArray[np.bool_]:
-        """(k,) True for images as they are, False for corrupted copies."""
+        """(k,) True for clean images, False for corrupted copies."""
         return np.array([not name for name in self.corruption], dtype=bool)
 
     def inputs(self, model: SimilarityModel) -> RuleInput:
-        """Return what a rule looks at, with the prototypes as they are now."""
+        """Return the rule's input, with similarities to the current prototypes."""
         return RuleInput(
             self.features,
             self.logits,

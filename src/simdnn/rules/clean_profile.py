@@ -1,4 +1,4 @@
-"""What the evidence of clean images looks like, and how far an image deviates from it."""
+"""The distribution of each source of evidence on clean images, and an image's deviations from it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from simdnn.errors import InputError
 from simdnn.rules.sources import BY_NAME, SOURCES, Measured, Scales
 
 FEWEST = 10
+"""Clean images, at least, that a profile is learned from."""
+
 _TINY = 1e-9
 _UNDER_ROOT = 1e-18
 """Added under the square root, whose gradient at 0 is infinite."""
@@ -18,12 +20,12 @@ _UNDER_ROOT = 1e-18
 
 @dataclass(frozen=True)
 class Line:
-    """Least-squares line of a source's values on clean images over the spread of their views.
+    """Least-squares line of a source's value, as a function of the spread of the views, on clean images.
 
     Attributes
     ----------
     slope, intercept : of the line
-    deviation : standard deviation about it
+    deviation : standard deviation of the residuals, > 0
     """
 
     slope: float
@@ -32,7 +34,7 @@ class Line:
 
     @classmethod
     def fit(cls, spread: FloatArray, value: FloatArray) -> Line:
-        """Fit to (N,) values; a spread that does not vary gives a level line."""
+        """Fit a line to (N,) spreads and values; for a constant spread the slope is 0."""
         centred = spread - spread.mean()
         scatter = float((centred**2).sum())
         slope = float((centred * value).sum()) / scatter if scatter > _TINY else 0.0
@@ -42,12 +44,12 @@ class Line:
 
 @dataclass(frozen=True)
 class CleanProfile:
-    """What clean images look like, source by source.
+    """The distribution of each source on clean images.
 
     Attributes
     ----------
-    scales : of the comparison with views
-    lines : by the name of the source
+    scales : scales of the comparison with views
+    lines : line of each source by its name
     """
 
     scales: Scales
@@ -77,20 +79,20 @@ class CleanProfile:
         return cls(scales, lines)
 
     def deviations(self, measured: Measured) -> dict[str, Array]:
-        """Return by how many standard deviations of clean images each source speaks for an attack: (N,) each."""
-        found = {}
+        """Return each source's deviation from clean images: (N,) in standard deviations; positive for an attack."""
+        deviations = {}
         for name, line in self.lines.items():
             source = BY_NAME[name]
             value = source.value(measured, self.scales) - line.intercept
             if source.spread:
                 value = value - line.slope * source.spread(measured, self.scales)
-            found[name] = value / line.deviation
-        return found
+            deviations[name] = value / line.deviation
+        return deviations
 
     def score(self, measured: Measured) -> Array:
         """Score N images: (N,), at most 0; high is clean.
 
-        Minus the length of the weighted deviations towards an attack; those in the other direction do not count.
+        The score is minus the square root of the weighted sum of squared deviations; negative deviations count as 0.
         """
         total = 0.0
         for name, deviation in self.deviations(measured).items():

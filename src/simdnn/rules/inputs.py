@@ -1,4 +1,4 @@
-"""What a rule looks at: features, logits and similarities of some images, and how each compares with its views."""
+"""The input of a rule: features, logits and similarities of N images, and their comparison with views."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class RuleInput:
     Attributes
     ----------
     features : (N, n) raw features of the networks
-    logits : (N, K) of the protected network
-    predictions : (N,) its outputs: the largest logit, or what an attacker wants it to become
-    similarities : (N, M) to every prototype, eq. (10)
-    shares : (N, c) share of the noisy draws in which the auxiliary network gives each of its classes; c = 0 without
-    views : how each image compares with its views; None for a rule that looks at none
+    logits : (N, K) logits of the protected network
+    predictions : (N,) index of the largest logit; in an adaptive attack, the attack's target
+    similarities : (N, M) similarities to the prototypes, eq. (10)
+    shares : (N, c) share of the noisy draws in which the auxiliary network gives each of its classes; c = 0 without one
+    views : comparison of each image with its views; None for a rule without views
     """
 
     features: Array
@@ -35,7 +35,7 @@ class RuleInput:
 
     @classmethod
     def of(cls, batch: Batch, model: SimilarityModel) -> RuleInput:
-        """Return what a rule looks at of a batch."""
+        """Return the rule's input for a batch of network outputs."""
         return cls(
             batch.features,
             batch.logits,
@@ -46,7 +46,7 @@ class RuleInput:
         )
 
     def take(self, rows: Array) -> RuleInput:
-        """Return some of the images."""
+        """Return the input for some of the images, by indices or by a mask (N,)."""
         return RuleInput(
             self.features[rows],
             self.logits[rows],
@@ -63,7 +63,7 @@ def shares_of(votes: IntArray) -> FloatArray:
 
 
 def view_statistics(batch: Batch) -> ViewStatistics | None:
-    """Compare the images of a batch with their views; None where it has no views."""
+    """Compare the images of a batch with their views; None without views."""
     if not batch.view_features.shape[1]:
         return None
     return compare_views(

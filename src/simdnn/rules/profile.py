@@ -1,4 +1,4 @@
-"""The rule ``"profile"``: an image against prototypes and views of itself; the default without a second opinion."""
+"""The default rule ``"profile"`` where there is no second opinion: an image against prototypes and views of itself."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from simdnn.rules.rule import LearnedImages, Rule, State
 from simdnn.rules.sources import SOURCES, Measured, Scales
 
 LEVELS = {"light": 1, "standard": 2, "full": 4}
-"""Views at each level; an image costs one pass of the network more for each."""
+"""Number of views at each level; each costs one more pass of the network per image."""
 
 LARGEST = 1e12
-"""No logarithm, slope or deviation comes near it."""
+"""Larger numbers in a guard file are refused; no logarithm, slope or deviation comes near it."""
 
 
 class ProfileRule(Rule):
-    """Score by how far an image deviates from clean ones, in several ways at once.
+    """Score by the deviations of several sources of evidence from clean images.
 
     Attributes
     ----------
-    clean : what clean images look like
+    clean : distribution of the sources on clean images
     """
 
     name: ClassVar[str] = "profile"
@@ -40,13 +40,14 @@ class ProfileRule(Rule):
     def draw_views(cls, level: str, seed: int) -> tuple[Shift, ...]:
         """Draw the views of one guard.
 
-        They come in pairs, moved by few pixels to roughly opposite sides, so that a clean image's features lie between
-        those of its views. The choice is among some dozens: it stops an attack tuned to another guard, not a search.
+        They come in pairs, shifted by one to three pixels in roughly opposite directions, so that the features of a
+        clean image lie between those of its views. There are only some dozens of possible draws: they stop an attack
+        that is tuned to another guard, but not one that tries them all.
 
         Parameters
         ----------
         level : one of `LEVELS`
-        seed : of the draw
+        seed : seed of the draw
 
         Raises
         ------
@@ -55,17 +56,23 @@ class ProfileRule(Rule):
         """
         if level not in LEVELS:
             raise InputError(f"no level {level!r}; the levels are {', '.join(LEVELS)}")
-        draw = np.random.default_rng(seed)
-        right, down = (int(sign) for sign in draw.choice([-1, 1], 2))
+        generator = np.random.default_rng(seed)
+        right, down = (int(sign) for sign in generator.choice([-1, 1], 2))
         views: list[Shift] = []
         for diagonal in ((right, down), (right, -down)):
-            further, lower = (int(pixels) for pixels in draw.integers(1, 4, 2))
+            across, along = (int(pixels) for pixels in generator.integers(1, 4, 2))
             views.append(Shift(right=diagonal[0], down=diagonal[1]))
-            views.append(Shift(right=-diagonal[0] * further, down=-diagonal[1] * lower))
+            views.append(Shift(right=-diagonal[0] * across, down=-diagonal[1] * along))
         return tuple(views[: LEVELS[level]])
 
     def learn(self, images: LearnedImages) -> None:
-        """Learn what clean images look like."""
+        """Learn the distribution of the sources on clean images.
+
+        Raises
+        ------
+        InputError
+            If there are too few images.
+        """
         if not len(self.calibration) or not len(images.reference.predictions):
             raise InputError(
                 f"the rule {self.name!r} needs images to calibrate on and images besides the prototypes; got "
@@ -74,11 +81,11 @@ class ProfileRule(Rule):
         self.clean = CleanProfile.learn(Measured.of(images.reference))
 
     def score(self, inputs: RuleInput) -> Array:
-        """Return scores of at most 0, in standard deviations of clean images."""
+        """Return (N,) scores of at most 0, in standard deviations of clean images."""
         return self.clean.score(Measured.of(inputs))
 
     def explain(self, inputs: RuleInput) -> list[dict[str, float]]:
-        """Return each source's deviation from clean images; what is positive speaks for an attack."""
+        """Return each source's deviation from clean images, in standard deviations; positive suggests an attack."""
         deviations = self.clean.deviations(Measured.of(inputs))
         return [
             {name: float(values[i]) for name, values in deviations.items()}
@@ -93,13 +100,13 @@ class ProfileRule(Rule):
         }, {}
 
     def restore(self, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Take the state back."""
+        """Restore the clean profile and the classes of outputs; ValueError if they do not fit together."""
         del arrays
         if not 1 <= len(self.views) <= max(LEVELS.values()):
-            raise ValueError(f"{len(self.views)} views are none that a guard draws")
-        scales = Scales(**{name: _sound(value) for name, value in header["scales"].items()})
+            raise ValueError(f"expected 1 to {max(LEVELS.values())} views, got {len(self.views)}")
+        scales = Scales(**{name: _checked_number(value) for name, value in header["scales"].items()})
         lines = {
-            name: Line(**{part: _sound(value) for part, value in line.items()})
+            name: Line(**{part: _checked_number(value) for part, value in line.items()})
             for name, line in header["lines"].items()
         }
         expected = [source.name for source in SOURCES]
@@ -109,7 +116,8 @@ class ProfileRule(Rule):
         return self
 
 
-def _sound(value: object) -> float:
+def _checked_number(value: object) -> float:
+    """Return a number from a guard file; ValueError if it is none, or too large."""
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) <= LARGEST:
         raise ValueError(f"expected a number, got {value!r}")
     return float(value)

@@ -1,4 +1,4 @@
-"""The rule ``"published"``: the paper's own, with its recursive threshold."""
+"""The rule ``"published"``: the paper's score and its recursive threshold."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ from simdnn.rules.rule import Rule
 
 
 class PublishedRule(Rule):
-    """Score by the winning lambda, eq. (9); flag by the m-sigma rule, eqs. (11) and (12)."""
+    """Score by the largest lambda, eq. (9); flag by the m-sigma rule, eqs. (11) and (12)."""
 
     name: ClassVar[str] = "published"
 
     def score(self, inputs: RuleInput) -> Array:
-        """Return the winning lambda, in [1 / M, 1]."""
+        """Return (N,) the largest lambda, in [1 / M, 1]."""
         return published_score(inputs.similarities)
 
     def threshold(self, *, alpha: float, m: float, per_class: bool = False) -> Threshold:
-        """Return the recursive threshold, which promises no false-alarm rate."""
+        """Return the recursive threshold, which guarantees no false-alarm rate and has no ``alpha``.
+
+        Raises
+        ------
+        InputError
+            If there are at most ``m ** 2`` calibration images, or ``per_class`` is set.
+        """
         del alpha
         if per_class:
             raise InputError(

@@ -1,4 +1,4 @@
-"""The rules by name; a new one is entered here."""
+"""All rules by name; add a new rule here."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ RULES: Mapping[str, type[Rule]] = {
 }
 
 REFERENCE = 1000
-"""Images, at most, that a rule learns from besides the prototypes."""
+"""Largest number of images in :attr:`simdnn.rules.rule.LearnedImages.reference`."""
 
 DRAWS: Mapping[str, int] = {"light": 8, "standard": 32, "full": 128}
 """Noisy draws of each image at each level: each costs one pass of the auxiliary network. The more there are, the finer
 the share, and the nearer the share that an attack needs comes to the threshold."""
+
+
+def default_rule(*, second_opinion: bool) -> str:
+    """Return the name of the rule where none is asked for."""
+    return ProfileAndOpinionRule.name if second_opinion else ProfileRule.name
 
 
 def find_draws(level: str) -> int:

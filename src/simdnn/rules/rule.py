@@ -1,7 +1,9 @@
-"""What a rule is: a score for each image, high for clean, and a threshold that clean images set.
+"""The interface of detection rules: a score for each image, high for clean, and a threshold calibrated on clean images.
 
-To add a rule, write one file with a subclass of :class:`Rule` that has a ``name`` and a ``score``, and enter it in
-:mod:`simdnn.rules.registry`. Everything else has a default.
+To add a rule, write one file with a subclass of :class:`Rule` that has a ``name`` and a ``score``, and add the class to
+:mod:`simdnn.rules.registry`; :mod:`simdnn.rules.similarity` is the shortest example. Everything else has a default.
+Write ``score`` with functions of ``simdnn.arrays.namespace(...)``, which work on NumPy arrays and on PyTorch tensors:
+adaptive attacks differentiate it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simdnn.arrays import Array, FloatArray
+from simdnn.conformal.joint import JointThreshold
 from simdnn.conformal.per_class import MondrianThreshold
 from simdnn.conformal.split import ConformalThreshold
 from simdnn.conformal.threshold import Threshold
@@ -25,20 +28,20 @@ from simdnn.rules.inputs import RuleInput
 from simdnn.rules.second_opinion import SecondOpinion
 
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
-"""What a rule learned, for the guard file: values ready for JSON, and arrays by name."""
+"""The state of a rule in the guard file: values for JSON, and arrays by name."""
 
 
 @dataclass(frozen=True)
 class LearnedImages:
-    """The clean images that the prototypes were learned from, as a rule may learn from them.
+    """The N clean images that the prototypes were learned from, for a rule that learns more from them.
 
     Attributes
     ----------
-    labels : (N,) their classes
-    logits : (N, K) of the protected network
+    labels : (N,) true classes
+    logits : (N, K) logits of the protected network
     auxiliary_classes : names of the auxiliary network's outputs; empty without one
-    reference : some of them, at most :data:`simdnn.rules.registry.REFERENCE`, with their views; none is an exemplar,
-        whose distance to its prototype is no example of an image's
+    reference : some of the images, at most :data:`simdnn.rules.registry.REFERENCE`, with their views. No exemplars are
+        among them, since these are closer to their prototypes than other images are
     """
 
     labels: NDArray[Any]
@@ -48,19 +51,19 @@ class LearnedImages:
 
 
 class Rule(ABC):
-    """Scores images; made of what was learned of clean ones.
+    """Scores images and calibrates the threshold; high scores are clean.
 
     Parameters
     ----------
-    model : prototypes; they may be edited at any time
-    calibration : clean images that set the threshold
-    views : harmless shifts of each image that the rule looks at, as :meth:`draw_views` drew them
+    model : the prototypes, which may be edited at any time
+    calibration : images that calibrate the threshold
+    views : harmless shifts of each image that the network also runs on, from :meth:`draw_views`
 
     Attributes
     ----------
-    name : what users call it
+    name : name of the rule on the command line and in guard files
     learns_corruptions : whether harmlessly corrupted copies of calibration images calibrate as well
-    uses_auxiliary : whether it looks at an auxiliary network under noise
+    uses_auxiliary : whether the score uses an auxiliary network under noise
     opinion : how it does; None for a rule that does not
     """
 
@@ -78,12 +81,12 @@ class Rule(ABC):
 
     @classmethod
     def draw_views(cls, level: str, seed: int) -> tuple[Shift, ...]:
-        """Draw the views of one guard from the seed; none unless a rule says otherwise."""
+        """Draw the views of one guard from the seed; by default there are none."""
         del level, seed
         return ()
 
     def learn(self, images: LearnedImages) -> None:
-        """Learn what else the rule needs to know of clean images; nothing unless a rule says otherwise."""
+        """Learn from clean images, once, before anything is scored; by default nothing."""
         del images
 
     def votes_needed(self, offset: float, draws: int) -> int:
@@ -101,38 +104,52 @@ class Rule(ABC):
 
     @abstractmethod
     def score(self, inputs: RuleInput) -> Array:
-        """Score N images: (N,), high is clean; in the array library of the inputs."""
+        """Score N images: (N,), high is clean; an array of the inputs' library."""
 
     def calibration_scores(self) -> FloatArray:
-        """Score the calibration images by the prototypes as they are now: (k,)."""
+        """Score the calibration images with the current prototypes: (k,)."""
         scores: FloatArray = self.score(self.calibration.inputs(self.model))
         return scores
 
     def explain(self, inputs: RuleInput) -> list[dict[str, float]]:
-        """Return, for each image, what its score is made of, by name; empty where the score is all there is."""
+        """Return, for each image, the parts of its score by name; by default none."""
         return [{} for _ in inputs.predictions]
 
     def threshold(self, *, alpha: float, m: float, per_class: bool = False) -> Threshold:
-        """Return the threshold that the calibration images set.
+        """Calibrate the threshold.
+
+        With corrupted copies among the calibration images it is a :class:`simdnn.conformal.joint.JointThreshold`.
 
         Parameters
         ----------
-        alpha : false-alarm rate that it promises
-        m : deviations under the mean at which the published rule flags; of no use to others
-        per_class : whether the promise is to hold within each class
+        alpha : false-alarm rate that it guarantees
+        m : number of standard deviations of the published rule; other rules ignore it
+        per_class : whether the guarantee is to hold within each class
+
+        Raises
+        ------
+        InputError
+            If there are too few calibration images for ``alpha``.
         """
         del m
         inputs = self.calibration.inputs(self.model)
-        scores = self.score(inputs)
-        if not per_class:
-            return ConformalThreshold(scores, alpha)
-        return MondrianThreshold(scores, self.model.labels(inputs.similarities), self.model.classes, alpha)
+        scores, labels = self.score(inputs), self.model.labels(inputs.similarities)
+
+        def calibrated_on(rows: NDArray[np.bool_]) -> Threshold:
+            if not per_class:
+                return ConformalThreshold(scores[rows], alpha)
+            return MondrianThreshold(scores[rows], labels[rows], self.model.classes, alpha)
+
+        clean = self.calibration.clean
+        if clean.all():
+            return calibrated_on(clean)
+        return JointThreshold(calibrated_on(clean), calibrated_on(np.ones_like(clean)))
 
     def state(self) -> State:
-        """Return what :meth:`learn` learned."""
+        """Return what :meth:`learn` learned, for the guard file."""
         return {}, {}
 
     def restore(self, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Take back what :meth:`state` returned; ValueError if the parts do not fit together."""
+        """Restore what :meth:`state` returned, and return the rule; ValueError if the values do not fit together."""
         del header, arrays
         return self

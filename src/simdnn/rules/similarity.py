@@ -1,4 +1,4 @@
-"""The rule ``"similarity"``: how similar an image is to its nearest prototype, in one pass of the network."""
+"""The rule ``"similarity"``: similarity to the nearest prototype, in one pass of the network."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ class SimilarityRule(Rule):
     name: ClassVar[str] = "similarity"
 
     def score(self, inputs: RuleInput) -> Array:
-        """Return the similarity to the most similar prototype, in [0, 1]."""
+        """Return (N,) the similarity to the most similar prototype, in [0, 1]."""
         return similarity_score(inputs.similarities)

@@ -1,4 +1,4 @@
-"""What the profile is made of: each source of evidence, its weight, and what it is measured against."""
+"""The sources of evidence of the profile rule, with their weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class Scales:
-    """Logarithms of sigma^2 of eq. (10) for comparisons with views: geometric means over clean images.
+    """Scales for the comparison with views: log sigma^2 of eq. (10), each the mean over clean images.
 
     Attributes
     ----------
-    distance : for the distance of the features to those of the views
-    spread : for the views' distance from each other
+    distance : mean of :attr:`simdnn.rules.view_statistics.ViewStatistics.feature_distance`
+    spread : mean of :attr:`simdnn.rules.view_statistics.ViewStatistics.feature_spread`
     """
 
     distance: float
@@ -29,12 +29,12 @@ class Scales:
 
 @dataclass(frozen=True)
 class Measured:
-    """One image's evidence before it is compared with that of clean images.
+    """Evidence of N images, before it is compared with that of clean images.
 
     Attributes
     ----------
-    views : how it compares with its views
-    similarity : (N,) to the most similar prototype, eq. (10)
+    views : comparison with the views
+    similarity : (N,) similarity to the most similar prototype, eq. (10)
     """
 
     views: ViewStatistics
@@ -42,7 +42,7 @@ class Measured:
 
     @classmethod
     def of(cls, inputs: RuleInput) -> Measured:
-        """Collect the evidence of N images; ValueError if they were seen without views."""
+        """Collect the evidence of N images; ValueError if their input has no views."""
         if inputs.views is None:
             raise ValueError("the profile needs images with their views")
         return cls(inputs.views, similarity_score(inputs.similarities))
@@ -54,10 +54,11 @@ class Source:
 
     Attributes
     ----------
-    name : as explanations show it
-    weight : of its squared deviation in the score
-    value : the measure, high for an attack
-    spread : how far the image's views lie apart, which the value grows with on clean images; None where it does not
+    name : name in explanations
+    weight : weight of its squared deviation in the score
+    value : the measured value, (N,), high for an attack
+    spread : the spread of the image's views, (N,), as a function of which the clean values are fitted; None where the
+        value does not depend on it
     """
 
     name: str
@@ -67,13 +68,13 @@ class Source:
 
 
 def _softplus(values: Array) -> Array:
-    """``-log S`` of eq. (10), from the logarithm of the squared distance over sigma^2."""
+    """Return ``-log S`` for S of eq. (10), from the logarithm of (squared distance / sigma^2)."""
     xp = namespace(values)
     return xp.logaddexp(xp.zeros_like(values), values)
 
 
-def _log_odds(measured: Measured, _: Scales) -> Array:
-    """Logarithm of the squared distance behind eq. (10)."""
+def _prototype_distance(measured: Measured, _: Scales) -> Array:
+    """Return the logarithm of (squared distance to the nearest prototype / sigma^2), from eq. (10)."""
     xp = namespace(measured.similarity)
     nearest = xp.clip(double(measured.similarity), _TINY, 1 - _TINY)
     return xp.log(1 / nearest - 1)
@@ -89,10 +90,11 @@ SOURCES: tuple[Source, ...] = (
     Source("posterior", 1.0, lambda m, _: m.views.class_gain, lambda m, _: m.views.logit_spread),
     Source("label", 2.0, lambda m, _: -m.views.lead, lambda m, _: m.views.logit_spread),
     Source("margin", 0.5, lambda m, _: -m.views.margin),
-    Source("prototypes", 0.49, _log_odds),
+    Source("prototypes", 0.49, _prototype_distance),
 )
-"""Agreement of the features with those of the views, of the posterior, how firmly the views keep the prediction, how
-far it is from the decision boundary, and eq. (10). ``docs/detection.md`` tells how weights were chosen and what each
-source is worth."""
+"""The sources, in this order: distance of the features to those of the views; change of the posterior in the views;
+margin of the prediction in the views; margin of the prediction in the image itself; distance to the nearest prototype.
+``docs/detection.md`` has the choice of the weights and the detection rates by source."""
 
 BY_NAME: Mapping[str, Source] = {source.name: source for source in SOURCES}
+"""Sources by name."""

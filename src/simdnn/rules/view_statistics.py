@@ -1,7 +1,7 @@
-"""How an image compares with harmless views of itself, as six numbers.
+"""Six statistics that compare an image with views of itself, that is, with slightly shifted copies.
 
-A clean image's features lie among those of its views; an attacked image's stand apart from them, since the attack was
-tuned to the exact pixels. How far apart the views of one image lie differs from image to image, and is measured, too.
+The features of a clean image lie among those of its views. The features of an attacked image lie apart from them, since
+the attack is tuned to the exact pixels. The spread of the views differs between images, so it is measured, too.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from simdnn.arrays import Array, at, best_other, double, namespace
 from simdnn.errors import InputError
 
 LEAST_GAIN = 0.05
-"""Smaller gains of another class on the predicted class count as this much, in log-odds."""
+"""Smaller values of the gain behind ``class_gain`` are raised to this, in log-odds."""
 
 LEAST_MARGIN = 0.005
-"""Smaller margins of the predicted class count as this much, in log-odds: few clean images are so near a boundary."""
+"""Smaller values of the margin behind ``margin`` are raised to this, in log-odds; few clean images have so small a
+margin."""
 
 _TINY = 1e-9
 
@@ -26,14 +27,15 @@ class ViewStatistics:
 
     Attributes
     ----------
-    feature_distance : logarithm of the squared angular distance of the features to the mean of the views'
-    class_gain : logarithm of the most that any class gains on the predicted class, in log-odds, from the image to the
-        mean of its views
-    lead : how far the mean of the views puts the predicted class ahead of all others, in log-odds; negative where an
+    feature_distance : logarithm of the squared distance between the image's features and the mean of the views'
+        features, each at unit length
+    class_gain : logarithm of the largest gain of another class: the increase of (its logit minus the predicted class's)
+        from the image to the mean logits of its views
+    lead : the predicted class's logit minus the largest other one, in the mean logits of the views; negative where an
         attack ended just across the decision boundary
-    margin : logarithm of the predicted class's margin in the image itself, in log-odds
-    feature_spread, logit_spread : logarithm of the mean squared distance between two views, of the directions of their
-        features and of their logits; 0 for a single view
+    margin : logarithm of the predicted class's logit minus the largest other one, in the image itself
+    feature_spread, logit_spread : logarithm of the mean squared distance between two views, of their features at unit
+        length and of their logits; 0 for a single view
     """
 
     feature_distance: Array
@@ -44,11 +46,19 @@ class ViewStatistics:
     logit_spread: Array
 
     def take(self, rows: Array) -> ViewStatistics:
-        """Return those of some of the images."""
+        """Return the statistics of some of the images, by indices or by a mask (N,)."""
         return ViewStatistics(**{name: getattr(self, name)[rows] for name in STATISTICS})
+
+    def joined(self, other: ViewStatistics) -> ViewStatistics:
+        """Return those of these images and then of others."""
+        xp = namespace(self.margin)
+        return ViewStatistics(
+            **{name: xp.concat([getattr(self, name), getattr(other, name)]) for name in STATISTICS}
+        )
 
 
 STATISTICS = tuple(field.name for field in fields(ViewStatistics))
+"""Names of the statistics."""
 
 
 def compare_views(
@@ -59,13 +69,13 @@ def compare_views(
     Parameters
     ----------
     features, view_features : (N, d) and (N, V, d)
-    logits, view_logits : (N, K) and (N, V, K), of the protected network
-    predictions : (N,) the network's outputs for the images
+    logits, view_logits : (N, K) and (N, V, K) logits of the protected network
+    predictions : (N,) index of the predicted class of each image
 
     Raises
     ------
     InputError
-        If there is no view, or the shapes do not belong together.
+        If there is no view, or the shapes do not match.
     """
     expected = (*view_features.shape[:2], logits.shape[-1])
     if view_features.ndim != 3 or not view_features.shape[1] or view_logits.shape != expected:
@@ -75,16 +85,16 @@ def compare_views(
         )
     xp = namespace(features)
     direction, directions = _unit(double(features)), _unit(double(view_features))
-    apart = xp.sum((direction - xp.mean(directions, axis=1)) ** 2, axis=1)
+    squared_distance = xp.sum((direction - xp.mean(directions, axis=1)) ** 2, axis=1)
 
-    behind = _behind(double(logits), predictions)
-    behind_in_views = _behind(xp.mean(double(view_logits), axis=1), predictions)
-    gain = best_other(behind_in_views - behind, predictions)
-    margin = -best_other(behind, predictions)
+    log_odds = _log_odds(double(logits), predictions)
+    view_log_odds = _log_odds(xp.mean(double(view_logits), axis=1), predictions)
+    gain = best_other(view_log_odds - log_odds, predictions)
+    margin = -best_other(log_odds, predictions)
     return ViewStatistics(
-        feature_distance=xp.log(apart + _TINY),
+        feature_distance=xp.log(squared_distance + _TINY),
         class_gain=xp.log(xp.clip(gain, LEAST_GAIN)),
-        lead=-best_other(behind_in_views, predictions),
+        lead=-best_other(view_log_odds, predictions),
         margin=xp.log(xp.clip(margin, LEAST_MARGIN)),
         feature_spread=_log_spread(directions),
         logit_spread=_log_spread(double(view_logits)),
@@ -92,18 +102,18 @@ def compare_views(
 
 
 def _unit(features: Array) -> Array:
-    """Divide (..., d) by their lengths."""
+    """Scale (..., d) features to unit length."""
     xp = namespace(features)
     return features / (xp.linalg.vector_norm(features, axis=-1)[..., None] + _TINY)
 
 
-def _behind(logits: Array, predictions: Array) -> Array:
-    """Return how far each class of (N, K) is behind the predicted one, as numbers up to 0 where that leads."""
+def _log_odds(logits: Array, predictions: Array) -> Array:
+    """Return (N, K) the log-odds of each class against the predicted one: its logit minus the predicted class's."""
     return logits - at(logits, predictions)[:, None]
 
 
 def _log_spread(views: Array) -> Array:
-    """Logarithm of the mean squared distance between two views: (N, V, d) to (N,); 0 for a single view."""
+    """Return the logarithm of the mean squared distance between two views: (N, V, d) to (N,); 0 for a single view."""
     xp, count = namespace(views), views.shape[1]
     if count == 1:
         return xp.zeros_like(views[:, 0, 0])

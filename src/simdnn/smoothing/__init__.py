@@ -1,1 +1,1 @@
-"""What noise on an image proves: shares of noisy draws, their bounds, and certified radii, in NumPy."""
+"""Randomized smoothing: vote shares under noise, their confidence bounds, and certified radii, in NumPy."""

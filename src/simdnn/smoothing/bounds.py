@@ -1,4 +1,4 @@
-"""Exact one-sided bounds of a probability from ``k`` events in ``n`` draws.
+"""Exact one-sided confidence bounds of a probability, from ``k`` events in ``n`` draws.
 
 Source: Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
 Biometrika 26, 1934.
@@ -20,11 +20,11 @@ def lower_bound(k: ArrayLike, n: ArrayLike, error: float) -> FloatArray:
     Parameters
     ----------
     k, n : events and draws, integers with 0 <= k <= n and n >= 1, of shapes that broadcast
-    error : probability, at most, that the bound is above the true p; in (0, 1)
+    error : the bound exceeds the true p with at most this probability; in (0, 1)
 
     Returns
     -------
-    Bounds in [0, 1) in the shape of k and n together; 0 where k is 0.
+    Bounds in [0, 1), in the broadcast shape of k and n; 0 where k is 0.
 
     Raises
     ------
@@ -42,7 +42,8 @@ def lower_bound(k: ArrayLike, n: ArrayLike, error: float) -> FloatArray:
 def upper_bound(k: ArrayLike, n: ArrayLike, error: float) -> FloatArray:
     """Upper Clopper-Pearson bound: the p at which ``k`` or fewer of ``n`` draws have probability ``error``.
 
-    Parameters, errors and shape as for :func:`lower_bound`.
+    Parameters, shape and errors as for :func:`lower_bound`; here the bound is below the true p with probability at
+    most ``error``.
 
     Returns
     -------
@@ -57,13 +58,13 @@ def upper_bound(k: ArrayLike, n: ArrayLike, error: float) -> FloatArray:
 
 
 def worst_upper_bound(counts: ArrayLike, labels: ArrayLike, error: float) -> FloatArray:
-    """Largest upper bound among the wrong classes of each image.
+    """Upper bound of the largest share of a wrong class, for each image.
 
     Parameters
     ----------
-    counts : (N, C) draws of each image that fell to each of C >= 2 classes
-    labels : (N,) index of the right class, in [0, C)
-    error : for each image, probability, at most, that *any* wrong class has a larger share than is returned
+    counts : (N, C) number of draws of each image classified as each of C >= 2 classes
+    labels : (N,) index of the true class, in [0, C)
+    error : for each image, *any* wrong class has a larger share than the bound with at most this probability
 
     Returns
     -------
@@ -72,32 +73,31 @@ def worst_upper_bound(counts: ArrayLike, labels: ArrayLike, error: float) -> Flo
     Raises
     ------
     InputError
-        If shapes do not fit, a label is outside its range, or an image has no draws.
+        If the shapes do not match, a label is outside its range, or an image has no draws.
 
     Notes
     -----
-    The error is divided by the C - 1 wrong classes (Bonferroni); the right class is known, so no error goes to it.
+    The error is divided among the C - 1 wrong classes (Bonferroni).
 
     >>> worst_upper_bound([[8, 2, 0]], [0], 0.1).round(4).tolist() == upper_bound([2], 10, 0.05).round(4).tolist()
     True
     """
-    drawn, right = np.asarray(counts), np.asarray(labels)
-    if drawn.ndim != 2 or drawn.shape[1] < 2 or right.shape != drawn.shape[:1]:
+    drawn, true = np.asarray(counts), np.asarray(labels)
+    if drawn.ndim != 2 or drawn.shape[1] < 2 or true.shape != drawn.shape[:1]:
         raise InputError(
-            "expected counts (N, C) of at least two classes and labels (N,); "
-            f"got {drawn.shape} and {right.shape}"
+            f"expected counts (N, C) of at least two classes and labels (N,); got {drawn.shape} and {true.shape}"
         )
     n_classes = drawn.shape[1]
-    if ((right < 0) | (right >= n_classes)).any():
-        raise InputError(f"expected labels from 0 to {n_classes - 1}; got {right.min()} to {right.max()}")
+    if ((true < 0) | (true >= n_classes)).any():
+        raise InputError(f"expected labels from 0 to {n_classes - 1}; got {true.min()} to {true.max()}")
     bounds = upper_bound(drawn, drawn.sum(axis=1, keepdims=True), error / (n_classes - 1))
-    bounds[np.arange(len(drawn)), right] = 0.0
+    bounds[np.arange(len(drawn)), true] = 0.0
     worst: FloatArray = bounds.max(axis=1)
     return worst
 
 
 def _counts(k: ArrayLike, n: ArrayLike, error: float) -> tuple[IntArray, IntArray]:
-    """Check counts and error, and broadcast the counts."""
+    """Check counts and error; return the counts broadcast, as int64."""
     events, draws = np.broadcast_arrays(np.asarray(k), np.asarray(n))
     if not (np.issubdtype(events.dtype, np.integer) and np.issubdtype(draws.dtype, np.integer)):
         raise InputError(f"expected whole numbers of events and draws; got {events.dtype} and {draws.dtype}")

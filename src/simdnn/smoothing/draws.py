@@ -1,8 +1,8 @@
-"""Noise that an attacker cannot know and that the guard can always repeat.
+"""Noise that an attacker cannot predict, and that the guard repeats for the same image.
 
-The certificate needs draws that are independent of the attack. Drawn afresh at random they would be, but then an image
-that was flagged could be sent again until it passes. Here a secret of the guard and the image itself determine them:
-the same image gets the same draws, and any other image gets others that nobody can foretell without the secret.
+The certificate needs noise that is independent of the attack. Fresh random noise would be, but a flagged image could
+then be submitted again until it passes. Here the noise is determined by a secret of the guard and by the image: the
+same image gets the same noise, and the noise of another image cannot be predicted without the secret.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def image_seed(secret: bytes, image: bytes) -> int:
     Parameters
     ----------
     secret : known to the guard alone, at least 16 bytes, as from :func:`secrets.token_bytes`
-    image : the decoded pixels as received, as bytes, before any arithmetic that differs between machines
+    image : bytes of the decoded pixels as received, before any arithmetic that differs between machines
 
     Returns
     -------
@@ -48,15 +48,15 @@ def image_seed(secret: bytes, image: bytes) -> int:
 def noise(seed: int, start: int, stop: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return draws ``start`` to ``stop - 1`` of standard normal noise.
 
-    Every draw has a stream of its own: NumPy's Philox with the seed as its key and the number of the draw in the
-    highest word of its counter. So a draw is the same however the draws are cut into blocks, and on every machine.
-    They are drawn in double precision and rounded to single.
+    Each draw has its own random stream: NumPy's Philox, with the seed as key and the number of the draw in the highest
+    word of the counter. So a draw does not depend on how the draws are split into calls, nor on the machine. It is
+    drawn in float64 and rounded to float32.
 
     Parameters
     ----------
     seed : in [0, 2^128), see :func:`image_seed`
-    start, stop : 0 <= start <= stop
-    shape : of one draw
+    start, stop : numbers of the first draw, and of the one after the last; 0 <= start <= stop
+    shape : shape of one draw
 
     Returns
     -------
@@ -65,7 +65,7 @@ def noise(seed: int, start: int, stop: int, shape: tuple[int, ...]) -> NDArray[n
     Raises
     ------
     InputError
-        If the seed or the draws are outside their range.
+        If the seed, ``start`` or ``stop`` is outside its range.
 
     >>> bool((noise(1, 0, 5, (2, 2))[3:] == noise(1, 3, 5, (2, 2))).all())
     True

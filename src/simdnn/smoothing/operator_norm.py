@@ -1,6 +1,6 @@
-"""How much a resize can stretch a change of an image: its exact L2 operator norm.
+"""The exact L2 operator norm of a resize: the largest factor by which it enlarges a change of the image.
 
-An auxiliary network that looks at ``D(x)``, a smaller copy of the image, sees a change ``d`` as ``D d`` with
+An auxiliary network takes ``D x``, a smaller copy of the image. A change ``d`` of the image becomes ``D d``, with
 ``||D d|| <= L ||d||``. The smaller L, the larger every radius of :mod:`simdnn.smoothing.radius`.
 """
 
@@ -14,17 +14,17 @@ from simdnn.arrays import FloatArray
 from simdnn.errors import InputError
 
 Resize = Callable[[FloatArray], FloatArray]
-"""Resizes one channel, (H, W) to (h, w), without rounding; centre crops may be part of it."""
+"""Resizes one channel, (H, W) to (h, w), without rounding; it may include a centre crop."""
 
 TOLERANCE = 1e-5
-"""Largest deviation from a linear, separable map: room for single precision, not for rounding to 8 bits."""
+"""Largest deviation from a linear, separable map: enough for float32 arithmetic, too little for rounding to 8 bits."""
 
 
 def mean_norm(k: int) -> float:
-    """Operator norm of the mean over k x k pixels that do not overlap: 1 / k.
+    """Operator norm of the mean over blocks of k x k pixels that do not overlap: 1 / k.
 
-    By Cauchy and Schwarz, ``(sum of k^2 values / k^2)^2 <= (sum of their squares) / k^2``, with equality where the
-    values of each block are equal.
+    By the Cauchy-Schwarz inequality ``(sum of k^2 values / k^2)^2 <= (sum of their squares) / k^2``, with equality for
+    equal values within each block. InputError if k is below 1.
 
     >>> mean_norm(2)
     0.5
@@ -37,18 +37,18 @@ def mean_norm(k: int) -> float:
 def operator_norm(resize: Resize, height: int, width: int) -> float:
     """Operator norm of a separable resize: product of the largest singular values of its two 1-D matrices.
 
-    The 2-D map is the Kronecker product of both matrices, the singular values of which are the products of theirs. The
-    channels of an image are resized each on its own, which leaves the norm as it is; so does a centre crop after it,
-    if ``resize`` includes the crop. A centre crop alone has norm 1.
+    The 2-D map is the Kronecker product of both matrices, so its singular values are the products of theirs. Each
+    channel is resized separately, so the norm of a colour image is that of one channel. A centre crop after the resize
+    belongs into ``resize``; a centre crop alone has norm 1.
 
     Parameters
     ----------
-    resize : the very function that resizes the images
-    height, width : of the images before
+    resize : the function that resizes the images
+    height, width : size of the images before it
 
     Returns
     -------
-    Norm, > 0; as exact as the function's own arithmetic: about 7 digits in single precision.
+    Norm, > 0; as exact as the function's arithmetic: about 7 digits in float32.
 
     Raises
     ------
@@ -65,22 +65,22 @@ def operator_norm(resize: Resize, height: int, width: int) -> float:
 def axis_matrices(resize: Resize, height: int, width: int) -> tuple[FloatArray, FloatArray]:
     """Return the 1-D matrices V, (h, H), and U, (w, W), of a separable resize ``x -> V x U^T``.
 
-    Column i of V is what becomes of an image that is 1 in row i and 0 elsewhere; U likewise from columns.
+    Column i of V is the result for an image that is 1 in row i and 0 elsewhere; U likewise, from columns.
 
     Raises
     ------
     InputError
-        If the function does not keep constant images constant, or differs from ``V x U^T`` on a random image, as one
-        that rounds or clips does. Leave clipping of the resized values out: it only shrinks differences. Rounding
-        does not, and no norm bounds it.
+        If the function does not keep constant images constant, or differs from ``V x U^T`` on a random image, because
+        it rounds or clips. Clipping may be left out of ``resize``, since it only shrinks differences; rounding
+        may not, since no norm bounds its effect.
     """
     rows = [resize(np.outer(impulse, np.ones(width))) for impulse in np.eye(height)]
     columns = [resize(np.outer(np.ones(height), impulse)) for impulse in np.eye(width)]
     vertical: FloatArray = np.stack([row.mean(axis=1) for row in rows], axis=1)
     horizontal: FloatArray = np.stack([column.mean(axis=0) for column in columns], axis=1)
     image = np.random.default_rng(0).random((height, width))
-    for tried in (np.ones((height, width)), image):
-        deviation = float(np.abs(resize(tried) - vertical @ tried @ horizontal.T).max())
+    for test_image in (np.ones((height, width)), image):
+        deviation = float(np.abs(resize(test_image) - vertical @ test_image @ horizontal.T).max())
         if deviation > TOLERANCE:
             raise InputError(
                 "expected a linear resize, each axis on its own, that keeps constant images constant; got one that "

@@ -1,9 +1,9 @@
-"""How far an attack must go: certified L2 radii from the shares of noisy draws.
+"""Certified L2 radii from the vote shares of noisy draws.
 
-Setting: an auxiliary network h looks at ``D(x)`` under noise; ``p_c(x) = P[h(D(x) + e) = c]`` with
-``e ~ N(0, sigma^2 I)`` is the *true share* of class c, and L is the operator norm of D
-(:mod:`simdnn.smoothing.operator_norm`). Radii are L2 norms of a change of x, in pixel values from 0 to 1, and hold for
-every change that is *shorter* than the radius; 0 certifies nothing.
+Notation: ``p_c(x) = P[h(D x + e) = c]``, with ``e ~ N(0, sigma^2 I)``, is the *true share* of class c: the probability
+with which the auxiliary network h predicts c for the reduced image ``D x`` under noise. L is the operator norm of D
+(:mod:`simdnn.smoothing.operator_norm`). Radii are L2 norms of a change of x, for pixels in [0, 1]. A radius covers
+every *shorter* change; a radius of 0 certifies nothing.
 
 Sources: Cohen, Rosenfeld and Kolter, "Certified adversarial robustness via randomized smoothing", ICML 2019; Salman
 and others, "Provably robust deep learning via adversarially trained smoothed classifiers", NeurIPS 2019.
@@ -21,21 +21,26 @@ from simdnn.smoothing.bounds import lower_bound, worst_upper_bound
 
 
 def largest_share(share: ArrayLike, change: ArrayLike, *, sigma: float, norm: float) -> FloatArray:
-    """Largest true share of a class after a change: ``Phi(Phi^-1(p) + L ||d|| / sigma)``.
+    """Upper bound of a true share after a change ``d`` of the image: ``Phi(Phi^-1(p) + L ||d|| / sigma)``.
 
-    Salman and others (2019), lemma 2: ``Phi^-1(p_c)`` is Lipschitz with constant 1 / sigma in D(x), hence L / sigma in
-    x. A linear h reaches it. The smallest share is the same with ``-change``.
+    Salman and others (2019), lemma 2: ``Phi^-1(p_c)`` is Lipschitz with constant 1 / sigma in ``D x``, hence L / sigma
+    in x. The bound is attained by a linear h. With ``-change`` it is the lower bound.
 
     Parameters
     ----------
     share : p_c(x), in [0, 1]
-    change : ||d||, in pixel values from 0 to 1
-    sigma : standard deviation of the noise on D(x), > 0
+    change : ||d||, for pixels in [0, 1]
+    sigma : standard deviation of the noise, > 0
     norm : operator norm L of D, > 0
 
     Returns
     -------
-    Shares in [0, 1], of the shape of share and change together.
+    Shares in [0, 1], in the broadcast shape of share and change.
+
+    Raises
+    ------
+    InputError
+        If sigma or the norm is outside its range; so do the other functions here.
 
     >>> round(float(largest_share(0.5, 0.5, sigma=0.25, norm=0.5)), 4)  # Phi(1)
     0.8413
@@ -46,45 +51,47 @@ def largest_share(share: ArrayLike, change: ArrayLike, *, sigma: float, norm: fl
 
 
 def distance(start: ArrayLike, end: ArrayLike, *, sigma: float, norm: float) -> FloatArray:
-    """Return how far an image must change for a share of ``start`` to become ``end``: the inverse of the above.
+    """Smallest L2 change of an image that can raise a true share from ``start`` to ``end``.
 
-    ``(sigma / L) (Phi^-1(end) - Phi^-1(start))``, and 0 where ``end`` is not above ``start``. Parameters as for
-    :func:`largest_share`.
+    The inverse of :func:`largest_share`, with the same ``sigma`` and ``norm``:
+    ``(sigma / L) (Phi^-1(end) - Phi^-1(start))``, and 0 where ``end`` is not above ``start``. The result has the
+    broadcast shape of ``start`` and ``end``, both in [0, 1].
 
     >>> float(distance(0.1, 0.9, sigma=0.25, norm=0.5).round(4)), float(distance(0.9, 0.1, sigma=0.25, norm=0.5))
     (1.2816, 0.0)
     """
     _check_scale(sigma, norm)
     low, high = np.broadcast_arrays(np.asarray(start, np.float64), np.asarray(end, np.float64))
-    far: FloatArray = np.zeros(low.shape)
-    up = high > low
-    far[up] = sigma / norm * (ndtri(high[up]) - ndtri(low[up]))
-    return far
+    distances: FloatArray = np.zeros(low.shape)
+    rising = high > low
+    distances[rising] = sigma / norm * (ndtri(high[rising]) - ndtri(low[rising]))
+    return distances
 
 
 def attack_radius(
     counts: ArrayLike, labels: ArrayLike, share: float, *, sigma: float, norm: float, error: float
 ) -> FloatArray:
-    """Radius below which no attack on a clean image reaches a true share of ``share`` for any wrong class.
+    """Radius within which no attack on a clean image gives a wrong class a true share of ``share``.
 
-    The certificate for a benchmark, where the right class of a clean image is known: the smallest
-    ``(sigma / L) (Phi^-1(share) - Phi^-1(upper_c))`` over the wrong classes c.
+    For a benchmark, where the true class of a clean image is known: the smallest
+    ``(sigma / L) (Phi^-1(share) - Phi^-1(upper_c))`` over the wrong classes c, where ``upper_c`` bounds the true share
+    of c on the clean image.
 
-    What it says of the rule "accept the network's class if its share of n draws is at least tau":
+    For the rule "accept the network's class if its share of n draws is at least tau" this means:
 
-    - with ``share=tau`` it is about true shares, as if n were infinite: every attack within the radius that ends in
-      a wrong class has a true share below tau. It may still pass by luck of its n draws, at most about every second
-      time right at the radius.
-    - with ``share=share_needed(tau, n, miss)`` the binomial error of the n draws is kept: every such attack passes
-      with probability at most ``miss``, each image that is submitted counting once.
+    - with ``share=tau``, the limit of infinitely many draws: within the radius, every attack that makes the network
+      predict a wrong class has a true share below tau. With n draws it may still pass by chance, with a probability of
+      up to about one half at the radius itself.
+    - with ``share=share_needed(tau, n, miss)``, for n draws: every such attack passes with probability at most
+      ``miss``, for each image submitted.
 
     Parameters
     ----------
-    counts : (N, C) draws of each clean image that fell to each class; the draws are not those of the deployed rule
-    labels : (N,) index of the right class
+    counts : (N, C) number of draws of each clean image classified as each class; other draws than the deployed rule's
+    labels : (N,) index of the true class
     share : true share that an attack needs, in [0, 1); see above
     sigma, norm : as for :func:`largest_share`
-    error : for each image, probability, at most, that its radius is too large
+    error : for each image, the radius is too large with at most this probability
 
     Returns
     -------
@@ -97,8 +104,8 @@ def attack_radius(
 
     Notes
     -----
-    The protected network gives each attacked image one class, so that there is one share to reach and not C - 1. The
-    error is that of the bounds of p_c(x), hence common to all shares: radii for many thresholds fail together.
+    The error is that of the bounds of p_c(x), which do not depend on ``share``: radii for many thresholds hold
+    together, or fail together.
 
     >>> attack_radius([[990, 10, 0]], [0], 0.7, sigma=0.25, norm=0.5, error=0.001).round(2).tolist()
     [1.24]
@@ -109,19 +116,19 @@ def attack_radius(
 
 
 def image_radius(votes: ArrayLike, n: int, *, sigma: float, norm: float, error: float) -> FloatArray:
-    """Radius around an image *as received* within which the auxiliary network's majority is one class.
+    """Radius around an image *as received* within which the auxiliary network's majority vote stays the same.
 
-    ``(sigma / L) Phi^-1(lower_c)``, and 0 where the lower bound of the share is not above one half. If the original of
-    the image was closer than that, the auxiliary network gives the original the same class (``p_c > 1/2``): then only
-    its own mistake on the clean image can let a wrong class through.
+    ``(sigma / L) Phi^-1(lower_c)``, and 0 where the lower bound of the share is at most one half. If the original of a
+    received image lies within the radius, the auxiliary network predicts the same class for the original
+    (``p_c > 1/2``). A wrong class then passes only if the auxiliary network misclassifies the original.
 
     Parameters
     ----------
-    votes : votes for the class among ``n`` draws; the class must not be chosen by looking at these draws: take that
-        which the protected network gives
-    n : draws
+    votes : votes for one class among ``n`` draws. The class must not be chosen by these draws: take the one that the
+        protected network predicts
+    n : number of draws
     sigma, norm : as for :func:`largest_share`
-    error : for each image that is submitted, probability, at most, that its radius is too large
+    error : for each image submitted, the radius is too large with at most this probability
 
     Returns
     -------

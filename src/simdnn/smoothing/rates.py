@@ -1,4 +1,4 @@
-"""Certified rates over many images: how many are safe up to a radius, at what rate of false alarms."""
+"""Certified rates over many images, by radius and by false-alarm rate."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from simdnn.smoothing.votes import share_needed
 
 
 class CertifiedRates(NamedTuple):
-    """Fraction of images that are certified, at each of R radii.
+    """Share of images that are certified at each of R radii.
 
     Attributes
     ----------
     at : (R,) radii
-    rate : (R,) fraction of images the radius of which is larger
-    low, high : (R,) exact interval of that fraction among all such images
+    rate : (R,) share of images with a larger certified radius
+    low, high : (R,) exact (Clopper-Pearson) confidence interval of that share
     """
 
     at: FloatArray
@@ -32,39 +32,44 @@ class CertifiedRates(NamedTuple):
 
 
 def certified_rates(radii: ArrayLike, at: ArrayLike, *, error: float = 0.05) -> CertifiedRates:
-    """Fraction of images the certified radius of which is larger than each radius.
+    """Share of images whose certified radius is larger than each given radius.
 
-    Larger, not equal: a radius of 0 certifies nothing, so at 0 an abstention does not count.
+    Larger, not equal: an image with radius 0 is not certified at 0 either.
 
     Parameters
     ----------
     radii : (N,) certified radii, N >= 1
-    at : (R,) radii to ask for, >= 0
-    error : probability, at most, that the interval of one radius misses; half of it on each side. The error of each
-        image's own radius is not in it: the fraction of images that are *safe* is at least ``low`` less that error.
+    at : (R,) radii at which the share is measured, >= 0
+    error : the interval misses the true share with at most this probability, half of it on each side, for one radius.
+        The error of the images' own radii comes on top: the share of *robust* images is at least ``low`` minus it.
+
+    Raises
+    ------
+    InputError
+        If there is no image, or a radius is negative.
 
     >>> certified_rates([0.0, 0.4, 0.8, 0.8], [0.0, 0.5]).rate.tolist()
     [0.75, 0.5]
     """
-    own, asked = np.asarray(radii, dtype=np.float64), np.atleast_1d(np.asarray(at, dtype=np.float64))
-    if own.ndim != 1 or not len(own) or (own < 0).any() or (asked < 0).any():
+    certified, levels = np.asarray(radii, dtype=np.float64), np.atleast_1d(np.asarray(at, dtype=np.float64))
+    if certified.ndim != 1 or not len(certified) or (certified < 0).any() or (levels < 0).any():
         raise InputError("expected radii of at least one image, and none below 0")
-    k: IntArray = (own[:, None] > asked).sum(axis=0)
-    n = len(own)
-    return CertifiedRates(asked, k / n, lower_bound(k, n, error / 2), upper_bound(k, n, error / 2))
+    k: IntArray = (certified[:, None] > levels).sum(axis=0)
+    n = len(certified)
+    return CertifiedRates(levels, k / n, lower_bound(k, n, error / 2), upper_bound(k, n, error / 2))
 
 
 @dataclass(frozen=True)
 class CertifiedROC:
-    """False alarms against certified detection, for each of T thresholds and R radii.
+    """False-alarm rate and certified detection rate, for each of T thresholds and R radii.
 
     Attributes
     ----------
-    taus : (T,) thresholds on the share, rising
-    false_alarms : (T,) fraction of clean images that are flagged
+    taus : (T,) thresholds on the vote share, ascending
+    false_alarms : (T,) share of clean images that are flagged
     at : (R,) radii
-    certified : (T, R) fraction of clean images that no attack of that size brings past the rule with a wrong class,
-        but with probability ``miss``
+    certified : (T, R) share of clean images for which every attack within the radius that is misclassified is also
+        flagged, except with probability ``miss``
     """
 
     taus: FloatArray
@@ -85,23 +90,28 @@ def certified_roc(
     norm: float,
     error: float,
 ) -> CertifiedROC:
-    """Trade false alarms for certified detection, over every threshold that ``n`` draws tell apart.
+    """Compute false-alarm rate and certified detection rate for every threshold 1 / n, 2 / n, ..., 1.
 
     Parameters
     ----------
-    votes : (K,) votes of clean images for the class that the protected network gives them, of ``n`` deployed draws
-    n : draws of the deployed rule; the thresholds are 1 / n to 1
-    counts, labels : (M, C) and (M,) as for :func:`simdnn.smoothing.radius.attack_radius`; a share of an image is known
-        the better the more draws, so give more than ``n``
+    votes : (K,) votes of clean images for the class that the protected network predicts, among ``n`` draws
+    n : number of draws of the deployed rule
+    counts, labels : (M, C) and (M,) as for :func:`simdnn.smoothing.radius.attack_radius`. More draws than ``n`` give
+        tighter bounds
     at : (R,) radii
-    miss : probability with which an attack may pass by luck of the draws
+    miss : probability with which an attack may pass by chance of the draws
     sigma, norm, error : as for :func:`simdnn.smoothing.radius.attack_radius`
+
+    Raises
+    ------
+    InputError
+        If there are no clean images, or a number of votes is not in 0 to n; and as for ``attack_radius``.
 
     Notes
     -----
-    Each image's bounds hold for all thresholds at once, so that a threshold may be chosen from the curve without
-    losing the certificate. Its false-alarm rate is then that of the images it was chosen on: promise a rate with
-    :class:`simdnn.conformal.split.ConformalThreshold` on others.
+    The bounds of an image hold for all thresholds at once, so that a threshold may be chosen from the curve without
+    losing the certificate. The false-alarm rates are those of the images in ``votes``, though: to guarantee a rate, use
+    :class:`simdnn.conformal.split.ConformalThreshold` on other images.
 
     >>> curve = certified_roc([9, 10], 10, [[1000, 0]], [0], [0.2, 1.0], miss=0.05, sigma=0.25, norm=0.5, error=0.001)
     >>> curve.false_alarms[-2:].tolist(), curve.certified[-2:].tolist()

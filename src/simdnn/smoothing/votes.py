@@ -1,7 +1,7 @@
-"""The deployed rule: of ``n`` draws, accept a class whose share of the votes is at least ``tau``.
+"""The deployed rule: accept the network's class if its share of the votes of ``n`` draws is at least ``tau``.
 
-Votes are a sample: an image whose true share of the class is p has a binomial number of them. What the rule promises
-about p therefore keeps a probability of missing, :func:`share_needed`.
+The number of votes is binomial: an image with a true share below ``tau`` may pass by chance. :func:`share_needed`
+accounts for that.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from simdnn.smoothing.bounds import lower_bound
 
 
 def votes_needed(tau: float, n: int) -> int:
-    """Smallest number of votes k with ``k / n >= tau``, as floating-point numbers compare.
+    """Smallest number of votes k with ``k / n >= tau`` in floating-point arithmetic.
 
     Parameters
     ----------
     tau : threshold on the share, in (0, 1]
-    n : draws, at least 1
+    n : number of draws, at least 1
 
     Raises
     ------
@@ -32,25 +32,25 @@ def votes_needed(tau: float, n: int) -> int:
         raise InputError(
             f"expected a threshold on the share in (0, 1] and at least 1 draw; got {tau} and {n}"
         )
-    near = ceil(tau * n)  # the product is rounded, so that a neighbour may be right
+    near = ceil(tau * n)  # the product is rounded, so that k may be one more or one less
     return next(k for k in (near - 1, near, near + 1) if k / n >= tau)
 
 
 def share_needed(tau: float, n: int, miss: float) -> float:
-    """Return the true share below which an image passes ``n`` draws with probability at most ``miss``.
+    """Return the true share below which an image passes with probability at most ``miss``.
 
-    It is the lower Clopper-Pearson bound of as many votes as are needed: at that share, that many votes or more have
-    probability ``miss``, and at a smaller share less.
+    It is the lower Clopper-Pearson bound for :func:`votes_needed` votes: with that true share, at least so many votes
+    have probability ``miss``; with a smaller one, a smaller probability.
 
     Parameters
     ----------
     tau, n : the deployed threshold and number of draws, see :func:`votes_needed`
-    miss : probability of passing by luck of the draws, in (0, 1), for *one* submitted image; m images together pass by
-        luck with probability at most ``m * miss``
+    miss : probability of passing by chance of the draws, in (0, 1), for *one* submitted image; that any of m images
+        does has probability at most ``m * miss``
 
     Returns
     -------
-    Share in (0, tau) for small ``miss``; ``tau`` less it is what the binomial error costs.
+    Share in (0, 1), below ``tau`` for small ``miss``.
 
     >>> round(share_needed(0.7, 100, 0.001), 3), round(share_needed(0.7, 10_000, 0.001), 3)
     (0.543, 0.686)
@@ -59,11 +59,9 @@ def share_needed(tau: float, n: int, miss: float) -> float:
 
 
 def early_decision(votes: int, drawn: int, n: int, tau: float) -> bool | None:
-    """Say whether the draws so far decide what all ``n`` will.
+    """Return the decision of all ``n`` draws as soon as the remaining draws cannot change it (curtailment).
 
-    It stops when the rest of the draws can no longer change the outcome (curtailment). So it is always the decision of
-    the full ``n`` draws: there is no error of its own, and threshold, false-alarm promise and certificate stay as they
-    are.
+    The decision is always that of the full ``n`` draws, so that threshold, false-alarm rate and certificate stay valid.
 
     Parameters
     ----------
@@ -73,7 +71,7 @@ def early_decision(votes: int, drawn: int, n: int, tau: float) -> bool | None:
 
     Returns
     -------
-    True: accepted; False: flagged; None: not decided yet, never at ``drawn == n``.
+    True if accepted, False if flagged, None if not decided yet; never None at ``drawn == n``.
 
     Raises
     ------

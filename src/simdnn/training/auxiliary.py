@@ -1,4 +1,4 @@
-"""Train an auxiliary network on labelled images, under Gaussian noise."""
+"""Train an auxiliary network on labelled images with Gaussian noise."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from simdnn.training.parts import Parts, check_held_out
 from simdnn.training.plan import Plan
 
 DRAWS = 25
-"""Noisy draws of each held-out image, whose majority is compared with its class at the end."""
+"""Number of noisy draws of each held-out image in the final accuracy of the majority vote."""
 
-_UNFOLDING = 500
+_UNFOLDING = 500  # images for the statistics of folded batch norms
 
 
 class Trained(NamedTuple):
-    """What came of it: the accuracy of the majority vote on ``held_out`` images, and the numbers of images."""
+    """Result: accuracy of the majority vote, numbers of images trained on and held out, and unreadable files."""
 
     accuracy: Estimate
     learned: int
@@ -45,7 +45,7 @@ class Trained(NamedTuple):
 
 
 class EpochReport(NamedTuple):
-    """An epoch's number, mean loss and seconds; and the accuracy of one noisy draw of each held-out image."""
+    """An epoch's number, mean loss and seconds, and the accuracy on one noisy draw of each held-out image."""
 
     epoch: int
     loss: float
@@ -63,9 +63,9 @@ def train_auxiliary(
     training: Progress | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
 ) -> Trained:
-    """Train an auxiliary network and write it; a call that was stopped goes on where it was.
+    """Train an auxiliary network and write it; after an interruption, the same call resumes.
 
-    Until the output is written, a checkpoint and the decoded images lie beside it.
+    Until the output is written, a checkpoint and the decoded images are kept beside it.
 
     Parameters
     ----------
@@ -74,26 +74,26 @@ def train_auxiliary(
     output
         The file to write, for `read_auxiliary`.
     plan
-        What to train, and how.
+        Settings.
     device
-        Where to; None for a GPU if there is one.
+        Device to train on; None for a GPU if there is one.
     decoding, training
-        Called with (images done, images in all).
+        Progress of decoding the images, and of the training.
     on_epoch
         Called after every epoch.
 
     Raises
     ------
     InputError
-        If the data or the plan cannot work, or the checkpoint is of another training.
+        If the data cannot be used, the device is not available, or the checkpoint belongs to another training.
     WeightsError
-        If the weights to start from cannot be read or do not fit.
+        If the initial weights cannot be read or do not fit.
     """
     place = chosen_device(device)
     network = _untrained(plan, check_held_out(data, plan.held_out, plan.settings.seed)).to(place)
     store = output.with_name(output.name + ".images.npy")
     checkpoint = output.with_name(output.name + ".checkpoint")
-    # Larger than the network's side, since a part of each is cut out.
+    # Larger than the network's input, for random crops.
     images = decode_images(data, round(plan.side * 8 / 7), store, progress=decoding)
     parts = Parts.of(images, plan.held_out, plan.settings.seed, plan.side, place)
     facts = {
@@ -102,8 +102,8 @@ def train_auxiliary(
         "images_sha256": parts.digest,
     }
     if are_folded(network.network):
-        some = np.random.default_rng(plan.settings.seed).permutation(parts.learned)[:_UNFOLDING]
-        unfold_norms(network, parts.whole(some))
+        rows = np.random.default_rng(plan.settings.seed).permutation(parts.learned)[:_UNFOLDING]
+        unfold_norms(network, parts.whole(rows))
     targets = torch.from_numpy(images.labels[parts.learned]).to(place)
     loss = LOSSES[plan.loss]
 
@@ -112,8 +112,8 @@ def train_auxiliary(
 
     def report(epoch: Epoch) -> None:
         if on_epoch is not None:
-            right = parts.accuracy(epoch.network, plan.sigma, draws=1).value
-            on_epoch(EpochReport(epoch.number, epoch.loss, epoch.seconds, right))
+            accuracy = parts.accuracy(epoch.network, plan.sigma, draws=1).value
+            on_epoch(EpochReport(epoch.number, epoch.loss, epoch.seconds, accuracy))
 
     train(
         network,
@@ -136,19 +136,19 @@ def train_auxiliary(
 
 
 def described(network: AuxiliaryNetwork, hashes: Sequence[str], facts: Mapping[str, Any]) -> AuxiliaryNetwork:
-    """Return the network with the files that it learned, and with facts about that, time and versions among them."""
-    made = {
+    """Return the network with a specification that holds the training files' hashes, the facts, time and versions."""
+    provenance = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(Path(__file__)),
         "versions": {name: version(name) for name in ("simdnn", "torch", "torchvision")},
     }
-    plain = json.loads(json.dumps({**facts, **made}))
+    plain = json.loads(json.dumps({**facts, **provenance}))
     spec = replace(network.spec, learned=tuple(sorted(set(hashes))), training=plain)
     return AuxiliaryNetwork(network.network, spec)
 
 
 def _untrained(plan: Plan, classes: tuple[str, ...]) -> AuxiliaryNetwork:
-    """Return the network as it starts: the last layer is new where the classes are others in number."""
+    """Return the initial network; its last layer is untrained unless it has the right number of outputs."""
     spec = AuxiliarySpec(
         architecture=plan.backbone, side=plan.side, sigma=plan.sigma, classes=classes, **plan.normalisation
     )

@@ -1,4 +1,4 @@
-"""The state of a training between two epochs, in one file."""
+"""Checkpoints: the state of a training between two epochs, in one file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from typing import Any
 
 import torch
 
+from simdnn.atomic import write_whole
 from simdnn.errors import InputError
-from simdnn.networks.atomic import write_whole
 
 
 def write_checkpoint(path: Path, parts: Mapping[str, Any], identity: Mapping[str, Any], epochs: int) -> None:
-    """Write what ``epochs`` epochs came to, whole or not at all."""
+    """Write the states of network, optimizer and so on after ``epochs`` epochs, completely or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
     content = io.BytesIO()
     states = {name: part.state_dict() for name, part in parts.items()}
     torch.save({"identity": json.dumps(identity), "epochs": epochs, "states": states}, content)
@@ -26,19 +32,20 @@ def write_checkpoint(path: Path, parts: Mapping[str, Any], identity: Mapping[str
 
 
 def read_checkpoint(path: Path, parts: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
-    """Put the states in a checkpoint into the parts and return how many epochs they have seen; 0 without a file.
+    """Load the states of a checkpoint into ``parts``; return the number of epochs done, 0 without a file.
 
     Raises
     ------
     InputError
-        If the file is no checkpoint, or of a training with another ``identity``; the first difference is named.
+        If the file is no checkpoint, or belongs to a training with another ``identity``; the message has the first
+        difference.
     """
     if not path.exists():
         return 0
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        theirs, epochs, states = json.loads(found["identity"]), int(found["epochs"]), found["states"]
-    except Exception as error:  # damaged bytes make the reader fail with almost any type
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        theirs, epochs, states = json.loads(content["identity"]), int(content["epochs"]), content["states"]
+    except Exception as error:  # the reader raises almost any type on damaged bytes
         raise InputError(
             f"expected a checkpoint of a training in {path}, got something else or a damaged file; "
             "remove it to start anew"

@@ -1,8 +1,8 @@
 """Train a torchvision network on CIFAR-10: `python -m simdnn.training.cifar10 --network shufflenet_v2_x1_0`.
 
-For networks whose ImageNet weights are not at hand. The architecture is torchvision's, unmodified but for ten outputs;
-the pictures of 32 x 32 are enlarged to the side that is asked for. The schedule is a short one, for a processor; the
-record beside the weights says what accuracy it reached.
+For networks whose ImageNet weights are not available. The architecture is torchvision's with ten outputs; the images of
+32 x 32 pixels are enlarged to ``--side``. The schedule is short, for training on a CPU; the record beside the weights
+has the accuracy reached.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from simdnn.training.loop import Epoch, Settings, train
 from simdnn.training.record import write_record, write_weights
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's, which a guard takes unless told otherwise."""
+"""ImageNet's normalisation, the default of a guard."""
 
-SETTLING = 5_000
-"""Pictures from which the batch norms take their final means and variances."""
+NORM_IMAGES = 5_000
+"""Number of images from which the batch norms take their final means and variances."""
 
 
 def read_archive(archive: Path) -> dict[str, tuple[Tensor, Tensor]]:
-    """Read ``train`` and ``test``: (N, 3, 32, 32) uint8 and (N,) labels, classes in sorted order."""
+    """Read the parts ``train`` and ``test``, each (N, 3, 32, 32) uint8 and (N,) labels, by the sorted class names."""
     pictures: dict[str, list[NDArray[np.uint8]]] = {"train": [], "test": []}
     names: dict[str, list[str]] = {"train": [], "test": []}
     with tarfile.open(archive) as tar:
@@ -58,14 +58,14 @@ def read_archive(archive: Path) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def prepared(pictures: Tensor, side: int) -> Tensor:
-    """Return pictures (N, 3, 32, 32) uint8 enlarged and normalised."""
+    """Return images (N, 3, 32, 32) uint8 enlarged to (N, 3, side, side) and normalised."""
     enlarged = interpolate(pictures.float() / 255, size=(side, side), mode="bilinear")
     normal = (enlarged - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     return normal.to(memory_format=torch.channels_last)
 
 
 def shifted(pictures: Tensor) -> Tensor:
-    """Mirror half of the pictures, and move all by up to four pixels."""
+    """Mirror half of the images at random, and shift all by up to four pixels."""
     mirrored = torch.rand(len(pictures)) < 0.5
     pictures = torch.where(mirrored.view(-1, 1, 1, 1), pictures.flip(-1), pictures)
     right, down = torch.randint(0, 9, (2,)).tolist()
@@ -75,13 +75,13 @@ def shifted(pictures: Tensor) -> Tensor:
 def train_cifar10(
     name: str, pictures: Tensor, labels: Tensor, side: int, settings: Settings, checkpoint: Path
 ) -> nn.Module:
-    """Train a torchvision network by its name, and settle its batch norms.
+    """Train a torchvision network, and recompute the statistics of its batch norms.
 
     Networks such as MnasNet average these over thousands of batches, more than a short schedule has.
     """
     torch.manual_seed(settings.seed)
     network = untrained(name, 10)
-    # MnasNet draws the first weights of its last layer by the number of classes, far too large for ten.
+    # MnasNet's initialisation of its last layer depends on the number of classes, and is far too large for ten.
     head = network.get_submodule(last_layer(network))
     assert isinstance(head, nn.Linear | nn.Conv2d)
     head.reset_parameters()
@@ -99,34 +99,36 @@ def train_cifar10(
         device=torch.device("cpu"),
         checkpoint=checkpoint,
         identity={"network": name, "side": side, "n": len(pictures)} | asdict(settings),
-        on_epoch=told,
+        on_epoch=print_epoch,
     )
-    some = torch.split(pictures[torch.randperm(len(pictures))[:SETTLING]], settings.batch_size)
-    torch.optim.swa_utils.update_bn((prepared(batch, side) for batch in some), network)
+    batches = torch.split(pictures[torch.randperm(len(pictures))[:NORM_IMAGES]], settings.batch_size)
+    torch.optim.swa_utils.update_bn((prepared(batch, side) for batch in batches), network)
     return network.eval()
 
 
-def told(epoch: Epoch) -> None:
-    """Print what an epoch came to."""
+def print_epoch(epoch: Epoch) -> None:
+    """Print the result of an epoch."""
     print(f"epoch {epoch.number}: loss {epoch.loss:.3f}, {epoch.seconds:.0f} s", flush=True)
 
 
 @torch.no_grad()
 def correct(network: nn.Module, pictures: Tensor, labels: Tensor, side: int) -> int:
-    """Return how many pictures the network classifies rightly."""
-    pieces = zip(torch.split(pictures, 250), torch.split(labels, 250), strict=True)
-    return sum(int((network(prepared(batch, side)).argmax(1) == truth).sum()) for batch, truth in pieces)
+    """Return the number of images that the network classifies correctly."""
+    batches = zip(torch.split(pictures, 250), torch.split(labels, 250), strict=True)
+    return sum(int((network(prepared(batch, side)).argmax(1) == truth).sum()) for batch, truth in batches)
 
 
 def main() -> None:
-    """Train, write the weights in half precision, and record what they reach as written."""
+    """Train, write the weights in half precision, and record their accuracy."""
     parser = argparse.ArgumentParser(description=__doc__)
-    known = os.environ.get("SIMDNN_DATA")
-    parser.add_argument("--data", type=Path, default=known, required=known is None)
+    data = os.environ.get("SIMDNN_DATA")
+    parser.add_argument("--data", type=Path, default=data, required=data is None)
     parser.add_argument("--network", required=True)
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--pictures", type=int, default=50_000, help="train on so many, drawn by the seed")
+    parser.add_argument(
+        "--pictures", type=int, default=50_000, help="number of training images, drawn by the seed"
+    )
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rate", type=float, default=0.1)
     parser.add_argument("--optimizer", default="sgd", help="sgd or adamw")
@@ -142,10 +144,10 @@ def main() -> None:
     start = time.perf_counter()
     parts = read_archive(options.data / "cifar10_jpeg.tar.xz")
     pictures, labels = parts["train"]
-    some = torch.from_numpy(
+    rows = torch.from_numpy(
         np.random.default_rng(options.seed).permutation(len(pictures))[: options.pictures]
     )
-    network = train_cifar10(options.network, pictures[some], labels[some], options.side, settings, checkpoint)
+    network = train_cifar10(options.network, pictures[rows], labels[rows], options.side, settings, checkpoint)
     seconds = time.perf_counter() - start
     write_weights(network, weights)
     checkpoint.unlink()
@@ -154,9 +156,9 @@ def main() -> None:
     accuracy = rate(correct(network, pictures, labels, options.side), len(labels))
     result = {"accuracy": accuracy._asdict(), "n": len(labels), "seconds": seconds, "side": options.side}
     record = write_record(
-        weights, result | {"network": options.network, "pictures": len(some)} | asdict(settings)
+        weights, result | {"network": options.network, "pictures": len(rows)} | asdict(settings)
     )
-    print(f"{options.network}: {accuracy.value:.1%} of {len(labels)} right; wrote {weights} and {record}")
+    print(f"{options.network}: {accuracy.value:.1%} of {len(labels)} correct; wrote {weights} and {record}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Labelled images decoded once, into a file that is mapped into memory."""
+"""Decode labelled images once, into a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simdnn.atomic import write_whole
 from simdnn.errors import ImageReadError, InputError
 from simdnn.images.files import labelled_images
 from simdnn.images.preprocess import Preprocess
 from simdnn.images.reading import read_bytes, read_image
-from simdnn.networks.atomic import write_whole
 from simdnn.progress import Progress
 
 UNREADABLE = 0.05
-"""Share of the files that may be unreadable; they are skipped."""
+"""Largest share of unreadable files, which are skipped."""
 
 _CHUNK = 256
 
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """N readable images of one side, with what is known of their files.
+    """N decoded images of equal size.
 
     Attributes
     ----------
-    pixels : (M, 3, side, side) of all M files, mapped from disk
-    rows : (N,) places of the readable ones among them
-    labels : (N,) places among the classes
-    classes : their names, sorted
+    pixels : (M, 3, side, side) uint8, of all M files, memory-mapped; zeros for unreadable ones
+    rows : (N,) indices of the readable files
+    labels : (N,) indices of the images' classes
+    classes : names of the classes, sorted
     hashes : (N,) SHA-256 of the files, in hexadecimal
     unreadable : the files that were skipped, each with the reason
     """
@@ -50,41 +50,42 @@ class DecodedImages:
     unreadable: tuple[str, ...]
 
     def batch(self, chosen: NDArray[np.int64]) -> Tensor:
-        """Return images (n, 3, side, side) uint8, chosen by their places among the N."""
+        """Return images (n, 3, side, side) uint8, by their indices (n,) among the N."""
         return torch.from_numpy(self.pixels[self.rows[chosen]])
 
 
 def decode_images(data: Path, side: int, store: Path, *, progress: Progress | None = None) -> DecodedImages:
-    """Decode labelled images, or take what an earlier call with the same files left in ``store``.
+    """Decode labelled images, or reuse the result of an earlier call with the same files in ``store``.
 
     Parameters
     ----------
     data
-        Folder with one subfolder per class, or a CSV file, as `labelled_images` takes it.
+        Folder with one subfolder per class, or a CSV file, see `labelled_images`.
     side
-        Height and width; the shorter side of each image is resized to it and the centre cut out.
+        Height and width in pixels; the shorter side of each image is resized to it and the centre cropped.
     store
-        The ``.npy`` file of the pixels; a ``.json`` file of the same name lies beside it.
+        The ``.npy`` file of the pixels; a ``.json`` file with the same name is written beside it.
     progress
-        Called with (images done, images in all).
+        Called after every few images.
 
     Raises
     ------
     InputError
-        If ``data`` cannot be used, there are fewer than two classes, or too many files cannot be read.
+        If ``data`` cannot be used, there are fewer than two classes, too many files or all of a class cannot be read,
+        or the disk has too little space.
     """
     paths, names = labelled_images(data)
     classes = sorted(set(names))
     if len(classes) < 2:
         raise InputError(f"expected images of at least two classes in {data}, got only {classes[0]!r}")
-    about = store.with_suffix(".json")
-    asked = {"side": side, "files": [_signature(path) for path in paths]}
-    found = json.loads(about.read_text(encoding="utf-8")) if about.is_file() and store.is_file() else {}
-    if {name: found.get(name) for name in asked} != asked:
-        about.unlink(missing_ok=True)  # it says that the pixels are whole
-        found = asked | {"read": _decode(paths, side, store, progress)}
-        write_whole(about, json.dumps(found).encode())
-    hashes, reasons = (np.array(column, dtype=np.str_) for column in zip(*found["read"], strict=True))
+    index = store.with_suffix(".json")
+    expected = {"side": side, "files": [_signature(path) for path in paths]}
+    stored = json.loads(index.read_text(encoding="utf-8")) if index.is_file() and store.is_file() else {}
+    if {name: stored.get(name) for name in expected} != expected:
+        index.unlink(missing_ok=True)  # its existence says that the pixels are complete
+        stored = expected | {"read": _decode(paths, side, store, progress)}
+        write_whole(index, json.dumps(stored).encode())
+    hashes, reasons = (np.array(column, dtype=np.str_) for column in zip(*stored["read"], strict=True))
     rows = np.flatnonzero(reasons == "")
     wrong = [f"{path}: {reason}" for path, reason in zip(paths, reasons.tolist(), strict=True) if reason]
     if len(wrong) > UNREADABLE * len(paths):
@@ -102,7 +103,7 @@ def decode_images(data: Path, side: int, store: Path, *, progress: Progress | No
 
 
 def _signature(path: Path) -> list[object]:
-    """Return what changes when a file does, without reading it."""
+    """Return path, size and time of change of a file, which tell whether it has changed."""
     try:
         status = path.stat()
     except OSError:
@@ -113,7 +114,7 @@ def _signature(path: Path) -> list[object]:
 def _decode(
     paths: Sequence[Path], side: int, store: Path, progress: Progress | None
 ) -> list[tuple[str, str]]:
-    """Write the pixels of all files, zeros for the unreadable; return for each its hash and why it cannot be read."""
+    """Write the pixels of all files; return for each its hash, and the reason if it cannot be read."""
     preprocess = Preprocess(size=(side, side), resize=side)
 
     def read(path: Path) -> tuple[NDArray[np.uint8] | None, str, str]:
@@ -124,9 +125,9 @@ def _decode(
             return None, "", str(error)
         return (image * 255).round().byte().numpy(), sha256(content).hexdigest(), ""
 
-    known: list[tuple[str, str]] = []
+    hashes_and_reasons: list[tuple[str, str]] = []
     needed, free = 3 * side**2 * len(paths), shutil.disk_usage(store.absolute().parent).free
-    if needed > free:  # a mapped file that meets a full disk ends the process
+    if needed > free:  # writing to a memory-mapped file on a full disk kills the process
         raise InputError(
             f"expected {needed / 1e9:.1f} GB of free disk for the decoded images {store}, got {free / 1e9:.1f} GB"
         )
@@ -139,8 +140,8 @@ def _decode(
             for row, (image, name, reason) in enumerate(pool.map(read, paths[start : start + _CHUNK]), start):
                 if image is not None:
                     pixels[row] = image
-                known.append((name, reason))
+                hashes_and_reasons.append((name, reason))
             if progress is not None:
-                progress(len(known), len(paths))
+                progress(len(hashes_and_reasons), len(paths))
     pixels.flush()
-    return known
+    return hashes_and_reasons

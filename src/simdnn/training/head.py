@@ -1,4 +1,4 @@
-"""The last linear layer of a network, for other classes."""
+"""Replace the head of a network, its last linear layer, for other classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simdnn.errors import InputError
 from simdnn.networks.loading import last_layer
 
 STRENGTH = 0.01
-"""Inverse of the regularisation, on standardised features."""
+"""Inverse of the regularisation strength of the logistic regression, on standardised features."""
 
 
 def head_of(network: nn.Module) -> nn.Linear:
@@ -28,30 +28,31 @@ def head_of(network: nn.Module) -> nn.Linear:
 
 
 def replace_head(network: nn.Module, n_classes: int) -> None:
-    """Give a network an untrained last layer with so many outputs, unless it has that number already."""
+    """Replace a network's last layer by an untrained one with ``n_classes`` outputs, unless it has that number."""
     old = head_of(network)
     if old.out_features != n_classes:
         network.set_submodule(last_layer(network), nn.Linear(old.in_features, n_classes))
 
 
 def learn_head(network: nn.Module, features: Tensor, labels: NDArray[np.int64]) -> None:
-    """Replace a network's last layer by logistic regression on what goes into it.
+    """Replace a network's last layer by a logistic regression on its input features.
 
     Parameters
     ----------
     network
         Changed in place.
     features
-        Shape (N, d), what the last layer gets.
+        Shape (N, d), the input of the last layer.
     labels
-        Shape (N,), every number from 0 to K - 1 among them, with K of at least 2.
+        Shape (N,), with every class from 0 to K - 1 among them, K >= 2.
     """
     old = head_of(network)
     scaler = StandardScaler().fit(features.numpy())
-    found = LogisticRegression(C=STRENGTH, max_iter=1000).fit(scaler.transform(features.numpy()), labels)
-    weight, bias = found.coef_ / scaler.scale_, found.intercept_
+    regression = LogisticRegression(C=STRENGTH, max_iter=1000)
+    regression.fit(scaler.transform(features.numpy()), labels)
+    weight, bias = regression.coef_ / scaler.scale_, regression.intercept_
     bias = bias - weight @ scaler.mean_
-    if len(weight) == 1:  # two classes: the log-odds of the second
+    if len(weight) == 1:  # for two classes scikit-learn has the log-odds of the second only
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     new = nn.Linear(old.in_features, len(weight))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Make an auxiliary network of another project's checkpoint."""
+"""Convert another project's checkpoint to an auxiliary network."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from simdnn.training.head import learn_head
 from simdnn.training.parts import Parts, check_held_out
 
 HELD_OUT = 0.2
-"""Share of each class that the last layer does not learn, and that measures its accuracy."""
+"""Share of each class that measures the accuracy, and that a new last layer is not trained on."""
 
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint, and what it does not say of itself.
+    """A checkpoint, with the properties that the file does not hold.
 
     Attributes
     ----------
     checkpoint : the file, see `read_foreign`
     backbone : its architecture, a classification network of torchvision
     sigma : standard deviation of the noise that it was trained under, for pixels in [0, 1]; 0 for none
-    side : height and width of the images that it takes; None for what torchvision's weights take
-    mean, std : its normalisation, where the file has none; None for what torchvision's weights take
+    side : height and width of its input, in pixels; None for that of torchvision's weights
+    mean, std : its normalisation, if the file has none; None for that of torchvision's weights
     trust_pickle : whether code in the file may run
     """
 
@@ -55,10 +55,14 @@ class Source:
 
 
 class Imported(NamedTuple):
-    """What came of it: the accuracy of the majority vote on ``held_out`` images, None where there were none.
+    """Result of an import.
 
-    ``own_outputs`` tells whether the checkpoint's own last layer was kept; ``learned`` counts the images that
-    a new one learned.
+    Attributes
+    ----------
+    accuracy : accuracy of the majority vote on the images held out; None without images
+    own_outputs : whether the checkpoint's last layer was kept
+    learned, held_out : numbers of images that a new last layer was trained on, and that were held out
+    unreadable : files that were skipped, each with the reason
     """
 
     accuracy: Estimate | None
@@ -77,13 +81,13 @@ def import_auxiliary(
     seed: int = 0,
     decoding: Progress | None = None,
 ) -> Imported:
-    """Make an auxiliary network of a checkpoint, and write it.
+    """Convert a checkpoint to an auxiliary network, and write it.
 
-    With images of the user's classes, a checkpoint that has as many outputs is taken to have learned these classes in
-    the order of their sorted names, which is checked; any other gets a new last layer, learned in one pass over the
-    images under noise. Without them, the file must have ImageNet's 1000 outputs.
+    If images are given and their number of classes is that of the checkpoint's outputs, the outputs are assumed to be
+    these classes, sorted by name; the accuracy on held-out images must confirm it. Otherwise the network gets a new
+    last layer, trained in one pass over the images with noise. Without images, it must have ImageNet's 1000 outputs.
 
-    Which images the checkpoint itself learned is not known; only those of a new last layer are noted.
+    The images that the checkpoint was trained on are unknown: only those of a new last layer are recorded.
 
     Parameters
     ----------
@@ -92,18 +96,18 @@ def import_auxiliary(
     output
         The file to write, for `read_auxiliary`.
     classes
-        Folder with one subfolder of images per class, or a CSV file.
+        Images: a folder with one subfolder per class, or a CSV file.
     device
-        Where the images go through the network; None for a GPU if there is one.
+        Device of the network; None for a GPU if there is one.
     seed
-        Of the noise and of the images held out.
+        Seed of the noise and of the images held out.
     decoding
-        Called with (images done, images in all).
+        Progress of decoding the images.
 
     Raises
     ------
     InputError
-        If the names of the outputs are not known, or turn out to be others.
+        If the classes of the outputs are unknown, or the accuracy on the images is below one half.
     WeightsError
         If the checkpoint cannot be read, or does not fit the backbone.
     """
@@ -122,27 +126,27 @@ def import_auxiliary(
     with TemporaryDirectory() as folder:
         images = decode_images(classes, network.spec.side, Path(folder) / "images.npy", progress=decoding)
         parts = Parts.of(images, HELD_OUT, seed, network.spec.side, place)
-        own = len(names) == len(network.spec.classes)
-        if not own:
+        own_outputs = len(names) == len(network.spec.classes)
+        if not own_outputs:
             learn_head(
                 network.network, _features(network.to(place), parts, seed), images.labels[parts.learned]
             )
         network = AuxiliaryNetwork(network.network, replace(network.spec, classes=names)).to(place).eval()
         accuracy = parts.accuracy(network, network.spec.sigma, DRAWS if network.spec.sigma else 1)
-    if own and accuracy.value < 0.5:
+    if own_outputs and accuracy.value < 0.5:
         raise InputError(
             f"{source.checkpoint} has as many outputs as {classes} has classes, but is right on only "
             f"{accuracy.value:.0%} of their images: its outputs are other classes or in another order, or --sigma, "
             "--size or --mean and --std are not its own"
         )
-    hashes = [] if own else parts.hashes
+    hashes = [] if own_outputs else parts.hashes
     facts |= {"n_learned": len(hashes), "n_held_out": len(parts.held), "vote_accuracy": accuracy._asdict()}
     write_auxiliary(output, described(network, hashes, facts))
-    return Imported(accuracy, own, len(hashes), len(parts.held), images.unreadable)
+    return Imported(accuracy, own_outputs, len(hashes), len(parts.held), images.unreadable)
 
 
 def _network(source: Source, foreign: Foreign) -> AuxiliaryNetwork:
-    """Put the tensors into the backbone; its classes are numbers until their names are known."""
+    """Load the tensors into the backbone; its classes are numbers until their names are known."""
     if foreign.mean is not None and (source.mean or source.std):
         raise InputError(
             f"{source.checkpoint} has a normalisation of its own, mean {foreign.mean} and std {foreign.std}; "
@@ -156,20 +160,20 @@ def _network(source: Source, foreign: Foreign) -> AuxiliaryNetwork:
         )
     network = untrained(source.backbone, len(head))
     fit_weights(network, foreign.state, str(source.checkpoint))
-    usual = default_preprocess(source.backbone)
+    default = default_preprocess(source.backbone)
     spec = AuxiliarySpec(
         architecture=source.backbone,
-        side=source.side or usual.size[0],
+        side=source.side or default.size[0],
         sigma=source.sigma,
         classes=tuple(str(number) for number in range(len(head))),
-        mean=foreign.mean or source.mean or usual.mean,
-        std=foreign.std or source.std or usual.std,
+        mean=foreign.mean or source.mean or default.mean,
+        std=foreign.std or source.std or default.std,
     )
     return AuxiliaryNetwork(network, spec).eval()
 
 
 def _imagenet(source: Source, network: AuxiliaryNetwork) -> tuple[str, ...]:
-    """Return ImageNet's names of the outputs; InputError if they are not so many."""
+    """Return ImageNet's names of the outputs; InputError if their number is different."""
     n, names = len(network.spec.classes), imagenet_categories(source.backbone)
     if n != len(names):
         raise InputError(
@@ -181,7 +185,7 @@ def _imagenet(source: Source, network: AuxiliaryNetwork) -> tuple[str, ...]:
 
 @torch.no_grad()
 def _features(network: AuxiliaryNetwork, parts: Parts, seed: int) -> Tensor:
-    """Return what the last layer gets of the images to be learned, one noisy draw of each: (N, d), on the CPU."""
+    """Return the last layer's input for one noisy draw of each training image: (N, d), on the CPU."""
     watch(network.network, [PENULTIMATE])
     generator = torch.Generator(parts.device).manual_seed(seed)
     rows: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""The one training loop: one-cycle schedule, clipped gradients, running mean of the weights, exact resuming."""
+"""The training loop: one-cycle schedule, gradient clipping, running average of the weights, exact resuming."""
 
 from __future__ import annotations
 
@@ -18,23 +18,28 @@ from simdnn.progress import Progress
 from simdnn.training.checkpoint import read_checkpoint, write_checkpoint
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
-"""Called with the network, in training mode, and rows (n,) of the data; gives a scalar."""
+"""From the network, in training mode, and indices (n,) of the data to a scalar."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train.
+    """Hyperparameters of a training.
 
     Attributes
     ----------
     epochs : passes over the data
-    batch_size : rows in a step; the rows that are left over at the end of an epoch wait for the next
-    rate : the highest learning rate of the cycle
+    batch_size : rows per step; an incomplete last batch of an epoch is dropped
+    rate : the largest learning rate of the cycle
     optimizer : ``"sgd"``, with Nesterov momentum 0.9, or ``"adamw"``
-    weight_decay : of the optimiser
-    clip : largest norm of the gradient of all parameters together
-    average : how much of the running mean of the weights stays at a step; less in the first steps
-    seed : of the order and of all that the loss draws
+    weight_decay : weight decay of the optimizer
+    clip : largest L2 norm of the gradient of all parameters
+    average : decay of the running average of the weights; smaller in the first steps
+    seed : seed of the order and of the random numbers of the loss
+
+    Raises
+    ------
+    InputError
+        If there are no epochs, batches of fewer than two rows, or no learning rate above 0.
     """
 
     epochs: int
@@ -55,7 +60,7 @@ class Settings:
 
 
 class Epoch(NamedTuple):
-    """What an epoch came to: its number from 1, the mean loss, seconds, and the network of the mean weights."""
+    """Result of an epoch: its number from 1, mean loss, seconds, and the network with the averaged weights."""
 
     number: int
     loss: float
@@ -75,10 +80,10 @@ def train(
     progress: Progress | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> nn.Module:
-    """Train a network and return it with the running mean of its weights, in evaluation mode.
+    """Train a network; return it with the running average of its weights, in evaluation mode.
 
-    Each epoch draws from a seed of its own, so that a run that goes on from a checkpoint gives the same weights as
-    one that was never stopped; on a CPU bit for bit. Matrix products are in bfloat16 where the processor has it.
+    Each epoch has its own seed, so that a run resumed from a checkpoint gives the same weights as an uninterrupted one,
+    exactly so on a CPU. Matrix products are in bfloat16 where the processor supports it.
 
     Parameters
     ----------
@@ -87,24 +92,24 @@ def train(
     n
         Number of rows of the data.
     loss
-        Of a batch of rows.
+        Loss of a batch of rows.
     settings
-        How to train.
+        Hyperparameters.
     device
-        Where to.
+        Device to train on.
     checkpoint
-        File that is written after every epoch, and read first if it is there.
+        File that is written after every epoch, and from which the training resumes if it exists.
     identity
-        What must be the same for a checkpoint to be gone on from, ready for JSON.
+        Values for JSON that must be equal to those of a checkpoint to resume from it.
     progress
-        Called with (rows done, rows in all).
+        Called after every step with the number of rows done and of all rows.
     on_epoch
         Called after every epoch, once its checkpoint is written.
 
     Raises
     ------
     InputError
-        If the checkpoint is of another training, or the loss is not finite.
+        If the checkpoint belongs to another training, the loss is not finite, or there is no such optimizer.
     """
     batch_size = min(settings.batch_size, n)
     steps = n // batch_size
@@ -149,21 +154,21 @@ def train(
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Tell whether a device multiplies matrices in bfloat16 faster than in float32."""
+    """Return whether a device multiplies matrices in bfloat16 faster than in float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # PyTorch 2.6 and later can tell
-    return device.type == "cpu" and bool(asked())
+    is_supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # PyTorch 2.6 and later
+    return device.type == "cpu" and bool(is_supported())
 
 
-def _averaging(most: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Keep a share of the mean that grows to ``most``, so that the untrained first weights are soon forgotten."""
+def _averaging(largest_decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Return an average whose decay grows to ``largest_decay``, so that it soon forgets the initial weights."""
 
     def average(mean: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
         if not mean.is_floating_point():  # batch norm's counter of batches
             return new
-        kept = min(most, (1 + float(n)) / (10 + float(n)))
-        return torch.lerp(mean, new, 1 - kept)
+        decay = min(largest_decay, (1 + float(n)) / (10 + float(n)))
+        return torch.lerp(mean, new, 1 - decay)
 
     return average
 

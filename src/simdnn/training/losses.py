@@ -1,7 +1,7 @@
-"""What an auxiliary network is trained to do under Gaussian noise.
+"""Losses for training an auxiliary network under Gaussian noise.
 
-Each loss takes the network, clean images (N, 3, H, W) in [0, 1], labels (N,) and the noise's standard deviation, and
-gives a scalar. `LOSSES` names them.
+Each loss takes the network, clean images (N, 3, H, W) in [0, 1], labels (N,) and the standard deviation of the noise,
+and returns a scalar.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax
 
 NoiseLoss = Callable[[nn.Module, Tensor, Tensor, float], Tensor]
+"""The type of the losses."""
 
 
 def noise_loss(network: nn.Module, images: Tensor, labels: Tensor, sigma: float) -> Tensor:
@@ -30,7 +31,7 @@ def consistency_loss(
     weight: float = 5.0,
     entropy: float = 0.5,
 ) -> Tensor:
-    """Cross-entropy on several noisy draws of each image, which must also agree (Jeong and Shin, 2020).
+    """Cross-entropy on several noisy draws of each image, plus consistency regularisation (Jeong and Shin, 2020).
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def consistency_loss(
 
 
 def consistency(logits: Tensor, weight: float, entropy: float) -> Tensor:
-    """Return how far the draws of an image are from each other, averaged over images.
+    """Return the consistency regulariser, averaged over images.
 
     With the softmax q_i of draw i and their mean q: ``weight`` times the mean of KL(q || q_i), plus ``entropy`` times
     the entropy of q, in nats.
@@ -76,7 +77,7 @@ def smoothadv_loss(
     eps: float = 0.5,
     steps: int = 2,
 ) -> Tensor:
-    """Cross-entropy on noisy draws of attacked images (SmoothAdv, Salman and others, 2019).
+    """Cross-entropy on noisy draws of adversarial examples (SmoothAdv, Salman and others, 2019).
 
     Parameters
     ----------
@@ -85,13 +86,13 @@ def smoothadv_loss(
     draws
         Noisy draws of each image, the same for the attack and for the loss.
     eps
-        L2 norm of the attack's largest change of an image.
+        L2 radius of the attack, for pixels in [0, 1].
     steps
-        Of the attack.
+        Number of steps of the attack.
     """
     noise = sigma * torch.randn(draws, *images.shape, device=images.device)
     training = network.training
-    network.eval()  # the attack leaves the batch norms alone
+    network.eval()  # so that the attack does not change the statistics of the batch norms
     attacked = attack_smoothed(network, images, labels, noise, eps, steps)
     network.train(training)
     logits = network((attacked + noise).flatten(0, 1)).float()
@@ -101,29 +102,34 @@ def smoothadv_loss(
 def attack_smoothed(
     network: nn.Module, images: Tensor, labels: Tensor, noise: Tensor, eps: float, steps: int
 ) -> Tensor:
-    """Move images by at most ``eps`` in L2 so that the mean softmax over given noise has less of the true class.
+    """Attack the smoothed network: reduce the true class's mean softmax over the given noise, within L2 radius ``eps``.
 
     Projected gradient ascent from the image itself, with steps of 2 eps / steps along the gradient.
 
     Parameters
     ----------
     network
-        Gives logits.
+        Images to logits (N, K).
     images, labels
         Shapes (N, 3, H, W), in [0, 1], and (N,).
     noise
         Shape (draws, N, 3, H, W).
     eps, steps
         Radius and number of steps.
+
+    Returns
+    -------
+    Tensor
+        Attacked images (N, 3, H, W) in [0, 1].
     """
     change = torch.zeros_like(images)
     for _ in range(steps):
         change.requires_grad_(True)
         logits = network((images + change + noise).flatten(0, 1)).float()
         logs = log_softmax(logits, dim=1).view(len(noise), len(images), -1).logsumexp(dim=0)
-        lost = -logs.gather(1, labels.unsqueeze(1)).sum()
-        (gradient,) = torch.autograd.grad(lost, change)
-        change = (change.detach() + _of_norm(gradient) * (2 * eps / steps)).renorm(2, 0, eps)
+        loss = -logs.gather(1, labels.unsqueeze(1)).sum()
+        (gradient,) = torch.autograd.grad(loss, change)
+        change = (change.detach() + _unit(gradient) * (2 * eps / steps)).renorm(2, 0, eps)
         change = (images + change).clamp(0, 1) - images
     return images + change
 
@@ -132,7 +138,7 @@ def _noisy(images: Tensor, sigma: float) -> Tensor:
     return images + sigma * torch.randn_like(images)
 
 
-def _of_norm(gradient: Tensor) -> Tensor:
+def _unit(gradient: Tensor) -> Tensor:
     """Scale each image's gradient to L2 norm 1; one that vanishes stays 0."""
     norms: Tensor = torch.linalg.vector_norm(gradient, dim=(1, 2, 3), keepdim=True)
     return gradient / norms.clamp_min(1e-12)
@@ -143,3 +149,4 @@ LOSSES: Mapping[str, NoiseLoss] = {
     "consistency": consistency_loss,
     "smoothadv": smoothadv_loss,
 }
+"""Losses by name."""

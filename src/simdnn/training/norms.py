@@ -1,4 +1,4 @@
-"""Batch norms that an export folded into the convolutions, made ready for training again."""
+"""Batch norms that were folded into the convolutions, restored for training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def are_folded(network: nn.Module) -> bool:
-    """Tell whether a network's batch norms hold no statistics: mean 0 and variance 1 throughout."""
+    """Return whether all batch norms of a network have mean 0 and variance 1, as after folding."""
     norms = _norms(network)
     return bool(norms) and all(
         bool((norm.running_mean == 0).all()) and bool((norm.running_var == 1).all())
@@ -18,23 +18,21 @@ def are_folded(network: nn.Module) -> bool:
 
 @torch.no_grad()
 def unfold_norms(network: nn.Module, images: Tensor) -> None:
-    """Give folded batch norms the statistics of a batch of images; the network's function stays the same.
+    """Set the statistics of folded batch norms to those of a batch of images, without changing the network's function.
 
-    Training needs them: it normalises by the statistics of its batches, which the folded weights do not expect.
+    Training normalises by the statistics of its batches, to which weight and bias must belong.
 
     Parameters
     ----------
     network
         Changed in place, and left in evaluation mode.
     images
-        What ``network`` takes, some hundreds of them.
+        Some hundreds of inputs of ``network``.
     """
     network.eval()
     inputs: dict[nn.Module, Tensor] = {}
     norms = _norms(network)
-    hooks = [
-        norm.register_forward_pre_hook(lambda m, given: inputs.__setitem__(m, given[0])) for norm in norms
-    ]
+    hooks = [norm.register_forward_pre_hook(lambda m, args: inputs.__setitem__(m, args[0])) for norm in norms]
     network(images)
     for hook in hooks:
         hook.remove()

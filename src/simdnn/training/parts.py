@@ -1,4 +1,4 @@
-"""Images in two parts: those that are learned, and those held out to measure what was learned."""
+"""The split of images into a training part and a part held out to measure accuracy."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from simdnn.evaluation.intervals import Estimate
 from simdnn.images.files import labelled_images
 from simdnn.networks.reduction import reduced
 from simdnn.paper.holdout import calibration_mask
-from simdnn.training.augment import random_parts
+from simdnn.training.augment import random_crops
 from simdnn.training.data import DecodedImages
 from simdnn.training.vote import vote_accuracy
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Decoded images, on their way to a network.
+    """Decoded images, split into a training part and a held-out part.
 
     Attributes
     ----------
-    images : all of them
-    learned, held : places of the two parts among them
-    side : of the images that the network takes
-    device : where it is
+    images : all N images
+    learned, held : indices of the two parts
+    side : height and width of the network's input, in pixels
+    device : device of the network
     """
 
     images: DecodedImages
@@ -42,42 +42,48 @@ class Parts:
 
     @classmethod
     def of(cls, images: DecodedImages, share: float, seed: int, side: int, device: torch.device) -> Self:
-        """Hold a share of each class out.
+        """Hold out a share of each class, in (0, 0.5].
 
-        With the share and seed of `simdnn fit`, and the same files, these are the images that calibrate there.
+        With the same files, share and seed, `simdnn fit` calibrates on the same images.
         """
         held = calibration_mask(np.array(images.classes)[images.labels], share, seed)
         return cls(images, np.flatnonzero(~held), np.flatnonzero(held), side, device)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what is learned: the files and their labels."""
+        """SHA-256, in hexadecimal, of the training part: the files and their labels."""
         labels = self.images.labels[self.learned].tolist()
         lines = (f"{name} {label}\n" for name, label in zip(self.hashes, labels, strict=True))
         return sha256("".join(lines).encode()).hexdigest()
 
     @property
     def hashes(self) -> list[str]:
-        """SHA-256 of the files that are learned."""
+        """SHA-256, in hexadecimal, of each file of the training part."""
         return [str(text) for text in self.images.hashes[self.learned]]
 
     def random(self, rows: NDArray[np.int64]) -> Tensor:
-        """Return random parts of images that are learned, by their places among these."""
-        return random_parts(self.images.batch(self.learned[rows]).to(self.device), self.side)
+        """Return random crops (n, 3, side, side), float32 in [0, 1], of training images; (n,) indices among these."""
+        return random_crops(self.images.batch(self.learned[rows]).to(self.device), self.side)
 
-    def whole(self, chosen: NDArray[np.int64]) -> Tensor:
-        """Return whole images (n, 3, side, side), float32 in [0, 1], by their places among all."""
-        pixels = self.images.batch(chosen).to(self.device).float() / 255
+    def whole(self, rows: NDArray[np.int64]) -> Tensor:
+        """Return whole images (n, 3, side, side), float32 in [0, 1]; (n,) indices among all images."""
+        pixels = self.images.batch(rows).to(self.device).float() / 255
         return reduced(pixels, self.side)
 
     def accuracy(self, network: nn.Module, sigma: float, draws: int) -> Estimate:
-        """Return how often the majority vote is right on the images held out."""
+        """Return the accuracy of the majority vote on the images held out."""
         labels = self.images.labels[self.held]
         return vote_accuracy(network, lambda rows: self.whole(self.held[rows]), labels, sigma, draws=draws)
 
 
 def check_held_out(data: Path, share: float, seed: int) -> tuple[str, ...]:
-    """Return the classes of the data, before any image is read; InputError if one has too few to hold any out."""
+    """Return the classes of the data, sorted, before any image is read.
+
+    Raises
+    ------
+    InputError
+        If a class has too few images to hold any out.
+    """
     labels = np.array(labelled_images(data)[1])
     classes, counts = np.unique(labels, return_counts=True)
     held = calibration_mask(labels, share, seed)

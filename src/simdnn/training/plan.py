@@ -1,4 +1,4 @@
-"""What auxiliary network to train, and how."""
+"""Settings for the training of an auxiliary network."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from simdnn.training.losses import LOSSES
 
 @dataclass(frozen=True)
 class Plan:
-    """What to train, and how.
+    """Settings for the training of an auxiliary network.
 
     Attributes
     ----------
     backbone : a classification network of torchvision
-    start_weights : its weights to start from, with any classes; None takes torchvision's own
-    mean, std : what these weights take; None for what torchvision's take
-    sigma : standard deviation of the noise, for pixels in [0, 1]
-    side : height and width of the images that the network takes
+    start_weights : file of the initial weights, for any classes; None for torchvision's
+    mean, std : normalisation of these weights; None for torchvision's
+    sigma : standard deviation of the noise, for pixels in [0, 1]; in (0, 10)
+    side : height and width of the network's input, in pixels; at least 16
     loss : one of `LOSSES`
-    held_out : share of each class that is not learned and measures the accuracy
-    settings : of the loop
+    held_out : share of each class that measures the accuracy and is not trained on, in (0, 0.5]
+    settings : hyperparameters of the training loop
+
+    Raises
+    ------
+    InputError
+        If a value is outside its range, or there is no such loss.
     """
 
     settings: Settings
@@ -53,12 +58,12 @@ class Plan:
 
     @property
     def normalisation(self) -> dict[str, Any]:
-        """Mean and deviation: those that are given, else those of torchvision's weights."""
-        usual = default_preprocess(self.backbone)
-        return {"mean": self.mean or usual.mean, "std": self.std or usual.std}
+        """``mean`` and ``std``, by default those of torchvision's weights."""
+        default = default_preprocess(self.backbone)
+        return {"mean": self.mean or default.mean, "std": self.std or default.std}
 
     def described(self) -> Mapping[str, Any]:
-        """Return the settings as plain values, for the file and to tell whether a checkpoint is of this plan."""
+        """Return the settings as plain values, for the file and for the identity of a checkpoint."""
         options = getattr(LOSSES[self.loss], "__kwdefaults__", None) or {}
         plain = asdict(self) | self.normalisation | {"loss_options": options}
         return {name: value for name, value in plain.items() if name != "start_weights"}

@@ -1,9 +1,9 @@
 """Train ResUpNet's denoiser: `python -m simdnn.training.resupnet`.
 
-Its authors published neither loss nor data. Ours: training photographs attacked by FGSM and PGD on MobileNetV2, at
-other strengths than are reported, and clean ones, each with its clean original; the loss is the mean absolute error
-of the luminance. The schedule is short: on a processor it is far fewer steps than a decoder trained from nothing could
-use, and the record beside the weights says what it reached.
+Its authors published neither loss nor data. Here the data are training photographs, clean and attacked by FGSM and PGD
+on MobileNetV2, at other strengths than tables report; the loss is the mean absolute error of the luminance against the
+clean original. The schedule is short, for training on a CPU: a decoder trained from scratch would need many more steps.
+The record beside the weights has the result.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from simdnn.attacks import FGSM, PGD, predict, round_to_levels, run_attack
+from simdnn.attacks import FGSM, PGD, predict, run_attack
 from simdnn.evaluation.defences.defended import DENOISER
 from simdnn.evaluation.defences.resupnet import (
     SIDE,
@@ -33,7 +33,7 @@ from simdnn.images.reading import read_image
 from simdnn.networks.backbone import load_backbone
 from simdnn.networks.classifier import Classifier
 from simdnn.networks.weights import fit_weights, read_weights
-from simdnn.training.cifar10 import told
+from simdnn.training.cifar10 import print_epoch
 from simdnn.training.loop import Settings, train
 from simdnn.training.record import write_record, write_weights
 
@@ -41,19 +41,19 @@ ATTACKS: list[FGSM | PGD] = [
     *(FGSM(eps) for eps in (0.008, 0.015, 0.03)),
     *(PGD(eps, steps=5, step_size=eps / 3) for eps in (0.008, 0.015, 0.03)),
 ]
-"""None of them at a strength that tables report."""
+"""Attacks on the training images, at other strengths than tables report."""
 
 SUBJECTS = Path("experiments/plans/shared/networks.toml")
-"""Says which of the network's outputs each class is; from the root of the repository."""
+"""File with the network's output for each class, relative to the root of the repository."""
 
 
 def attacked_images(network: nn.Module, clean: Tensor, truth: Tensor, seed: int) -> Tensor:
     """Attack images (N, 3, H, W) in [0, 1], each by one of `ATTACKS` in turn, and round them to 8 bits."""
     attacked = clean.clone()
-    for number, each in enumerate(ATTACKS):
+    for number, attack in enumerate(ATTACKS):
         rows = torch.arange(number, len(clean), len(ATTACKS))
-        found = run_attack(each, network, clean[rows], truth[rows], seed=seed, batch_size=16)
-        attacked[rows] = round_to_levels(found.images)
+        result = run_attack(attack, network, clean[rows], truth[rows], seed=seed, batch_size=16)
+        attacked[rows] = result.images_8bit
     return attacked
 
 
@@ -65,37 +65,37 @@ def train_denoiser(
 
     def loss(trained: nn.Module, rows: Tensor) -> Tensor:
         pictures = torch.where(torch.rand(len(rows), 1, 1, 1) < 1 / 3, clean[rows], attacked[rows])
-        found: Tensor = trained(pictures, torch.rand(len(rows), 1, SIDE, SIDE))
-        return (found.float() - target[rows]).abs().mean()
+        luminance: Tensor = trained(pictures, torch.rand(len(rows), 1, SIDE, SIDE))
+        return (luminance.float() - target[rows]).abs().mean()
 
     train(
-        denoiser.to(memory_format=torch.channels_last),  # 1.1 times as quick on a CPU
+        denoiser.to(memory_format=torch.channels_last),  # 1.1 times as fast on a CPU
         len(clean),
         loss,
         settings,
         device=torch.device("cpu"),
         checkpoint=checkpoint,
         identity={"n": len(clean)} | asdict(settings),
-        on_epoch=told,
+        on_epoch=print_epoch,
     )
 
 
 @torch.no_grad()
 def denoised(defended: ResUpNet, images: Tensor) -> Tensor:
-    """Denoise images (N, 3, 224, 224) a few at a time."""
+    """Denoise images (N, 3, 224, 224) in batches."""
     return torch.cat([defended.denoised(batch) for batch in torch.split(images, 8)])
 
 
 def gap(images: Tensor, clean: Tensor) -> float:
-    """Return the mean absolute difference in luminance."""
+    """Return the mean absolute difference in luminance of images (N, 3, H, W)."""
     return float((to_ycbcr(images) - to_ycbcr(clean))[:, 0].abs().mean())
 
 
 def main() -> None:
-    """Train, and record what the network makes of photographs that the denoiser did not see."""
+    """Train, and record the network's accuracy and the error of the luminance on held-out photographs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    known = os.environ.get("SIMDNN_DATA")
-    parser.add_argument("--data", type=Path, default=known, required=known is None)
+    data = os.environ.get("SIMDNN_DATA")
+    parser.add_argument("--data", type=Path, default=data, required=data is None)
     parser.add_argument("--subjects", type=Path, default=SUBJECTS)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--photographs", type=int, default=400)
@@ -130,20 +130,20 @@ def main() -> None:
     write_weights(denoiser, options.output)
     checkpoint.unlink()
     defended = ResUpNet(network, load_denoiser(options.output))
-    seen = {"clean": clean[-n:], "attacked": attacked[-n:]}
+    held_out = {"clean": clean[-n:], "attacked": attacked[-n:]}
     error = {
         name: {"bare": gap(x, clean[-n:]), "denoised": gap(denoised(defended, x), clean[-n:])}
-        for name, x in seen.items()
+        for name, x in held_out.items()
     }
     accuracy = {
         f"{name}, {how}": rate(int((predict(model, x, 8) == truth[-n:]).sum()), n)._asdict()
-        for name, x in seen.items()
+        for name, x in held_out.items()
         for how, model in (("bare", network), ("denoised", defended))
     }
     result = {"n": n, "luminance_error": error, "accuracy": accuracy, "photographs": len(clean) - n}
     record = write_record(options.output, result | asdict(settings))
     shares = ", ".join(f"{name} {value['value']:.1%}" for name, value in accuracy.items())
-    print(f"wrote {options.output} and {record}; right of {n}: {shares}")
+    print(f"wrote {options.output} and {record}; correct of {n}: {shares}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How often the majority of a network's outputs under noise is right."""
+"""Votes of a network over noisy draws, and the accuracy of the majority vote."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simdnn.evaluation.intervals import Estimate, rate
 
 @torch.no_grad()
 def votes(network: nn.Module, images: Tensor, sigma: float, draws: int, seed: int) -> Tensor:
-    """Count a network's outputs over noisy draws of images.
+    """Count a network's predictions over noisy draws of images.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def votes(network: nn.Module, images: Tensor, sigma: float, draws: int, seed: in
     images
         Shape (N, 3, H, W), in [0, 1].
     sigma, draws, seed
-        Standard deviation, number and seed of the draws.
+        Standard deviation of the noise, number of draws, and seed.
 
     Returns
     -------
@@ -50,24 +50,24 @@ def vote_accuracy(
     seed: int = 0,
     batch_size: int = 64,
 ) -> Estimate:
-    """Return how often the majority vote is right on N images, with its 95 % interval.
+    """Return the accuracy of the majority vote on N images, with its 95 % interval.
 
     Parameters
     ----------
     network
         In evaluation mode.
     batch
-        Gives images (n, 3, side, side) in [0, 1], on the network's device, for places among the N.
+        From indices (n,) among the N images to images (n, 3, side, side) in [0, 1], on the network's device.
     labels
-        Shape (N,).
+        Shape (N,), the true outputs.
     sigma, draws, seed
-        Of the noise.
+        As for `votes`.
     batch_size
-        Images at once.
+        Number of images per pass.
     """
-    right = 0
+    correct = 0
     for start in range(0, len(labels), batch_size):
         rows = np.arange(start, min(start + batch_size, len(labels)))
         counts = votes(network, batch(rows), sigma, draws, seed + start)
-        right += int((counts.argmax(dim=1).cpu().numpy() == labels[rows]).sum())
-    return rate(right, len(labels))
+        correct += int((counts.argmax(dim=1).cpu().numpy() == labels[rows]).sum())
+    return rate(correct, len(labels))

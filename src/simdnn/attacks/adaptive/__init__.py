@@ -1,7 +1,7 @@
-"""Adaptive attacks: white-box on a network and its detector at once.
+"""Adaptive attacks: white-box attacks on a network together with its detector.
 
-Network and detector are one differentiable module, :class:`GuardedNetwork`, which the attacks here take, and through
-:class:`Rejecting` those of any library.
+Network and detector form one differentiable module, :class:`GuardedNetwork`, which the attacks here take.
+:class:`Rejecting` makes it a plain classifier, for the attacks of any library.
 """
 
 from simdnn.attacks.adaptive.attacks import ADAPTIVE_ATTACKS, AdaptiveAttack

@@ -1,6 +1,6 @@
 """Adaptive attacks: the losses of network and detector combined into one gradient.
 
-All are targeted: an attacker who must also pass the detector does best with one consistent target, the nearest wrong
+All are targeted: an attack that must also evade the detector is strongest with one fixed target, the nearest wrong
 class. :func:`simdnn.attacks.adaptive.run.run_adaptive_attack` takes the steps.
 """
 
@@ -19,10 +19,10 @@ from simdnn.errors import InputError
 
 
 class AdaptiveAttack(Protocol):
-    """The gradient that an attack on network and detector descends."""
+    """The descent direction of an attack on network and detector."""
 
     def gradient(self, output: GuardedOutput, images: Tensor, goal: Goal) -> Tensor:
-        """Return (N, 3, H, W) the gradient at ``images``, which require it, of what the attack minimises."""
+        """Return (N, 3, H, W) the gradient of the attack's loss at ``images``, a leaf that requires gradients."""
         ...
 
 
@@ -58,27 +58,27 @@ class Orthogonal:
         loss = goal.label_loss(output)
         label = _gradient(loss, images, retain_graph=True)
         detector = _gradient(goal.detector_loss(output), images)
-        first = (loss > 0)[:, None, None, None]
-        selected, other = torch.where(first, label, detector), torch.where(first, detector, label)
-        along = other / length_of(other)
-        return selected - (selected * along).sum(dim=(1, 2, 3), keepdim=True) * along
+        label_first = (loss > 0)[:, None, None, None]
+        selected, other = torch.where(label_first, label, detector), torch.where(label_first, detector, label)
+        direction = other / length_of(other)
+        return selected - (selected * direction).sum(dim=(1, 2, 3), keepdim=True) * direction
 
 
 @dataclass(frozen=True)
 class FeatureMatching:
-    """Match the features, an auxiliary network's too, of a clean image of the target (Sabour and others, ICLR 2016)."""
+    """Match the features, an auxiliary network's as well, of a clean target image (Sabour and others, ICLR 2016)."""
 
     def gradient(self, output: GuardedOutput, images: Tensor, goal: Goal) -> Tensor:
-        """Return the gradient of the squared distance to the guides, relative to their squared length."""
+        """Return the gradient of the squared distance to the guides, relative to their squared norm."""
         if goal.guides is None:
             raise InputError("feature matching needs clean images of the target classes as guides")
-        length = goal.guides.square().sum(dim=1).clamp(min=1e-12)
-        return _gradient((output.features - goal.guides).square().sum(dim=1) / length, images)
+        squared_norm = goal.guides.square().sum(dim=1).clamp(min=1e-12)
+        return _gradient((output.features - goal.guides).square().sum(dim=1) / squared_norm, images)
 
 
 @dataclass(frozen=True)
 class LabelOnly:
-    """The label's loss alone: the attack of somebody who does not know of the detector."""
+    """The label's loss alone: not adaptive, the attack of somebody who does not know that there is a detector."""
 
     def gradient(self, output: GuardedOutput, images: Tensor, goal: Goal) -> Tensor:
         """Return the gradient of the label's loss."""
@@ -94,7 +94,7 @@ ADAPTIVE_ATTACKS: Mapping[str, AdaptiveAttack] = {
     "joint-10": Joint(10.0),
     FEATURE_MATCHING: FeatureMatching(),
 }
-"""By the name that tables and the command line use."""
+"""Adaptive attacks by their names in tables and on the command line."""
 
 
 def length_of(images: Tensor) -> Tensor:

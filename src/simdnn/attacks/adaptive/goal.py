@@ -1,4 +1,4 @@
-"""What an attacker of a guarded network wants: a target class, and a score that passes the detector."""
+"""The goal of an attack on a guarded network: a target class, and a score that is not flagged."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from simdnn.attacks.adaptive.module import GuardedModel, GuardedOutput
 from simdnn.networks.device import device_of
 
 BATCH = 8
-"""Images attacked together, each with its views; larger batches fall out of a CPU's cache and are slower per image."""
+"""Number of images attacked together, each with its views; larger batches exceed a CPU's cache and are slower."""
 
 MARGIN = 0.1
-"""How far beyond the decision boundary, in logits and in score, an attack aims to end."""
+"""Margin beyond the decision boundary and beyond the threshold that an attack aims at, in logits and in score."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Targets of N images.
+    """Goal of an attack on N images.
 
     Attributes
     ----------
     targets : (N,) outputs that the network is to predict
-    threshold : the score to reach: an image is flagged if its score lies below
+    threshold : the score to reach: an image is flagged if its score is below
     guides : (N, d) features of clean images of the targets' classes, for feature matching
     """
 
@@ -43,13 +43,13 @@ class Goal:
         return output.logits.argmax(dim=1) == self.targets
 
     def label_loss(self, output: GuardedOutput) -> Tensor:
-        """Return how far the target is behind the largest other logit: (N,), at least 0."""
+        """Return (N,), at least 0: the hinge loss of the target against the largest other logit."""
         target = self.targets[:, None]
         others = output.logits.scatter(1, target, -torch.inf).amax(dim=1)
         return (others - output.logits.gather(1, target)[:, 0] + MARGIN).clamp(min=0)
 
     def detector_loss(self, output: GuardedOutput) -> Tensor:
-        """Return how far the score is below the threshold plus MARGIN: (N,), at least 0."""
+        """Return (N,), at least 0: the hinge loss of the score against the threshold plus `MARGIN`."""
         return (self.threshold - output.score + MARGIN).clamp(min=0)
 
 
@@ -57,13 +57,13 @@ class Goal:
 def nearest_wrong_outputs(
     guarded: GuardedModel, images: Tensor, labels: Tensor, rank: int = 0, batch_size: int = BATCH
 ) -> Tensor:
-    """Return, on the CPU, the wrong output nearest to each image.
+    """Return the wrong output with the largest logit for each image, on the CPU.
 
     Parameters
     ----------
-    guarded : network and detector, on any device
+    guarded : network and detector, on any device; its ``target_logits`` are used
     images, labels : (N, 3, H, W) in [0, 1] and (N,) true outputs, on the CPU
-    rank : 0 for the nearest wrong output, 1 for the second nearest, and so on
+    rank : 0 for the wrong output with the largest logit, 1 for the second largest, and so on
 
     Returns
     -------

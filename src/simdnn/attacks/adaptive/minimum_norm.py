@@ -1,4 +1,4 @@
-"""Minimum-norm adaptive attack: the smallest Euclidean change that is misclassified, and unflagged if asked for."""
+"""Minimum-norm adaptive attack, L2: misclassified and, unless switched off, unflagged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GAMMA = 0.05
 
 
 class MinimumNorm(NamedTuple):
-    """The smallest changes found, on the CPU: ``images`` (N, 3, H, W), and ``norm`` (N,); inf where none was found."""
+    """Attacked ``images`` (N, 3, H, W) and their perturbations' L2 ``norm`` (N,), inf for failures; on the CPU."""
 
     images: Tensor
     norm: Tensor
@@ -36,17 +36,23 @@ def minimum_norm_attack(
     batch_size: int = BATCH,
     progress: Progress | None = None,
 ) -> MinimumNorm:
-    """Search for the smallest Euclidean change with which the network predicts the target.
+    """Search for the perturbation of smallest L2 norm with which the network predicts the target.
 
-    As in DDN, the radius shrinks by `GAMMA` after a success and grows after a failure; the direction is that of an
-    adaptive attack's gradient.
+    As in DDN, the radius shrinks by `GAMMA` after a success and grows after a failure; the direction is the gradient of
+    an adaptive attack.
 
     Parameters
     ----------
     guarded, attack, images, goal, progress : as for :func:`simdnn.attacks.adaptive.run.run_adaptive_attack`
     steps : number of steps
-    first_radius : Euclidean radius of the first step
-    unflagged : whether a success must also pass the detector
+    first_radius : L2 radius of the first step, in units of [0, 1] images
+    unflagged : whether success requires that the image is not flagged
+    batch_size : images attacked together
+
+    Raises
+    ------
+    InputError
+        If the attack needs guides and the goal has none.
     """
     device = device_of(guarded)
     best, norm = images.clone(), torch.full((len(images),), torch.inf)

@@ -1,4 +1,4 @@
-"""A network and its detector as one differentiable module."""
+"""A network and its detector as one differentiable module, the target of adaptive attacks."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class GuardedOutput(NamedTuple):
 
     Attributes
     ----------
-    logits : (N, K)
-    score : (N,) high for clean
-    features : (N, d) of the network, followed by the auxiliary network's mean posterior
+    logits : (N, K) logits of the network
+    score : (N,) score of the detector; high is clean
+    features : (N, d) features of the network, followed by the auxiliary network's mean posterior
     """
 
     logits: Tensor
@@ -39,7 +39,7 @@ class GuardedModel(Protocol):
 
     Attributes
     ----------
-    threshold : an image is flagged if its score lies below
+    threshold : an image is flagged if its score is below
     """
 
     threshold: float
@@ -47,35 +47,35 @@ class GuardedModel(Protocol):
     def __call__(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
         """Return logits, scores and features of images (N, 3, H, W) in [0, 1], on the model's device.
 
-        With ``output`` (N,), indices of outputs, the score is computed as if the network had predicted those: it has a
-        gradient towards an output that is not yet reached.
+        With ``output`` (N,), the score is computed as if the network predicted these outputs, so that it has a gradient
+        towards a target before the network predicts it.
         """
         ...
 
     def target_logits(self, images: Tensor) -> Tensor:
-        """Return (N, K) logits for the choice of a target: the attack targets the wrong output with the largest."""
+        """Return (N, K) logits for the choice of the target: the wrong output with the largest one."""
         ...
 
 
 class GuardedNetwork(nn.Module):
-    """A guard, with its network, its views and its auxiliary network, as one module.
+    """A guard with its network, views and auxiliary network as one module.
 
-    The score is the rule's own, on tensors instead of arrays. An attacker does not know the secret draws of the second
-    opinion: in place of the share of votes stands the mean posterior over fresh draws (expectation over transformation:
-    Athalye and others, "Synthesizing robust adversarial examples", ICML 2018).
+    The score is computed by the guard's rule itself, on tensors instead of arrays. An attacker does not know the secret
+    draws of the second opinion: in place of the share of votes stands the mean posterior over fresh draws (expectation
+    over transformation: Athalye and others, "Synthesizing robust adversarial examples", ICML 2018).
 
     Parameters
     ----------
-    guard : fitted
-    rule : name of one of its rules; the guard's own if not given
-    views : in place of the guard's own, for an attacker who does not know them
+    guard : a fitted guard
+    rule : name of one of its rules; by default the guard's rule
+    views : replace the guard's views, for an attacker who does not know them
     draws : fresh noisy draws of the auxiliary network in each step
     seed : of these draws
 
     Raises
     ------
     InputError
-        If the guard has no such rule, or has several networks besides an auxiliary one.
+        If there is no such rule, or the guard has several networks besides an auxiliary one.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class GuardedNetwork(nn.Module):
 
     def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
         """Return the output for images (N, 3, H, W) in [0, 1], differentiable; as :class:`GuardedModel`."""
-        seen = self.backbone(torch.cat([images, *(view(images) for view in self.views)]))
-        features = _by_view(torch.cat(list(seen.features.values()), dim=1), len(images))
-        logits = _by_view(seen.logits, len(images))
+        passed = self.backbone(torch.cat([images, *(view(images) for view in self.views)]))
+        features = _by_view(torch.cat(list(passed.features.values()), dim=1), len(images))
+        logits = _by_view(passed.logits, len(images))
         predictions = logits[:, 0].argmax(dim=1) if output is None else output
         posterior = images.new_zeros(len(images), 0)
         if self.auxiliary is not None:
@@ -135,7 +135,7 @@ class GuardedNetwork(nn.Module):
 
 
 def _by_view(values: Tensor, n: int) -> Tensor:
-    """((1 + V) * n, d) to (n, 1 + V, d)."""
+    """Reshape ((1 + V) * n, d), ordered by view, to (n, 1 + V, d)."""
     return values.reshape(-1, n, values.shape[1]).transpose(0, 1)
 
 
@@ -145,8 +145,8 @@ class BaselineNetwork(nn.Module):
     Parameters
     ----------
     backbone : the network; its features are those of its penultimate layer
-    score : (logits (N, K), features (N, d)) to (N,) scores, high for clean, differentiable
-    threshold : an image is flagged if its score lies below
+    score : from logits (N, K) and features (N, d) to scores (N,), high for clean; differentiable
+    threshold : an image is flagged if its score is below
     """
 
     def __init__(
@@ -160,13 +160,13 @@ class BaselineNetwork(nn.Module):
 
     def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
         """Return the output for images (N, 3, H, W) in [0, 1], differentiable; as :class:`GuardedModel`."""
-        seen = self.backbone(images)
-        features = torch.cat(list(seen.features.values()), dim=1)
-        logits = seen.logits
-        if output is not None:  # as if that output were the largest
+        passed = self.backbone(images)
+        features = torch.cat(list(passed.features.values()), dim=1)
+        logits = passed.logits
+        if output is not None:  # raise the logit of the assumed output to the largest
             logits = logits.scatter(1, output[:, None], logits.amax(dim=1, keepdim=True))
         scores = self.score(logits, features)
-        return GuardedOutput(seen.logits, scores, features)
+        return GuardedOutput(passed.logits, scores, features)
 
     def target_logits(self, images: Tensor) -> Tensor:
         """Return the logits."""
@@ -175,10 +175,14 @@ class BaselineNetwork(nn.Module):
 
 
 class Rejecting(nn.Module):
-    """A guarded network as a plain classifier with one more class, predicted where the detector flags.
+    """A guarded network as a plain classifier with one more class, which is predicted where the detector flags.
 
-    The last logit is ``max logit + (threshold - score) * steepness`` (Carlini and Wagner, AISec 2017). Attacks of any
-    library can take it.
+    The additional logit is ``max logit + (threshold - score) * steepness`` (Carlini and Wagner, AISec 2017).
+
+    Parameters
+    ----------
+    guarded : network and detector
+    steepness : weight of the score, > 0
     """
 
     def __init__(self, guarded: GuardedModel, steepness: float = 1.0) -> None:

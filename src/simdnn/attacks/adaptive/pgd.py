@@ -1,4 +1,4 @@
-"""Adaptive PGD as an :class:`~simdnn.attacks.attack.Attack`, so that whatever runs attacks can run it too."""
+"""Adaptive PGD with the interface of :class:`~simdnn.attacks.attack.Attack`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from simdnn.attacks.adaptive.run import NORMS, run_adaptive_attack
 from simdnn.errors import InputError
 
 METHODS = tuple(name for name in ADAPTIVE_ATTACKS if name != FEATURE_MATCHING)
-"""All but feature matching, which needs clean images of the target."""
+"""Names of the adaptive attacks except feature matching, which needs clean images of the target."""
 
 
 @dataclass(frozen=True)
 class AdaptivePGD:
-    """PGD on network and detector, towards the nearest wrong class.
+    """PGD on network and detector, targeted at the nearest wrong class.
 
     Attributes
     ----------
@@ -54,12 +54,12 @@ class AdaptivePGD:
 
 
 def make_adaptive_attack(method: str, **settings: Any) -> AdaptivePGD:
-    """Make an adaptive attack from plain settings, such as ``eps=0.01, norm=2``.
+    """Make an adaptive attack from settings, such as ``eps=0.01, norm=2``.
 
     Raises
     ------
     InputError
-        If a parameter is unknown, missing, no number, or out of its range.
+        If a parameter is unknown, missing, of the wrong type, or outside its range.
 
     >>> make_adaptive_attack("selective", eps=0.01)
     AdaptivePGD(method='selective', eps=0.01, norm='inf', steps=40)
@@ -68,10 +68,10 @@ def make_adaptive_attack(method: str, **settings: Any) -> AdaptivePGD:
         raise InputError(f"{method} needs eps, the radius of its ball")
     if unknown := settings.keys() - {"eps", "norm", "steps"}:
         raise InputError(f"{method} has no parameter {', '.join(sorted(unknown))}; it has eps, norm, steps")
-    made = AdaptivePGD(method, **settings | {"norm": str(settings.get("norm", "inf"))})
-    numbers = isinstance(made.eps, (int, float)) and isinstance(made.steps, int)
-    if made.norm not in NORMS or not numbers or not 0 < made.eps < float("inf") or made.steps < 1:
+    attack = AdaptivePGD(method, **settings | {"norm": str(settings.get("norm", "inf"))})
+    numbers = isinstance(attack.eps, (int, float)) and isinstance(attack.steps, int)
+    if attack.norm not in NORMS or not numbers or not 0 < attack.eps < float("inf") or attack.steps < 1:
         raise InputError(
             f"{method}: expected the norm inf or 2, a number eps and whole steps above 0; got {settings}"
         )
-    return made
+    return attack

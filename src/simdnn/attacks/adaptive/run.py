@@ -1,4 +1,4 @@
-"""Running an adaptive attack: projected gradient descent that keeps the best iterate."""
+"""Run an adaptive attack: projected gradient descent that returns the best iterate."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ NORMS = ("inf", "2")
 
 
 class AdaptiveResult(NamedTuple):
-    """The outcome of an adaptive attack on N images; all on the CPU.
+    """Result of an adaptive attack on N images; all on the CPU.
 
     Attributes
     ----------
-    images : (N, 3, H, W) the misclassified iterate of highest score; the clean image where none was misclassified
-    score : (N,) that score, float64; -inf where none was misclassified
-    curve : after each step, the mean of the detector's loss and the share of images misclassified and unflagged so far
+    images : (N, 3, H, W) the iterate of highest score among those that are classified as the target; the clean image
+        if there are none
+    score : (N,) that score, float64; -inf if there are none
+    curve : for each step, the mean loss of the detector, and the share of images that evaded network and detector so
+        far
     """
 
     images: Tensor
@@ -45,23 +47,24 @@ def run_adaptive_attack(
     batch_size: int = BATCH,
     progress: Progress | None = None,
 ) -> AdaptiveResult:
-    """Attack images within a ball around each; one that is misclassified and unflagged takes no further steps.
+    """Attack images within a ball around each; an image stops once it is misclassified and unflagged.
 
     Parameters
     ----------
     guarded : network and detector, on any device; batches go there
     attack : one of :data:`simdnn.attacks.adaptive.attacks.ADAPTIVE_ATTACKS`
     images : (N, 3, H, W) in [0, 1], on the CPU
-    goal : targets, and guides where the attack needs them, on the CPU
-    eps, norm : radius, in units of [0, 1] images: of each pixel (``"inf"``) or Euclidean (``"2"``)
-    steps : from a random start; the step size falls from eps / 2 to 0 with cosine annealing
-    seed : of the starts
-    progress : called with (done, total) image steps
+    goal : targets, and guides if the attack needs them, on the CPU
+    eps, norm : radius of the ball, in units of [0, 1] images, and its norm, ``"inf"`` or ``"2"``
+    steps : number of steps from a random start; the step size falls from eps / 2 to 0 with cosine annealing
+    seed : seed of the random starts
+    batch_size : images attacked together
+    progress : called with the numbers of steps done and of all steps, each step of an image counting as one
 
     Raises
     ------
     InputError
-        If the norm is neither of the two, or the attack lacks its guides.
+        If there is no such norm, or the attack needs guides and the goal has none.
     """
     if norm not in NORMS:
         raise InputError(f"expected the norm 'inf' or '2', got {norm!r}")

@@ -1,4 +1,4 @@
-"""A history of labels in a table of its own, a hash chain over all rows, and whether an image was kept."""
+"""Labels in a table of their own, a hash chain over all rows, more of each verdict, and whether an image was kept."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ branch_labels = None
 depends_on = None
 
 PAGE = 1000
-"""Rows that are held at a time."""
+"""Number of rows in memory at a time."""
 
 _Columns = tuple[tuple[str, sa.types.TypeEngine[Any]], ...]
 
-_SAID: _Columns = (
+_LABEL: _Columns = (
     ("human_label", sa.String(16)),
     ("human_class", sa.Text()),
     ("labelled_by", sa.Text()),
@@ -30,20 +30,30 @@ _SAID: _Columns = (
 _VERDICT: _Columns = (
     ("time", sa.DateTime(timezone=True)),
     *((name, sa.Text()) for name in ("model_id", "path", "verdict", "label", "classifier_label")),
-    *((name, sa.Float(53)) for name in ("score", "p_value", "threshold")),
+    *((name, sa.Float(53)) for name in ("score", "p_value", "p_value_clean", "p_value_mixture", "threshold")),
     *((name, sa.Text()) for name in ("prototype", "rule", "error", "image_sha256")),
     ("evidence", sa.JSON()),
+)
+_ADDED: _Columns = (
+    ("p_value_clean", sa.Float(53)),
+    ("p_value_mixture", sa.Float(53)),
+    ("opinion_class", sa.Text()),
+    ("opinion", sa.Float(53)),
+    ("certified_radius", sa.Float(53)),
+    ("image_kept", sa.Boolean()),
 )
 _verdicts = sa.table(
     "record", sa.column("id", sa.Integer()), *(sa.column(name, kind) for name, kind in _VERDICT)
 )
 _chains = sa.table("record", sa.column("id", sa.Integer()), sa.column("chain", sa.Text()))
-_said = sa.table("record", sa.column("id", sa.Integer()), *(sa.column(name, kind) for name, kind in _SAID))
+_labelled = sa.table(
+    "record", sa.column("id", sa.Integer()), *(sa.column(name, kind) for name, kind in _LABEL)
+)
 _labels = sa.table(
     "label",
     sa.column("id", sa.Integer()),
     sa.column("record_id", sa.Integer()),
-    *(sa.column(name, kind) for name, kind in _SAID),
+    *(sa.column(name, kind) for name, kind in _LABEL),
     sa.column("chain", sa.Text()),
 )
 _heads = sa.table(
@@ -56,13 +66,17 @@ _heads = sa.table(
 
 def upgrade() -> None:
     """Carry the labels over and chain the rows in the order of their numbers."""
-    op.add_column("record", sa.Column("image_kept", sa.Boolean()))
+    for name, kind in _ADDED:
+        op.add_column("record", sa.Column(name, kind))
     op.add_column("record", sa.Column("chain", sa.String(64)))
     op.create_table(
         "label",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("record_id", sa.Integer(), nullable=False),
-        *(sa.Column(name, kind, nullable=name not in ("human_label", "labelled_at")) for name, kind in _SAID),
+        *(
+            sa.Column(name, kind, nullable=name not in ("human_label", "labelled_at"))
+            for name, kind in _LABEL
+        ),
         sa.Column("chain", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_label"),
         sa.ForeignKeyConstraint(["record_id"], ["record.id"], name="fk_label_record_id"),
@@ -80,7 +94,7 @@ def upgrade() -> None:
     op.drop_index("ix_record_human_label", "record")
     with op.batch_alter_table("record") as batch:
         batch.alter_column("chain", existing_type=sa.String(64), nullable=False)
-        for name, _ in _SAID:
+        for name, _ in _LABEL:
             batch.drop_column(name)
     if op.get_bind().dialect.name == "postgresql":  # numbers follow the chain now
         op.alter_column("record", "id", server_default=None)
@@ -88,20 +102,21 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Leave the latest label of each record in the record, and no chain."""
-    for name, kind in _SAID:
+    """Move the latest label of each record back into the record, and drop the chain."""
+    for name, kind in _LABEL:
         op.add_column("record", sa.Column(name, kind))
     bind = op.get_bind()
     for page in _pages(_labels):  # in the order of their numbers: the latest is what stays
         for row in page:
-            said = {name: row[name] for name, _ in _SAID}
-            bind.execute(sa.update(_said).where(_said.c.id == row["record_id"]).values(**said))
+            label = {name: row[name] for name, _ in _LABEL}
+            bind.execute(sa.update(_labelled).where(_labelled.c.id == row["record_id"]).values(**label))
     op.create_index("ix_record_human_label", "record", ["human_label"])
     op.drop_table("label")
     op.drop_table("chain_head")
     with op.batch_alter_table("record") as batch:
         batch.drop_column("chain")
-        batch.drop_column("image_kept")
+        for name, _ in reversed(_ADDED):
+            batch.drop_column(name)
     if bind.dialect.name == "postgresql":
         op.execute("CREATE SEQUENCE record_id_seq OWNED BY record.id")
         op.execute("SELECT setval('record_id_seq', (SELECT coalesce(max(id), 0) + 1 FROM record), false)")
@@ -110,11 +125,11 @@ def downgrade() -> None:
 
 def _carry_labels_over() -> None:
     number, chain = 0, START
-    for page in _pages(_said, _said.c.human_label.is_not(None)):
+    for page in _pages(_labelled, _labelled.c.human_label.is_not(None)):
         rows = []
-        for said in page:
+        for label in page:
             number += 1
-            row = said | {"id": number, "record_id": said["id"]}
+            row = label | {"id": number, "record_id": label["id"]}
             chain = link(chain, row)
             rows.append(row | {"chain": chain})
         op.get_bind().execute(sa.insert(_labels), rows)
@@ -139,7 +154,7 @@ def _end(table: str, number: int, chain: str) -> None:
 
 
 def _pages(table: sa.TableClause, *only: sa.ColumnElement[bool]) -> Iterator[list[dict[str, Any]]]:
-    """Yield all rows in the order of their numbers, some at a time."""
+    """Yield all rows in the order of their numbers, in pages."""
     after = 0
     while True:
         query = sa.select(table).where(table.c.id > after, *only).order_by(table.c.id).limit(PAGE)

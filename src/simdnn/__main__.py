@@ -1,0 +1,5 @@
+"""``python -m simdnn``: the command line."""
+
+from simdnn.cli import main
+
+main()
