@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from secrets import token_bytes
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -32,10 +31,8 @@ if TYPE_CHECKING:  # a guard file is read without PyTorch
     import torch
     from torch import Tensor, nn
 
-    from simdnn.guard.certifier import Certifier
-    from simdnn.guard.early import EarlyVoting
+    from simdnn.guard.judging import Judging
     from simdnn.networks.extractor import Extractor
-    from simdnn.networks.votes import Draws
 
 
 class Guard(GuardState):
@@ -104,17 +101,9 @@ class Guard(GuardState):
 
         rule = rule or default_rule(second_opinion=extractor.auxiliary is not None)
         settings = Settings(rule, alpha, m, sigma, seed)
+        others = None if calibrate_on is None else Path(calibrate_on)
         fit = Fit(
-            Path(data),
-            settings,
-            level,
-            calibration,
-            None if calibrate_on is None else Path(calibrate_on),
-            view_seed,
-            shuffle,
-            max_unreadable,
-            draws,
-            names,
+            Path(data), settings, level, calibration, others, view_seed, shuffle, max_unreadable, draws, names
         )
         guard = cls(**vars(fit_state(fit, extractor, progress)))
         guard._extractor = extractor
@@ -243,8 +232,8 @@ class Guard(GuardState):
         ------
         InputError
             If a path does not exist or there is no image; a file that cannot be read has ``verdict="error"``. Or if a
-            class has too few calibration images for ``alpha`` of its own, or the rule has no second opinion to certify.
-            Or if it is asked to stop early by a threshold for each class.
+            class has too few calibration images for ``alpha`` of its own, the rule has no second opinion to certify, or
+            it is asked to stop early by a threshold for each class.
         """
         judged = self._checked(images, rule, alpha, per_class, certify, fresh, early, progress)
         return (verdict for verdict, _ in judged)
@@ -319,8 +308,7 @@ class Guard(GuardState):
         names = [str(i) for i in range(len(images))] if names is None else names
         if len(names) != len(images):
             raise InputError(f"expected a name for each of the {len(images)} images, got {len(names)}")
-        judge = self._judge(rule, alpha)
-        judged = self._verdicts(list(images), names, judge, draws=self._draws(judge.rule))
+        judged = self._judging(self._judge(rule, alpha)).verdicts(list(images), names)
         return [verdict for verdict, _ in judged]
 
     def explain(
@@ -335,7 +323,7 @@ class Guard(GuardState):
         """
         judge = self._judge(rule, alpha)
         batch = next(
-            self.extractor.stream([image], views=judge.rule.views, draws=self._draws(judge.rule), pixels=True)
+            self.extractor.stream([image], views=judge.rule.views, draws=self.draws(judge.rule), pixels=True)
         )
         if batch.pixels is None:
             raise ImageReadError(f"{image}: {batch.errors[0]}")
@@ -390,74 +378,19 @@ class Guard(GuardState):
         progress: Progress | None,
         keep_bytes: bool = False,
     ) -> Iterator[tuple[Verdict, bytes]]:
-        paths, judge = _files(images), self._judge(rule, alpha, per_class)
-        names = [str(path) for path in paths]
-        certifier = None if certify is None else self._certifier(judge.rule, certify)
-        draws = self._draws(judge.rule, fresh)
         if early and per_class:
-            raise InputError(
-                "expected one threshold for all classes to stop early by; leave out one of the two"
-            )
-        voting = None if draws is None or not early else self._early_voting(judge, draws)
-        return self._verdicts(paths, names, judge, progress, draws, certifier, voting, keep_bytes)
+            raise InputError("expected one threshold for all classes to stop early by; leave out one of both")
+        given = [images] if isinstance(images, (str, Path)) else images
+        paths = find_images([Path(path) for path in given])
+        judging = self._judging(self._judge(rule, alpha, per_class), certify, fresh=fresh, early=early)
+        return judging.verdicts(paths, [str(path) for path in paths], progress, keep_bytes)
 
-    def _verdicts(
-        self,
-        images: Sequence[Path | Tensor],
-        names: Sequence[str],
-        judge: Judge,
-        progress: Progress | None = None,
-        draws: Draws | None = None,
-        certifier: Certifier | None = None,
-        voting: EarlyVoting | None = None,
-        keep_bytes: bool = False,
-    ) -> Iterator[tuple[Verdict, bytes]]:
-        done = 0
-        stream = self.extractor.stream(
-            images,
-            views=judge.rule.views,
-            draws=draws if voting is None else None,
-            pixels=certifier is not None or voting is not None,
-            keep_bytes=keep_bytes,
-        )
-        for batch in stream:
-            verdicts = judge(batch if voting is None else voting(batch), names)
-            if certifier is not None:
-                verdicts = certifier(batch, verdicts)
-            positions = sorted([*batch.positions.tolist(), *batch.errors])
-            kept = dict(zip(batch.positions.tolist(), batch.image_bytes, strict=False))
-            for position, verdict in zip(positions, verdicts, strict=True):
-                yield verdict, kept.get(position, b"")
-            done += len(batch.positions) + len(batch.errors)
-            if progress is not None:
-                progress(done, len(images))
+    def _judging(
+        self, judge: Judge, certify: int | None = None, *, fresh: bool = False, early: bool = False
+    ) -> Judging:
+        from simdnn.guard.judging import Judging
 
-    def _draws(self, rule: Rule, fresh: bool = False) -> Draws | None:
-        """Return the noise that a rule looks at; None for one that looks at none."""
-        if not rule.uses_auxiliary or self.auxiliary is None:
-            return None
-        draws = self.auxiliary.all_draws
-        return replace(draws, secret=token_bytes(32)) if fresh else draws
-
-    def _certifier(self, rule: Rule, draws: int) -> Certifier:
-        from simdnn.guard.certifier import Certifier
-
-        own = self._draws(rule)
-        if own is None or rule.opinion is None or self.extractor.auxiliary is None:
-            raise InputError(
-                f"the rule {rule.name!r} has no second opinion to certify with; fit a guard with an auxiliary network: "
-                "simdnn fit ... --second-opinion FILE"
-            )
-        return Certifier(self.extractor.auxiliary, rule.opinion, replace(own, n=draws))
-
-    def _early_voting(self, judge: Judge, draws: Draws) -> EarlyVoting:
-        from simdnn.guard.early import EarlyVoting
-
-        opinion, auxiliary = judge.rule.opinion, self.extractor.auxiliary
-        assert opinion is not None
-        assert auxiliary is not None
-        needed = judge.rule.votes_needed(judge.threshold.offset, draws.n)
-        return EarlyVoting(auxiliary, opinion, draws, needed)
+        return Judging.of(self.extractor, judge, self.draws(judge.rule), certify, fresh=fresh, early=early)
 
     def _judge(self, name: str | None, alpha: float | None, per_class: bool = False) -> Judge:
         rule, settings = self.rule_named(name), self.settings
@@ -466,8 +399,3 @@ class Guard(GuardState):
         )
         exemplars = [self.exemplar(prototype.exemplar).name for prototype in self.model.prototypes]
         return Judge(rule, threshold, exemplars, self.networks[0].categories or self.classes)
-
-
-def _files(images: Path | str | Iterable[Path | str]) -> list[Path]:
-    given = [images] if isinstance(images, (str, Path)) else images
-    return find_images([Path(path) for path in given])

@@ -44,8 +44,7 @@ def recalibrated(
     settings = Settings(before.rule, alpha, before.m, before.sigma, before.seed)
     paths = list(asked.images)
     copies = corrupted_copies(range(len(paths)), before.seed) if rule.learns_corruptions else {}
-    draws = state.auxiliary.all_draws if rule.uses_auxiliary and state.auxiliary is not None else None
-    batch = extractor.extract(paths, progress, views=rule.views, draws=draws, copies=copies)
+    batch = extractor.extract(paths, progress, views=rule.views, draws=state.draws(rule), copies=copies)
     check_readable(paths, [""] * len(paths), batch, asked.max_unreadable)
     new, known = without_known(batch, learned_hashes(extractor.auxiliary))
     new, left_out = without_known(new, state.calibration.image_sha256 if asked.add else ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
@@ -29,6 +29,9 @@ from simdnn.paper.model import SimilarityModel
 from simdnn.rules.calibration import CalibrationSet
 from simdnn.rules.registry import find_rule
 from simdnn.rules.rule import Rule
+
+if TYPE_CHECKING:  # a guard file is read without PyTorch
+    from simdnn.networks.votes import Draws
 
 _RULE = "rule_"
 """Before the names of arrays that a rule learned."""
@@ -66,6 +69,10 @@ class GuardState:
         They are the first of the SHA-256 of the file that :meth:`save` writes.
         """
         return sha256(guard_file.encode(*self._pack())).hexdigest()[:16]
+
+    def draws(self, rule: Rule) -> Draws | None:
+        """Return the noise that a rule looks at, which follows from the guard's secret; None for one without any."""
+        return self.auxiliary.all_draws if rule.uses_auxiliary and self.auxiliary is not None else None
 
     def save(self, path: Path | str) -> None:
         """Write the guard into one file, whole or not at all."""
