@@ -100,6 +100,8 @@ def test_fit(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
     assert (code, err) == (0, f"skipped, not readable: {data}/4/zz.png\n")
     assert out.splitlines() == [
         f"learned {n} prototypes of 10 classes from 480 images; 119 more calibrate the threshold",
+        "calibrated on images of that folder; if the network was trained on these, unseen images are flagged more "
+        "often than promised: --calibrate-on takes images that it has not seen",
         f"wrote {tmp_path}/g.simdnn",
     ]
     assert_learned_alike(made, usual)

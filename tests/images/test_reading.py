@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 from simdnn.errors import ImageReadError, InputError
 from simdnn.images.files import find_images
 from simdnn.images.limits import ReadLimits
+from simdnn.images.pixels import _warn_of_unscaled_pixels
 from simdnn.images.reading import decoded, read_image
 
 BLACK, WHITE, RED, GREEN = [0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0]
@@ -248,10 +249,6 @@ INTEGERS = (
     "save the image with 8 or 16 bits"
 )
 SCAN = bytes.fromhex("ffda0008010100013f107ffe7ffe")
-UNSCALED = (
-    "expected pixels of 16 bits that are scaled to white at 65,535, got none above {}, as from 10, 12 or 14 bits; "
-    "scale them, or save the image with 8 bits"
-)
 PLAIN = "expected a binary PBM, PGM or PPM file, got one in plain text, which takes too long to read; save it as PNG"
 TINY_PARTS = "expected an image, got one in so many tiny parts that it would take too long"
 JPEG = encode(Image.new("RGB", (8, 8)), "JPEG")
@@ -293,11 +290,6 @@ VAST_TILE = tiff(
             + PNG[33:],
             TINY_PARTS,
         ),
-        (encode(deep(5, 4095), "PNG"), UNSCALED.format("4,095")),
-        (encode(deep(5, 16383), "TIFF"), UNSCALED.format("16,383")),
-        (b"P5 1 1 65535\n\x03\xff", UNSCALED.format("1,023")),
-        (png(1, 1, 16, 2, b"\0" + struct.pack(">3H", 100, 4095, 0)), UNSCALED.format("4,095")),
-        (png(1, 1, 16, 4, b"\0" + struct.pack(">2H", 4095, 65535)), UNSCALED.format("4,095")),
         (MANY_SCANS, "expected a JPEG of about ten scans, got 1,006, which would take too long"),
     ],
 )
@@ -401,3 +393,28 @@ def test_real_photographs_are_read_as_pillow_reads_them(data: Path) -> None:
         with Image.open(path) as image:
             expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         np.testing.assert_array_equal(np.asarray(read_image(path)), expected)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode(deep(5, 4095), "PNG"),
+        encode(deep(5, 16383), "TIFF"),
+        b"P5 1 1 65535\n\x03\xff",
+        png(1, 1, 16, 2, b"\0" + struct.pack(">3H", 100, 4095, 0)),
+    ],
+)
+def test_dark_pixels_of_16_bits_are_read_as_they_are_and_said_once(
+    data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    _warn_of_unscaled_pixels.cache_clear()
+    assert max(np.asarray(read_image(data)).max() for _ in range(3)) < 64
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "no value reaches a quarter of white" in record.getMessage()
+
+
+def test_bright_pixels_of_16_bits_need_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    _warn_of_unscaled_pixels.cache_clear()
+    assert np.asarray(read_image(encode(deep(5, 16_384), "PNG"))).max() == 64
+    assert caplog.records == []

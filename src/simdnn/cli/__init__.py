@@ -29,7 +29,7 @@ from simdnn.cli.text import echo
 
 app = typer.Typer(
     name="simdnn",
-    help="Tells when an image has been tampered with, and shows why.",
+    help="Tells when an image has been adversarially perturbed, and shows why.",
     epilog="Exit status: 0 done, 1 some images unreadable, 2 a mistake in the command or its input, 3 flagged "
     "(check --fail-on-attack), 70 internal error, 74 a result could not be written, 130 interrupted, 141 the reader of "
     "a pipe has gone. Under SIMDNN_DEBUG=1 an internal error shows where it happened; NO_COLOR is heeded.",
@@ -65,7 +65,7 @@ def simdnn(
         bool, typer.Option("--version", help="Say the version.", is_eager=True, callback=_say_version)
     ] = False,
 ) -> None:
-    """Tells when an image has been tampered with, and shows why."""
+    """Tells when an image has been adversarially perturbed, and shows why."""
 
 
 def main() -> None:

@@ -277,9 +277,8 @@ def _calibrated(training: Training) -> str:
 
     if training.calibrated_on == HELD_OUT:
         return (
-            "calibrated on images of that folder. If the network was trained on these, unseen images are flagged more "
-            "often than promised: 4 to 9 % were measured where 5 % is promised; --calibrate-on takes images that the "
-            "network has not seen"
+            "calibrated on images of that folder; if the network was trained on these, unseen images are flagged more "
+            "often than promised: --calibrate-on takes images that it has not seen"
         )
     left_out = f"; {training.left_out} were left out: they are learned" if training.left_out else ""
     return f"calibrated on {training.calibrated_on}{left_out}"

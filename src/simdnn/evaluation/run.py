@@ -147,7 +147,7 @@ def _provenance() -> Record:
 
 def _summary(record: Record) -> str:
     if "error" in record:
-        return f"failed: {record['error']}"
+        return f"broken: {record['error']}"
     metrics = record["metrics"]
     shown = [
         f"{name} {metrics[name]['value']:.3f}"

@@ -52,7 +52,7 @@ def doubt(
     outputs : number of outputs
 
     >>> doubt(("cat", "dog"), np.array(["cat", "dog", "dog"]), [1, 0, 0], 2).partition(";")[0]
-    "the network predicts the class of the folder for 0% of the images that are learned"
+    'the network predicts the class of the folder for 0% of the images that are learned'
     """
     named = np.array(names or [str(k) for k in range(outputs)])
     classes, predicted = set(map(str, labels)), np.asarray(predictions)

@@ -5,10 +5,8 @@ The rules, where Pillow's own conversion clips, drops or warns:
 - Transparent images are drawn over white, as on a page. The hidden colours of transparent pixels never reach the
   network, since a person could not see an attack there.
 - 16-bit grey keeps its high byte, as Pillow does for 16-bit colour: 65535 becomes 255, 0 becomes 0.
-- 16-bit pixels that all lie below a quarter of white are refused, unless all are 0. They are probably 10, 12 or 14 bits
-  (of an X-ray, say) stored without scaling, which the network would see as black. The file does not say what is white:
-  PNG's sBIT is the number of significant bits before scaling, TIFF's MaxSampleValue is for statistics. A PGM says it,
-  by its largest value, and is scaled by that; a TIFF of 12 bits is scaled, too.
+- 16-bit pixels that all lie below a quarter of white are read as they are, with one warning on the log: they may be a
+  night scene, or 10, 12 or 14 bits that nobody scaled, whose white no tag declares.
 - Floating-point grey must lie in [0, 1]. 32-bit integers and signed ones are refused, since there is no convention for
   their white.
 - Colour profiles are not applied, as they were not for the networks' training data.
@@ -16,11 +14,15 @@ The rules, where Pillow's own conversion clips, drops or warns:
 
 from __future__ import annotations
 
+import logging
+from functools import cache
+
 import numpy as np
 from PIL import Image
 
 from simdnn.errors import ImageReadError
 
+_log = logging.getLogger(__name__)
 _ROWS = 256
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
@@ -86,13 +88,17 @@ def _brightest(image: Image.Image) -> int:
 
 
 def _check_range(brightest: int, bits: int) -> None:
-    """Refuse 16-bit pixels, now reduced to ``bits`` bits, that seem to hold fewer bits without scaling."""
+    """Warn, once, of 16-bit pixels, now reduced to ``bits`` bits, that seem to hold fewer bits without scaling."""
     if 0 < brightest < 1 << (bits - 2):
-        raise ImageReadError(
-            f"expected pixels of 16 bits that are scaled to white at 65,535, got none above "
-            f"{((brightest + 1) << (16 - bits)) - 1:,}, as from 10, 12 or 14 bits; scale them, or save the image "
-            "with 8 bits"
-        )
+        _warn_of_unscaled_pixels()
+
+
+@cache
+def _warn_of_unscaled_pixels() -> None:
+    _log.warning(
+        "an image of 16 bits a pixel is nearly black: no value reaches a quarter of white, 65,535. If its data have "
+        "10, 12 or 14 bits, scale them to 16, for the network sees it as it is"
+    )
 
 
 def _orientation(image: Image.Image) -> int:

@@ -1,4 +1,4 @@
-"""Scores of baseline detectors with a gradient, for adaptive attacks; they order images as the baselines do."""
+"""Differentiable scores of baseline detectors, for adaptive attacks; they rank images as the baselines do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simdnn.arrays import double
 from simdnn.evaluation.baselines.inputs import BaselineInput
 
 Score = Callable[[Tensor, Tensor], Tensor]
-"""Logits (N, K) and penultimate features (N, d) to scores (N,), high for clean, on the device of its input."""
+"""From logits (N, K) and penultimate features (N, d) to scores (N,), high for clean, on the same device."""
 
 
 def _msp(_: BaselineInput, __: NDArray[np.int64]) -> Score:
@@ -66,4 +66,4 @@ BASELINE_SCORES: Mapping[str, Callable[[BaselineInput, NDArray[np.int64]], Score
     "mahalanobis": _mahalanobis,
     "knn": _nearest_neighbours,
 }
-"""By the baselines' names: each makes a score of clean images and their classes."""
+"""Factories of scores, from clean images and their classes, by the names of the baselines."""

@@ -1,4 +1,4 @@
-"""Black-box attacks on a guarded network: by scores, by verdicts alone, and by transfer from another network."""
+"""Black-box attacks on a guarded network: score-based, decision-based, and by transfer from another network."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from simdnn.networks.device import device_of
 
 
 class DecisionModel(nn.Module):
-    """What a user of a guarded network sees, as a classifier: the predicted class only, as one-hot logits.
+    """The decisions of a guarded network, as a classifier with one-hot logits.
 
-    A flagged image counts as correctly classified, so that a decision-based attack on this module is one on network and
-    detector.
+    A flagged image counts as correctly classified, so that a decision-based attack on this module attacks network and
+    detector together.
 
     Parameters
     ----------
     guarded : network and detector
-    threshold : of the detector
-    label : the true output of every image that it is given
+    threshold : threshold of the detector
+    label : the true output of all images that it gets
     """
 
     def __init__(self, guarded: GuardedModel, threshold: float, label: int) -> None:
@@ -54,16 +54,16 @@ def decision_cost(
     threshold: float,
     attack: Attack | None = None,
 ) -> dict[str, Any]:
-    """Compare the Euclidean changes that a decision-based attack finds without the detector and with it.
+    """Compare the L2 norms of a decision-based attack's perturbations, without and with the detector.
 
     Over correctly classified images. ``network``, ``guarded``, ``clean`` and ``threshold`` are as for
-    :func:`simdnn.evaluation.adaptive.minimum_norm_cost.minimum_norm_cost`; ``attack`` is HopSkipJump if not given.
+    :func:`simdnn.evaluation.adaptive.minimum_norm_cost.minimum_norm_cost`; ``attack`` is HopSkipJump by default.
 
     Returns
     -------
     dict
-        The medians ``network`` and ``network_and_detector`` (None where most images resist), and for how many of the
-        ``n`` images each found a change.
+        The medians ``network`` and ``network_and_detector`` (None if the attack fails on most images), the number of
+        images ``n``, and the numbers of successes ``found_network`` and ``found_network_and_detector``.
     """
     attack = attack or HopSkipJump()
     predicted, _ = predict_and_score(guarded, clean.images)
@@ -77,9 +77,9 @@ def decision_cost(
         for place, row in enumerate(rows):
             label = clean.labels[row : row + 1]
             decisions = DecisionModel(model, offset, int(label))
-            found = run_attack(attack, decisions, clean.images[row : row + 1], label)
-            if found.success:
-                norms[place] = found.l2
+            attacked = run_attack(attack, decisions, clean.images[row : row + 1], label)
+            if attacked.success:
+                norms[place] = attacked.l2
         result[name] = finite_or_none(norms.median())
         result[f"found_{name}"] = int(norms.isfinite().sum())
     return result
@@ -92,7 +92,7 @@ def transfer_attack(
     attack: Attack,
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Attack another network with the same outputs, and give the attacked images to the guarded one.
+    """Attack another network with the same outputs, and evaluate the guarded network on the attacked images.
 
     Returns
     -------
@@ -100,12 +100,12 @@ def transfer_attack(
         The attack's parameters, the shares of images that are ``misclassified_by_source`` and ``misclassified`` by the
         guarded network, and its ``robust_accuracy`` by threshold.
     """
-    found = run_attack(attack, source, clean.images, clean.labels, batch_size=BATCH)
-    predicted, score = predict_and_score(guarded, found.images)
+    attacked = run_attack(attack, source, clean.images, clean.labels, batch_size=BATCH)
+    predicted, score = predict_and_score(guarded, attacked.images)
     misclassified = predicted != clean.labels
     return {
-        **found.parameters,
-        "misclassified_by_source": float(found.success.double().mean()),
+        **attacked.parameters,
+        "misclassified_by_source": float(attacked.success.double().mean()),
         "misclassified": float(misclassified.double().mean()),
         "robust_accuracy": robust_share(torch.where(misclassified, score, -torch.inf), thresholds),
     }
@@ -121,10 +121,10 @@ def random_search(
     queries: int,
     seed: int = 0,
 ) -> float:
-    """Return the share of images that a score-based random search over squares gets misclassified and unflagged.
+    """Return the share of images on which a score-based random search evades network and detector.
 
     After Square (Andriushchenko and others, ECCV 2020): it raises the margin of the wrong class and, once the image is
-    misclassified, the detector's score.
+    misclassified, the detector's score. ``eps`` is the L-inf radius, ``queries`` the number of queries per image.
     """
     generator = torch.Generator().manual_seed(seed)
     side = images.shape[-1]
@@ -144,7 +144,7 @@ def random_search(
 
 
 def _search_score(guarded: GuardedModel, images: Tensor, labels: Tensor, threshold: float) -> Tensor:
-    """Return what the search maximises, (N,), on the CPU: at least 0 where an image is misclassified and unflagged."""
+    """Return (N,) the search's objective, on the CPU: at least 0 where an image is misclassified and unflagged."""
     device = device_of(guarded)
     scores = []
     for batch, label in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):

@@ -1,4 +1,4 @@
-"""What a detector costs an attacker: the smallest change for the network alone, and for network and detector."""
+"""Norm of the smallest perturbation against the network alone, and against network and detector together."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ def minimum_norm_cost(
     steps: int = 80,
     log: Log = str,
 ) -> dict[str, Any]:
-    """Compare the smallest Euclidean changes with and without the detector.
+    """Compare the L2 norms of the smallest perturbations found, without and with the detector.
 
-    Over correctly classified images, towards the nearest wrong class. A change that evades both network and detector
-    also counts for the network alone.
+    Over correctly classified images, targeted at the nearest wrong class. A perturbation that evades both network and
+    detector also counts for the network alone.
 
     Parameters
     ----------
     network : the network alone: a guarded model whose detector flags nothing
     guarded : network and detector
     clean : the images to attack
-    threshold : of the detector
-    steps : of each search
-    log : called after each search
+    threshold : threshold of the detector
+    steps : number of steps of each attack
+    log : called after each attack
 
     Returns
     -------
     dict
-        The medians ``network`` and ``network_and_detector``, their ``ratio`` (None where most images resist), and all
-        norms in ascending order (None: no such change was found). The share of images whose norm is larger than eps is
-        the robust accuracy at eps.
+        The medians ``network`` and ``network_and_detector`` and their ``ratio`` (None if the attack fails on most
+        images), and all norms in ascending order (None for a failure). The share of images whose norm is larger than
+        eps is the robust accuracy at eps.
     """
     predicted, _ = predict_and_score(guarded, clean.images)
     correct = predicted == clean.labels

@@ -1,4 +1,4 @@
-"""Robust accuracy with rejection: the share of images that no adaptive attack gets misclassified and unflagged."""
+"""Robust accuracy with rejection: the share of images on which no adaptive attack evades network and detector."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def robust_accuracy(
     goal_score: float | None = None,
     log: Log = str,
 ) -> dict[str, Any]:
-    """Run one attack after the other, each on the images that still resist.
+    """Run one attack after the other, each on the images on which all earlier ones failed.
 
     Parameters
     ----------
     guarded : network and detector, on any device
     clean : the images to attack
-    thresholds : by false-alarm rate; the attacks aim at the first, the strictest
-    eps, norm, steps : of every attack, see :func:`simdnn.attacks.adaptive.run.run_adaptive_attack`
+    thresholds : thresholds by name of the false-alarm rate; the attacks aim at the first, the highest one
+    eps, norm, steps : settings of each attack, see :func:`simdnn.attacks.adaptive.run.run_adaptive_attack`
     attacks : names in :data:`simdnn.attacks.adaptive.attacks.ADAPTIVE_ATTACKS`
-    ranks : how many target classes each attack tries, the nearest wrong class first
-    surrogate : what the attacks use in place of ``guarded``, for an attacker who does not know all of it
-    goal_score : score that the attacks aim at, in place of the strictest threshold; higher for an attacker who is not
-        sure of it
+    ranks : number of target classes that each attack tries, the nearest wrong class first
+    surrogate : the model that is attacked instead of ``guarded``, for an attacker who does not know all of it
+    goal_score : score that the attacks aim at instead of the first threshold; higher for an attacker who does not
+        know it exactly
     log : called after each attack
 
     Returns
@@ -77,7 +77,7 @@ def robust_accuracy(
                 norm=norm,
                 steps=steps,
             )
-            # Scored anew: the attack computed its scores for the target as output, and on the surrogate.
+            # The attack's own scores are those for the target as output, and on the surrogate.
             best[left] = torch.maximum(best[left], misclassified_scores(guarded, result.images, labels[left]))
             label = name if ranks == 1 else f"{name}, class {rank + 1}"
             curves[label] = result.curve

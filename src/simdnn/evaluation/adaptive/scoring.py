@@ -1,4 +1,4 @@
-"""Predictions and scores of a guarded network, and shares and norms as records hold them."""
+"""Predictions and scores of a guarded network, and shares and norms for records."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def predict_and_score(
 
 
 def misclassified_scores(guarded: GuardedModel, images: Tensor, labels: Tensor) -> Tensor:
-    """Return (N,) the scores of images that are misclassified, and -inf of those that are not."""
+    """Return (N,) the scores of misclassified images, and -inf for the others."""
     predicted, score = predict_and_score(guarded, images)
     return torch.where(predicted != labels, score, -torch.inf)
 
 
 def robust_share(scores: Tensor, thresholds: Mapping[str, float]) -> dict[str, Any]:
-    """Return, by threshold, the share of images without a misclassified and unflagged variant, with its 95 % interval.
+    """Return, by threshold, the share of images without a successful attack, with its 95 % interval.
 
     Parameters
     ----------
-    scores : (N,) the highest score of each image's misclassified variants; -inf where there is none
-    thresholds : by name; an image is flagged if its score lies below
+    scores : (N,) the highest score of each image's misclassified variants; -inf if there are none
+    thresholds : thresholds by name; an image is flagged if its score is below
     """
     n = len(scores)
     return {name: rate(int((scores < offset).sum()), n)._asdict() for name, offset in thresholds.items()}
@@ -49,5 +49,5 @@ def sorted_norms(norms: Tensor) -> list[float | None]:
 
 
 def finite_or_none(number: Tensor) -> float | None:
-    """Return a number rounded to 5 digits, or None where it is infinite, which JSON lacks."""
+    """Return a number rounded to 5 digits, or None if it is infinite, which JSON does not have."""
     return round(float(number), 5) if number.isfinite() else None

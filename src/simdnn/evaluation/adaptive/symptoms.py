@@ -1,6 +1,6 @@
-"""Symptoms of a broken evaluation: signs that attacks fail for another reason than a robust model.
+"""Symptoms of a broken evaluation: signs that attacks fail although the model is not robust.
 
-Carlini and others, "On evaluating adversarial robustness", 2019.
+Source: Carlini and others, "On evaluating adversarial robustness", 2019.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from simdnn.evaluation.adaptive.scoring import misclassified_scores
 from simdnn.networks.device import device_of
 
 GRADIENT_IMAGES = 20
-"""Images whose gradients are looked at."""
+"""Number of images whose gradients are checked."""
 VANISHED = 1e-12
-"""A gradient shorter than this has vanished."""
+"""A gradient with a smaller L2 norm has vanished."""
 
 
 def symptoms(
@@ -33,16 +33,16 @@ def symptoms(
     ----------
     guarded : network and detector, on any device
     clean : the images to attack
-    threshold : of the detector
+    threshold : threshold of the detector
     eps : L-inf radius
-    steps : of the selective attack
+    steps : number of steps of the selective attack
 
     Returns
     -------
     dict
-        For each check the shares that were measured, and whether it is ``passed``: no gradients vanish; more steps
-        help; an unbounded attack succeeds on (nearly) all; random noise, and a black-box attack, succeed less often
-        than the gradient.
+        For each check the measured shares, and whether it is ``passed``: no gradients vanish; more steps do not reduce
+        the success rate; an unbounded attack succeeds on at least 99 %; random noise and a black-box attack succeed no
+        more often than the white-box attack.
     """
     images, labels = clean.images, clean.labels
     goal = Goal(nearest_wrong_outputs(guarded, images, labels), threshold)
@@ -69,7 +69,7 @@ def symptoms(
 
 
 def _vanishing_gradients(guarded: GuardedModel, clean: EvaluationImages, goal: Goal) -> tuple[int, int]:
-    """Return how many gradients of the joint attack vanish, and of how many images that do not yet evade."""
+    """Return the number of vanishing gradients of the joint attack, and of the images checked, which do not evade."""
     device = device_of(guarded)
     first = torch.arange(min(GRADIENT_IMAGES, len(clean.images)))
     images = clean.images[first].to(device).requires_grad_(True)

@@ -1,6 +1,6 @@
-"""Detectors that others have proposed, evaluated on the same images as Sim-DNN.
+"""Baselines: detectors by other authors, evaluated on the same images as Sim-DNN.
 
-One file a detector, or a family of them. This file holds their names only, and imports none of them.
+There is one file per detector or family of detectors. This file has only their names, and imports none of them.
 """
 
 from collections.abc import Mapping

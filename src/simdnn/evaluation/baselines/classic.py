@@ -1,7 +1,6 @@
 """Detectors of pytorch-ood, on the logits or the features of one pass.
 
-pytorch-ood's scores are high for outliers, ours for clean images: `_high_is_clean` is the one place where the sign
-changes.
+pytorch-ood's scores are high for outliers, ours for clean images; only `_high_is_clean` changes the sign.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from simdnn.networks.loading import last_layer
 
 
 class MSP:
-    """Probability of the likeliest class."""
+    """Largest softmax probability."""
 
     name: ClassVar[str] = "MSP"
     paper: ClassVar[str] = (
@@ -84,7 +83,7 @@ class MahalanobisLast(_OnFeatures):
 
 
 class RelativeMahalanobis(_OnFeatures):
-    """Mahalanobis distance to the nearest class less that to all classes together."""
+    """Mahalanobis distance to the nearest class mean minus that to the mean of all images."""
 
     name: ClassVar[str] = "RMD"
     paper: ClassVar[str] = "Ren and others, A simple fix to Mahalanobis distance, 2021"

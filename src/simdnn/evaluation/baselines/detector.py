@@ -17,12 +17,12 @@ from simdnn.networks.backbone import Backbone
 
 
 class Detector(Protocol):
-    """Learns from clean images alone, and scores others.
+    """A detector: fitted to clean images only, it scores images.
 
     Attributes
     ----------
     name : its name in tables, such as ``"kNN"``
-    paper : authors, title and year of what it follows, and where it departs from that
+    paper : authors, title and year of its paper, and departures from it
     """
 
     name: ClassVar[str]
@@ -33,7 +33,7 @@ class Detector(Protocol):
 
         Parameters
         ----------
-        network : the protected network, for detectors that run it on changed images as well
+        network : the protected network, for detectors that run it on transformed images as well
         clean : the images, with the network's logits and features
         labels : (N,) true classes, 0 to C - 1 in the sorted order of the classes' names; these need not be the
             network's outputs
@@ -41,12 +41,12 @@ class Detector(Protocol):
         ...
 
     def score(self, network: Backbone, images: BaselineInput) -> FloatArray:
-        """Return (N,) scores; high is clean. No score depends on the other images."""
+        """Return (N,) scores, high for clean; the score of an image must not depend on the other images."""
         ...
 
 
 def find_detector(name: str) -> Callable[[], Detector]:
-    """Import what makes a detector: one of `BASELINES`, or ``package.module:Detector``.
+    """Import the factory of a detector: one of `BASELINES`, or ``package.module:Detector``.
 
     Raises
     ------

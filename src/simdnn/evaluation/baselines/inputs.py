@@ -20,11 +20,11 @@ LAYERS = 3
 
 @dataclass(frozen=True)
 class BaselineInput:
-    """N images, and what one pass of the protected network gives for them.
+    """N images, with the protected network's logits and features.
 
     Attributes
     ----------
-    pixels : (N, 3, H, W) in [0, 1], float32, on the CPU, at the network's own size
+    pixels : (N, 3, H, W) in [0, 1], float32, on the CPU, at the network's input size
     logits : (N, K) float32
     features : {layer: (N, d)} float32, from shallow to deep; the last is the penultimate layer, the input of the head
     """
@@ -39,7 +39,7 @@ class BaselineInput:
         return next(reversed(self.features.values()))
 
     def rows(self, chosen: ArrayLike) -> BaselineInput:
-        """Return some of the images, chosen by a mask (N,) or by positions."""
+        """Return some of the images, by a mask (N,) or by indices."""
         index = np.asarray(chosen)
         return BaselineInput(
             self.pixels[torch.from_numpy(index)],
@@ -50,7 +50,7 @@ class BaselineInput:
 
 @torch.no_grad()
 def baseline_input(network: Backbone, pixels: Tensor, batch_size: int = 64) -> BaselineInput:
-    """Run the network once over images (N, 3, H, W) in [0, 1]."""
+    """Run the network once on images (N, 3, H, W) in [0, 1]."""
     device = next(network.buffers()).device
     outputs = [network(batch.to(device)) for batch in torch.split(pixels, batch_size)]
     return BaselineInput(

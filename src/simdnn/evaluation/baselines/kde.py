@@ -14,7 +14,7 @@ from simdnn.evaluation.baselines.inputs import BaselineInput
 from simdnn.networks.backbone import Backbone
 
 BANDWIDTHS = (0.1, 0.2, 0.4, 0.8)
-"""Bandwidths that are tried, as shares of the median distance between clean images of one class."""
+"""Candidate bandwidths, relative to the median distance between clean images of one class."""
 
 
 class KDE:

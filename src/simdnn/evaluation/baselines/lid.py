@@ -22,9 +22,9 @@ def dimensionality(distances: FloatArray) -> FloatArray:
 
 
 class LID:
-    """Local intrinsic dimensionality at several layers among clean images, each standardised on these, summed.
+    """Sum over several layers of the local intrinsic dimensionality among clean images, standardised on these.
 
-    The paper expects attacked images where the dimension is high.
+    According to the paper it is high for attacked images.
     """
 
     name: ClassVar[str] = "LID"

@@ -15,7 +15,7 @@ from simdnn.evaluation.baselines.inputs import BaselineInput, baseline_input
 from simdnn.networks.backbone import Backbone
 
 CLEAN_IMAGES = 200
-"""Clean images, at most, from which mean and deviation of the consistency are learned."""
+"""Largest number of clean images for mean and standard deviation of the consistency."""
 
 
 class Neighbours:

@@ -1,4 +1,4 @@
-"""Defences that others have proposed, each a wrapper around any network: images in [0, 1] to logits."""
+"""Defences by other authors, each a wrapper around a network: images in [0, 1] to logits."""
 
 from simdnn.evaluation.defences.averaged import Averaged
 from simdnn.evaluation.defences.bart import reseed

@@ -9,20 +9,20 @@ from simdnn.errors import InputError
 
 
 class Averaged(nn.Module):
-    """The mean of a random network's logits over several draws, so that an attack follows the mean gradient.
+    """The mean logits of a randomised network over several draws, so that an attack follows the mean gradient.
 
-    Logits are averaged, not losses: every attack then works unchanged, whatever its loss. Time and
-    memory are ``samples`` times those of the network.
+    Logits are averaged instead of losses, so that every attack works unchanged. Time and memory are ``samples`` times
+    those of the network.
 
     Attributes
     ----------
-    network : images (N, 3, H, W) in [0, 1] to logits (N, K), different with every call
+    network : randomised; images (N, 3, H, W) in [0, 1] to logits (N, K)
     samples : number of draws
 
     Raises
     ------
     InputError
-        If there is to be no draw.
+        If ``samples`` is below 1.
     """
 
     def __init__(self, network: nn.Module, samples: int) -> None:

@@ -10,30 +10,30 @@ from simdnn.errors import InputError
 from simdnn.evaluation.defences.transforms import GROUPS
 
 DRAWN = 5
-"""Groups of transforms that each image goes through, in random order."""
+"""Number of groups of transforms applied to each image, in random order."""
 
 
 def reseed(network: nn.Module, seed: int) -> None:
-    """Begin the draws of every BaRT within a network again."""
+    """Reset the random generator of every BaRT within a network."""
     for part in network.modules():
         if isinstance(part, BaRT):
             part.reseed(seed)
 
 
 class BaRT(nn.Module):
-    """A network that gets every image through five random transforms, each of another group.
+    """A network that applies five random transforms, each of another group, to every image.
 
-    The network is not trained on transformed images, as it was in BaRT's paper: the tables that this is compared with
-    do not say that theirs were. One pass, no vote over several.
+    Unlike in BaRT's paper, the network is not trained on transformed images: the tables that this is compared with do
+    not say that theirs was. There is one pass, no vote over several.
 
-    Gradients pass the transforms unchanged (BPDA with the identity): what reaches the images is the network's gradient
-    at the transformed ones. By itself that is a weak attack (Sitawarin and others, "Demystifying the adversarial
+    Gradients pass the transforms unchanged (BPDA with the identity): the gradient at an image is that of the network at
+    the transformed image. This alone gives a weak attack (Sitawarin and others, "Demystifying the adversarial
     robustness of random transformation defenses", ICML 2022); attack through :class:`Averaged` as well.
 
     Parameters
     ----------
     network : images (N, 3, H, W) in [0, 1] to logits
-    seed : of the draws; every image has its own, and every call goes on drawing
+    seed : seed of the transforms, which are drawn for each image and in each call
     """
 
     def __init__(self, network: nn.Module, seed: int) -> None:
@@ -43,7 +43,7 @@ class BaRT(nn.Module):
         self.eval()
 
     def reseed(self, seed: int) -> None:
-        """Begin the draws again."""
+        """Reset the random generator."""
         self._draw = np.random.default_rng(seed)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -51,8 +51,8 @@ class BaRT(nn.Module):
         if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0:
             raise InputError(f"expected images of shape (N, 3, H, W), N >= 1, got {tuple(images.shape)}")
         changed = torch.stack([self._transformed(image) for image in images.detach().cpu()])
-        passed_on = images - images.detach()  # zero, with the gradient of the identity
-        logits: Tensor = self.network(changed.to(images) + passed_on)
+        straight_through = images - images.detach()  # zero, with the gradient of the identity
+        logits: Tensor = self.network(changed.to(images) + straight_through)
         return logits
 
     def _transformed(self, image: Tensor) -> Tensor:

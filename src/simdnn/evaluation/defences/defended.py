@@ -1,4 +1,4 @@
-"""Finding a defence by its name."""
+"""Find a defence by its name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def defended(name: str, network: nn.Module, *, seed: int, weights: Path) -> nn.M
     ----------
     name : one of :data:`simdnn.evaluation.names.DEFENCES`
     network : images (N, 3, H, W) in [0, 1] to logits
-    seed : of the defence's own draws
+    seed : seed of the defence's random numbers
     weights : folder with the weights of defences that have some
 
     Raises

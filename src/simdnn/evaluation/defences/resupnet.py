@@ -1,6 +1,6 @@
 """ResUpNet: Pestana and others, "Adversarial perturbations prevail in the Y-channel", IJCNN 2021.
 
-The authors published the architecture, but neither loss nor data: ``resupnet.py`` trains it on ours.
+The authors published the architecture, but neither loss nor data; :mod:`simdnn.training.resupnet` trains it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from simdnn.errors import InputError, WeightsError
 from simdnn.networks.weights import fit_weights, read_weights
 
 SIDE = 224
-"""Side of the pictures that the denoiser takes; others are resized to it, and its result back."""
+"""Height and width of the denoiser's input; other images are resized to it, and its result is resized back."""
 
 NOISE = 0.005
 """Largest value of the uniform noise that is added to the luminance."""
@@ -27,7 +27,7 @@ TO_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688,
 
 
 def to_ycbcr(images: Tensor) -> Tensor:
-    """Turn RGB (N, 3, H, W) in [0, 1] into luminance in [0, 1] and chroma in [-0.5, 0.5]."""
+    """Convert RGB (N, 3, H, W) in [0, 1] to luminance in [0, 1] and chroma in [-0.5, 0.5]."""
     return torch.einsum("ij,njhw->nihw", images.new_tensor(TO_YCBCR), images)
 
 
@@ -55,7 +55,7 @@ class _Residual(nn.Module):
 
 
 def _up(channels_in: int, channels_out: int, scale: int = 2) -> nn.Sequential:
-    """Two residual blocks, then twice as large (or as it was) by pixel shuffle."""
+    """Return two residual blocks, followed by upsampling by ``scale`` with pixel shuffle."""
     return nn.Sequential(
         _Residual(channels_in),
         _Residual(channels_in),
@@ -67,9 +67,9 @@ def _up(channels_in: int, channels_out: int, scale: int = 2) -> nn.Sequential:
 
 
 class Denoiser(nn.Module):
-    """The luminance of an attacked image to that of the clean one.
+    """Estimates the luminance of the clean image from the attacked image.
 
-    The encoder, an ImageNet-trained ResNet-18 on the RGB image without normalisation, is not trained further.
+    The encoder, a ResNet-18 trained on ImageNet, takes the RGB image without normalisation and is frozen.
     """
 
     def __init__(self) -> None:
@@ -108,11 +108,11 @@ class Denoiser(nn.Module):
 
 
 class ResUpNet(nn.Module):
-    """A network that sees every image with its luminance denoised; chroma is kept.
+    """A network that denoises the luminance of every image first, and keeps its chroma.
 
-    Differentiable, so that attacks can be made through it. The noise is that of one fixed draw, so that two runs
-    agree. Images of another side than `SIDE` are resized for the denoiser, and only its luminance is resized back:
-    chroma is that of the image as it came, but for colours that RGB cannot hold, which are cut off.
+    Differentiable, so that attacks can differentiate through it. The noise is one fixed draw, so that runs agree.
+    Images of another size than `SIDE` are resized for the denoiser, and only its luminance is resized back. Chroma is
+    that of the original image, except that colours outside RGB are clipped.
 
     Parameters
     ----------

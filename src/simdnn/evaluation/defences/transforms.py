@@ -1,12 +1,12 @@
-"""The ten groups of BaRT's transforms, with the ranges that its authors drew from.
+"""The ten groups of BaRT's transforms, by scikit-image and Pillow, with the authors' ranges of parameters.
 
 Each transform takes pixels (H, W, 3) in [0, 1] and a generator, and returns pixels that may leave [0, 1]. The swirl's
-radius and the zoom's margins are given for pictures of 256 pixels and scale with the shorter side; the widths of
-filters are in pixels of the picture as it is.
+radius and the zoom's margins are for images of 256 pixels, and scale with the shorter side; the widths of filters are
+in pixels of the image.
 
-The authors published no code. Where we know no range of theirs, it is ours: the strength of noise (scikit-image's
-own), of wavelets and of non-local means, the spread of the bilateral mean, the weights of grey mixes. Left out is
-seam carving, the other half of their zoom group. The libraries are scikit-image and Pillow.
+The authors published no code. Some ranges are unpublished and therefore ours: the strength of noise (scikit-image's
+default), of wavelets and of non-local means, the spread of the bilateral mean, and the weights of grey mixes. Seam
+carving, the other half of their zoom group, is left out.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def noise(kind: str) -> Transform:
 def spectrum(pixels: Pixels, draw: np.random.Generator) -> Pixels:
     """Drop the weakest frequencies of each channel, up to 95 %, and scale the others by 0.98 to 1.02 each.
 
-    The published fraction, 0 to 0.95, is taken for what is dropped: keeping none would leave a black picture.
+    The published fraction, 0 to 0.95, is read as the share dropped: keeping a share of 0 would give a black image.
     """
     frequencies = np.fft.fft2(pixels, axes=(0, 1))
     dropped = draw.uniform(0, 0.95)
