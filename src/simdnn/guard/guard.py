@@ -144,8 +144,8 @@ class Guard(GuardState):
         for name, values in (("weights", weights), ("networks", networks)):
             if len(values) not in (0, n):
                 raise InputError(
-                    f"expected {name} once for each of the guard's networks, {n} in all, "
-                    f"or none at all; got {len(values)}"
+                    f"expected {name} once for each of the guard's networks, {n} in all, or none at all; got "
+                    f"{len(values)}"
                 )
         names = [record.spec.name for record in guard.networks] + [""] * (guard.auxiliary is not None)
         guard._sources = tuple(
@@ -235,8 +235,7 @@ class Guard(GuardState):
             class has too few calibration images for ``alpha`` of its own, the rule has no second opinion to certify, or
             it is asked to stop early by a threshold for each class.
         """
-        judged = self._checked(images, rule, alpha, per_class, certify, fresh, early, progress)
-        return (verdict for verdict, _ in judged)
+        return (v for v, _ in self._checked(images, rule, alpha, per_class, certify, fresh, early, progress))
 
     def check_with_bytes(
         self,
@@ -308,8 +307,8 @@ class Guard(GuardState):
         names = [str(i) for i in range(len(images))] if names is None else names
         if len(names) != len(images):
             raise InputError(f"expected a name for each of the {len(images)} images, got {len(names)}")
-        judged = self._judging(self._judge(rule, alpha)).verdicts(list(images), names)
-        return [verdict for verdict, _ in judged]
+        judging = self._judging(self._judge(rule, alpha))
+        return [verdict for verdict, _ in judging.verdicts(list(images), names)]
 
     def explain(
         self, image: Path | str | Tensor, *, rule: str | None = None, alpha: float | None = None
