@@ -87,11 +87,11 @@ def measure(
     model = SimilarityModel.learn(parts["learned"].features, labels)
     inputs = {name: RuleInput.of(part, model) for name, part in parts.items()}
     ordinary = np.setdiff1d(np.arange(len(labels)), [p.exemplar for p in model.prototypes])
-    profile = CleanProfile.learn(Measured.of(inputs["learned"].take(ordinary), None))
+    profile = CleanProfile.learn(Measured.of(inputs["learned"].take(ordinary)))
     kept = {source.name: source.weight for source in SOURCES if source.name not in left_out}
     scores = {}
     for name, one in inputs.items():
-        deviations = profile.deviations(Measured.of(one, None))
+        deviations = profile.deviations(Measured.of(one))
         weighted = [kept[s] * np.maximum(d, 0) ** 2 for s, d in deviations.items() if s in kept]
         scores[name] = -np.sqrt(np.sum(weighted, axis=0))
     calibration = np.concatenate([scores["calibration"], scores["corrupted"]])

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from adaptive_attacks import RADII, RECORDS, UNKNOWN_VIEWS
-from adaptive_subjects import AUXILIARY
+from adaptive_subjects import AUXILIARY, OPINION
 from simdnn.evaluation.records import Records
 
 TITLES = {
@@ -21,6 +21,7 @@ TITLES = {
     "cifar10": "ResNet-18 on CIFAR-10",
 }
 NAMES = {
+    OPINION: "Sim-DNN, profile and second opinion",
     AUXILIARY: "Sim-DNN, profile + auxiliary network",
     "profile": "Sim-DNN, profile",
     "similarity": "Sim-DNN, similarity",

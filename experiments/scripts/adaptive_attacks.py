@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from adaptive_subjects import AUXILIARY, METHODS, SUBJECTS, Subject
+from adaptive_subjects import METHODS, OPINION, SUBJECTS, Subject
 from record import processor
 from simdnn.attacks.adaptive.module import GuardedModel, GuardedNetwork
 from simdnn.attacks.mifgsm import MIFGSM
@@ -104,9 +104,9 @@ def main() -> None:
         return
     for method in options.methods.split(","):
         fitted: tuple[GuardedModel, dict[str, float]] | None = None
-        auxiliary = {"auxiliary": subject.load_auxiliary().weights_hash} if method == AUXILIARY else {}
+        auxiliary = {"auxiliary": subject.load_auxiliary().identity} if method == OPINION else {}
         for measurement in options.measurements.split(","):
-            if measurement == UNKNOWN_VIEWS and method not in (AUXILIARY, "profile"):
+            if measurement == UNKNOWN_VIEWS and method not in (OPINION, "profile"):
                 continue
             many = options.fewer if measurement in ("minimum norm", "symptoms") else options.images
             clean = subject.evaluation_images(10 if measurement == "decision-based" else many)

@@ -24,6 +24,7 @@ from simdnn.evaluation.plan import NetworkPlan
 from simdnn.evaluation.plan_file import read_plan
 from simdnn.guard.guard import Guard
 from simdnn.images.reading import read_image
+from simdnn.networks.auxiliary import AuxiliaryNetwork, read_auxiliary
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.cache import FeatureCache, default_cache
 from simdnn.networks.extractor import Extractor
@@ -31,12 +32,14 @@ from simdnn.networks.weights import read_weights
 from simdnn.paper.holdout import calibration_mask
 
 PLANS = Path(__file__).parents[1] / "plans"
-SUBJECTS = {"imagenette": ("MobileNet", 128, "ResNet"), "cifar10": ("ResNet (cifar10)", 64, "ShuffleNet")}
-"""The row of the benchmark's plans, the side of the auxiliary network's images, the row of the transfer's source."""
+SUBJECTS = {"imagenette": ("MobileNet", "ResNet"), "cifar10": ("ResNet (cifar10)", "ShuffleNet")}
+"""The row of the benchmark's plans, and the row of the transfer's source."""
 
 ALPHAS = {"5 %": 0.05, "1 %": 0.01}
+OPINION = "profile+opinion"
 AUXILIARY = "profile + auxiliary"
-METHODS = (AUXILIARY, "profile", "similarity", "published", *BASELINE_SCORES)
+"""Of earlier records: with an adversarially trained network, once for each image and without noise."""
+METHODS = (OPINION, "profile", "similarity", "published", *BASELINE_SCORES)
 
 
 class Resized(nn.Module):
@@ -60,7 +63,7 @@ class Subject:
     """A network whose outputs are the dataset's classes, and the dataset."""
 
     def __init__(self, name: str, weights: Path) -> None:
-        row, self.auxiliary_side, source = SUBJECTS[name]
+        row, source = SUBJECTS[name]
         plan, more = (read_plan(PLANS / f"{table}.toml") for table in ("table4", "table1"))
         rows = {n.row: n for n in (*more.networks, *plan.networks)}
         network = rows[row]
@@ -69,7 +72,7 @@ class Subject:
         )
         self.weights = weights
         self.backbone, self.transfer_source = self._load(network), Resized(self._load(rows[source]))
-        self.auxiliary_weights = weights / "robust" / f"resnet18-{network.dataset}.safetensors"
+        self.auxiliary_file = weights / f"second-{network.dataset}.safetensors"
         self.classes = self.dataset.classes
 
     def _load(self, network: NetworkPlan) -> Backbone:
@@ -88,9 +91,9 @@ class Subject:
         p = whole.spec.preprocess
         return load_backbone(network.backbone, cut, mean=p.mean, std=p.std, size=p.size)
 
-    def load_auxiliary(self) -> Backbone:
-        """Load the adversarially trained network."""
-        return load_backbone("resnet18", self.auxiliary_weights, size=self.auxiliary_side)
+    def load_auxiliary(self) -> AuxiliaryNetwork:
+        """Load the network of `simdnn train-auxiliary`."""
+        return read_auxiliary(self.auxiliary_file)
 
     def pixels(self, part: Part, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Read images (N, 3, H, W) and their true outputs (N,)."""
@@ -115,15 +118,14 @@ class Subject:
         """Fit a detector; return it with the network, and its thresholds."""
         if method in BASELINE_SCORES:
             return self._baseline(method)
-        rule = "profile" if method == AUXILIARY else method
-        auxiliary = self.load_auxiliary() if method == AUXILIARY else None
+        auxiliary = self.load_auxiliary() if method == OPINION else None
         with FeatureCache(default_cache()) as cache, tempfile.TemporaryDirectory() as folder:
             extractor = Extractor([self.backbone], cache=cache, auxiliary=auxiliary)
             guard = Guard.fit(
-                self.dataset.fit.write(Path(folder) / "fit.csv"), extractor, rule=rule, view_seed=0
+                self.dataset.fit.write(Path(folder) / "fit.csv"), extractor, rule=method, view_seed=0
             )
         module = GuardedNetwork(guard)
-        if rule == "published":  # m deviations, whatever alpha is
+        if method == "published":  # m deviations, whatever alpha is
             return module, dict.fromkeys(ALPHAS, guard.threshold())
         return module, {name: guard.threshold(alpha=alpha) for name, alpha in ALPHAS.items()}
 

@@ -38,7 +38,7 @@ def measured(model: SimilarityModel, features: Array, logits: Array) -> Measured
     views = compare_views(features[:, 0], features[:, 1:], logits[:, 0], logits[:, 1:], predictions)
     similarities = model.similarities(features[:, 0])
     none = features[:, 0, :0]
-    return Measured.of(RuleInput(features[:, 0], logits[:, 0], predictions, similarities, none, views), None)
+    return Measured.of(RuleInput(features[:, 0], logits[:, 0], predictions, similarities, none, views))
 
 
 def main() -> None:

@@ -35,6 +35,9 @@ def attack() -> Verdict:
             Neighbour("dog/4", "dog", 0.1 + 0.2, "train/dog/köpek.jpg"),
             Neighbour("cat/0", "cat", 0.01, "train/cat/1.jpg"),
         ),
+        opinion_class="cat",
+        opinion=1 / 7,
+        certified_radius=0.1 + 0.7,
     )
 
 

@@ -16,12 +16,13 @@ from simdnn.guard.settings import Settings
 from simdnn.guard.training import Training
 from simdnn.images.preprocess import Preprocess
 from simdnn.images.shifts import Shift
+from simdnn.networks.auxiliary_record import AuxiliaryRecord
 from simdnn.networks.record import NetworkRecord
 from simdnn.networks.spec import BackboneSpec
 from simdnn.paper.model import SimilarityModel
 from simdnn.rules.calibration import CalibrationSet
 from simdnn.rules.inputs import RuleInput
-from simdnn.rules.profile import ProfileRule
+from simdnn.rules.profile_and_opinion import ProfileAndOpinionRule
 from simdnn.rules.rule import LearnedImages
 from simdnn.rules.view_statistics import STATISTICS, ViewStatistics
 
@@ -35,31 +36,33 @@ def small_guard() -> Guard:
     labels = np.repeat(["cat", "dog"], 10)
     model = SimilarityModel.learn(features, labels)
     logits = np.eye(2, dtype=np.float32)[np.arange(20) % 2]
-    auxiliary = np.eye(3, dtype=np.float32)[np.arange(20) // 10]
+    votes = np.array([[7, 1, 0], [2, 6, 0]])[np.arange(20) // 10]
     views = ViewStatistics(**{name: rng.random(20) for name in STATISTICS})
+    classes = ("cat", "dog", "owl")
     held_out = np.r_[0:20:2, 0:10:2]
     calibration = CalibrationSet(
         features[held_out],
         logits[held_out],
-        auxiliary[held_out],
+        votes[held_out],
         views.take(held_out),
         ("",) * 10 + ("blurred",) * 5,
         tuple(f"{i:064x}" for i in held_out),
     )
-    rule = ProfileRule(model, calibration, (Shift(right=1),))
-    seen = RuleInput(features, logits, logits.argmax(axis=1), model.similarities(features), auxiliary, views)
-    rule.learn(LearnedImages(labels, seen.predictions, auxiliary, seen))
+    rule = ProfileAndOpinionRule(model, calibration, (Shift(right=1),))
+    seen = RuleInput(features, logits, logits.argmax(axis=1), model.similarities(features), votes / 8, views)
+    rule.learn(LearnedImages(labels, logits, classes, seen))
+    secret = "5e" * 32
     spec = BackboneSpec("mine", None, (), Preprocess(size=(8, 8), resize=None))
     picture = Image.new("RGB", (2, 2), "red")
     return Guard(
         networks=(NetworkRecord(spec, "ab" * 32, ("x", "y")),),
-        auxiliary=NetworkRecord(spec, "cd" * 32, None),
-        settings=Settings(alpha=0.2),
+        auxiliary=AuxiliaryRecord("second.safetensors", "cd" * 32, classes, secret, 8),
+        settings=Settings(rule="profile+opinion", alpha=0.2),
         model=model,
         calibration=calibration,
         rule=rule,
         exemplars={p.exemplar: exemplar(picture, f"{p.exemplar}.png") for p in model.prototypes},
-        training=Training("photos", 20, 10, ("bad.png",), 0, "2026-01-01T00:00:00+00:00"),
+        training=Training("photos", 20, 10, ("bad.png",), 0, "2026-01-01T00:00:00+00:00", known=3),
     )
 
 

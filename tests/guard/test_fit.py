@@ -48,6 +48,7 @@ def test_what_it_was_fitted_on_is_kept(few: Path, extractor: Extractor) -> None:
         "data": str(few),
         "learned": 48,
         "calibrated": 12,
+        "known": 0,
         "unreadable": (),
         "seed": 0,
         "calibrated_on": "held out of the images learned",

@@ -39,8 +39,8 @@ def table(views: ViewStatistics) -> FloatArray:
     return np.stack([getattr(views, name) for name in STATISTICS], axis=1)
 
 
-def measured(given: Images, disagreement: FloatArray | None = None) -> Measured:
-    return Measured(compared(*given[:2]), given[2], disagreement)
+def measured(given: Images) -> Measured:
+    return Measured(compared(*given[:2]), given[2])
 
 
 def naive_comparison(features: FloatArray, logits: FloatArray) -> list[float]:
@@ -76,10 +76,9 @@ def test_comparison_equals_the_obvious_one(views: int) -> None:
 
 def test_score_equals_the_obvious_one() -> None:
     clean, new = images(200, 1), images(15, 2, jump=0.05)
-    doubts, new_doubts = np.random.default_rng(0).normal(size=200), np.random.default_rng(1).normal(size=15)
-    profile = CleanProfile.learn(measured(clean, doubts))
+    profile = CleanProfile.learn(measured(clean))
 
-    def pairs(given: Images, doubts: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+    def pairs(given: Images) -> list[tuple[FloatArray, FloatArray]]:
         gap, gain, lead, margin, spread, unlike = table(compared(*given[:2])).T
         none = np.zeros(len(gap))
         return [
@@ -91,19 +90,16 @@ def test_score_equals_the_obvious_one() -> None:
             (-lead, unlike),
             (-margin, none),
             (np.log(1 / given[2] - 1), none),
-            (doubts, none),
         ]
 
     total = np.zeros(15)
-    for source, (y, x), (y_new, x_new) in zip(
-        SOURCES, pairs(clean, doubts), pairs(new, new_doubts), strict=True
-    ):
+    for source, (y, x), (y_new, x_new) in zip(SOURCES, pairs(clean), pairs(new), strict=True):
         line = np.polyfit(x, y, 1) if x.any() else np.array([0.0, y.mean()])
         short = (y_new - np.polyval(line, x_new)) / (y - np.polyval(line, x)).std()
         total += source.weight * np.maximum(short, 0) ** 2
-    np.testing.assert_allclose(profile.score(measured(new, new_doubts)), -np.sqrt(total), rtol=1e-6)
+    np.testing.assert_allclose(profile.score(measured(new)), -np.sqrt(total), rtol=1e-6)
     tensors = (torch.from_numpy(new[0]), torch.from_numpy(new[1]))
-    in_torch = Measured(compared(*tensors), torch.from_numpy(new[2]), torch.from_numpy(new_doubts))
+    in_torch = Measured(compared(*tensors), torch.from_numpy(new[2]))
     np.testing.assert_allclose(profile.score(in_torch), -np.sqrt(total), rtol=1e-6)
 
 
@@ -112,20 +108,10 @@ def test_the_score_of_an_image_like_clean_ones_has_a_gradient() -> None:
     profile = CleanProfile.learn(measured(images(200, 1)))
     features, logits, similarity = (torch.from_numpy(part) for part in images(200, 3))
     features.requires_grad_(True)
-    score = profile.score(Measured(compared(features, logits), similarity, None))
+    score = profile.score(Measured(compared(features, logits), similarity))
     (gradient,) = torch.autograd.grad(score.sum(), features)
     assert (score > -1e-6).any()
     assert gradient.isfinite().all()
-
-
-def test_without_an_auxiliary_network_there_is_a_source_less() -> None:
-    clean, new = images(200, 1), images(15, 2)
-    plain = CleanProfile.learn(measured(clean))
-    agreeing = CleanProfile.learn(measured(clean, np.linspace(-1, 1, 200)))
-    assert list(plain.lines) == [source.name for source in SOURCES[:-1]]
-    np.testing.assert_allclose(
-        plain.score(measured(new)), agreeing.score(measured(new, np.full(15, -1.0))), atol=1e-8
-    )
 
 
 def test_an_image_apart_from_its_views_scores_low_and_a_restless_one_does_not() -> None:

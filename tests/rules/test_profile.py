@@ -78,7 +78,7 @@ def test_scores_are_those_of_the_profile(guard: Guard, held_out: tuple[Tensor, T
     views = compare_views(
         features[:, 0], features[:, 1:], logits[:, 0], logits[:, 1:], logits[:, 0].argmax(axis=1)
     )
-    expected = rule.clean.score(Measured(views, similarity, None))
+    expected = rule.clean.score(Measured(views, similarity))
     np.testing.assert_allclose(scores(guard, images, "profile"), expected, rtol=1e-3, atol=1e-3)
 
 
@@ -126,7 +126,7 @@ def test_views_differ_from_guard_to_guard(digits: Path, extractor: Extractor, gu
 
 def test_explanation_shows_the_profile(guard: Guard, held_out: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     explanation = guard.explain(held_out[0][0])
-    assert list(explanation.deviations) == [source.name for source in SOURCES[:-1]]
+    assert list(explanation.deviations) == [source.name for source in SOURCES]
     draw_explanation(explanation, tmp_path / "why.png")
     assert (tmp_path / "why.png").stat().st_size > 10_000
     assert guard.explain(held_out[0][0], rule="similarity").deviations == {}

@@ -61,7 +61,7 @@ def taken(pool: CalibrationSet, rows: IntArray, corruption: str, shift: float) -
     return CalibrationSet(
         pool.features[rows],
         pool.logits[rows],
-        pool.auxiliary_logits[rows],
+        pool.votes[rows],
         views,
         (corruption,) * len(rows),
         tuple(pool.image_sha256[i] for i in rows),
@@ -76,7 +76,7 @@ def drawn(rng: np.random.Generator, n: int) -> tuple[IntArray, CalibrationSet]:
     return labels, CalibrationSet(
         features.astype(np.float32),
         np.eye(CLASSES, dtype=np.float32)[labels],
-        np.empty((n, 0), np.float32),
+        np.empty((n, 0), np.int64),
         views,
         ("",) * n,
         tuple(map(str, range(n))),
@@ -94,7 +94,7 @@ def fits() -> list[Fit]:
         rule = ProfileRule(model, pool, (Shift(right=1),))
         _, reference = drawn(rng, LEARNED)  # as exemplars, none of which is a reference image
         seen = reference.inputs(model)
-        rule.learn(LearnedImages(labels.astype(str), seen.predictions, seen.auxiliary_logits, seen))
+        rule.learn(LearnedImages(labels.astype(str), seen.logits, (), seen))
         made.append(Fit(rule, pool, drawn(rng, NEW)[1].inputs(model)))
     return made
 

@@ -48,6 +48,7 @@ class AuditRecord:
     model_id : id of the guard
     path ... error : as in :class:`simdnn.guard.verdict.Verdict`
     image_sha256 : SHA-256 of the checked image's bytes
+    opinion_class ... certified_radius : as in the verdict
     image_kept : whether the bytes are kept as well; None in records of older versions
     human_label ... note : the latest of the record's labels, as in :class:`HumanLabel`; None without one
     """
@@ -69,6 +70,9 @@ class AuditRecord:
     evidence: tuple[Neighbour, ...]
     error: str | None
     image_sha256: str | None
+    opinion_class: str | None
+    opinion: float | None
+    certified_radius: float | None
     image_kept: bool | None
     human_label: str | None
     human_class: str | None

@@ -63,6 +63,9 @@ class Record(Base):
     evidence: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     error: Mapped[str | None] = mapped_column(Text)
     image_sha256: Mapped[str | None] = mapped_column(String(64))
+    opinion_class: Mapped[str | None] = mapped_column(Text)
+    opinion: Mapped[float | None] = mapped_column(Float(53))
+    certified_radius: Mapped[float | None] = mapped_column(Float(53))
     image_kept: Mapped[bool | None] = mapped_column(Boolean)
     chain: Mapped[str] = mapped_column(String(64))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simdnn.cli.bench_certify import certify
 from simdnn.cli.libraries import lab_libraries
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from simdnn.evaluation.tested_network import Folders
 
 app = typer.Typer(help="Measure detectors and defences on attacked images.", no_args_is_help=True)
+app.command("certify")(certify)
 
 PLANS = Path("experiments/plans")
 

@@ -64,6 +64,8 @@ def calibrate(
     echo(shown(f"calibrated on {after.training.calibrated_on}"))
     if after.training.left_out:
         echo(f"{after.training.left_out} were left out: they calibrate already")
+    if after.training.known:
+        echo(f"{after.training.known} images that the auxiliary network learned were kept out of calibration")
     for path in after.training.unreadable[len(before.training.unreadable) :]:
         echo(shown(f"skipped, not readable: {path}"), err=True)
     echo(shown(f"wrote {output}"))

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from simdnn.cli.check_csv import csv_rows
 from simdnn.cli.options import (
+    OPINION,
     RESULT,
     RULE,
     Alpha,
@@ -103,6 +104,34 @@ def check(
             rich_help_panel=RULE,
         ),
     ] = 0.01,
+    certify: Annotated[
+        bool,
+        typer.Option(
+            "--certify",
+            help="Say how far away an original must be for the second opinion on it to be another: certified_radius.",
+            rich_help_panel=OPINION,
+        ),
+    ] = False,
+    draws: Annotated[
+        int, typer.Option(min=1, help="Noisy draws of each image for --certify.", rich_help_panel=OPINION)
+    ] = 1000,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Take noise that never comes again, instead of the noise that follows from the guard's secret and the "
+            "image; the verdict then cannot be replayed.",
+            rich_help_panel=OPINION,
+        ),
+    ] = False,
+    early: Annotated[
+        bool,
+        typer.Option(
+            "--early",
+            help="Stop the draws of the second opinion once the verdict is clear: it is the same, and sooner.",
+            rich_help_panel=OPINION,
+        ),
+    ] = False,
     weights: Weights = None,
     trust: Trust = None,
     device: Device = None,
@@ -115,6 +144,8 @@ def check(
     Exit status: 0 if every image was checked, 1 if some could not be read, 2 for a mistake, 3 with --fail-on-attack if
     one was flagged, 74 if a result could not be written.
     """
+    if early and drift:
+        raise InputError("--drift needs the scores of all draws; leave out --early")
     loaded = load_guard(guard, weights, trust, device)
     paths = images_named(images, null=null)
     count = {"clean": 0, "attack": 0, "error": 0}
@@ -123,7 +154,16 @@ def check(
         record = opened.enter_context(_recorder(audit, audit_images, loaded))
         row = opened.enter_context(csv_rows(csv))
         progress = opened.enter_context(_bar_beside(as_json))
-        judged = _judged(loaded, paths, rule, alpha, per_class, progress, keep_bytes=audit_images is not None)
+        asked = {
+            "rule": rule,
+            "alpha": alpha,
+            "per_class": per_class,
+            "certify": draws if certify else None,
+            "fresh": fresh,
+            "early": early,
+            "progress": progress,
+        }
+        judged = _judged(loaded, paths, asked, keep_bytes=audit_images is not None)
         set_speed(loaded, batch_size, workers, max_pixels)
         for verdict, data in judged:
             count[verdict.verdict] += 1
@@ -144,20 +184,12 @@ def check(
 
 
 def _judged(
-    guard: Guard,
-    paths: list[Path],
-    rule: str | None,
-    alpha: float | None,
-    per_class: bool,
-    progress: Progress | None,
-    *,
-    keep_bytes: bool,
+    guard: Guard, paths: list[Path], asked: dict[str, Any], *, keep_bytes: bool
 ) -> Iterator[tuple[Verdict, bytes | None]]:
-    """Judge images; with the bytes that were judged if they are to be kept."""
+    """Judge images, as ``asked`` of :meth:`Guard.check`; with the bytes that were judged if they are to be kept."""
     if keep_bytes:
-        return guard.check_with_bytes(paths, rule=rule, alpha=alpha, per_class=per_class, progress=progress)
-    verdicts = guard.check(paths, rule=rule, alpha=alpha, per_class=per_class, progress=progress)
-    return ((verdict, None) for verdict in verdicts)
+        return guard.check_with_bytes(paths, **asked)
+    return ((verdict, None) for verdict in guard.check(paths, **asked))
 
 
 class _Watch:
@@ -193,6 +225,22 @@ def _line(verdict: Verdict, guard: Guard) -> str:
         colour, text = typer.colors.RED, _both(verdict, guard)
     return coloured(f"{verdict.verdict:<8}", colour) + shown(
         f"{verdict.path}: {text} (score {verdict.score:.4g}, threshold {verdict.threshold:.4g}{p_value})"
+        f"{_opinion(verdict)}"
+    )
+
+
+def _opinion(verdict: Verdict) -> str:
+    """Say what the second opinion is, and what it certifies."""
+    if verdict.opinion is None:
+        return ""
+    text = f"; second opinion: {verdict.opinion:.0%} of the draws say {verdict.opinion_class}"
+    if verdict.certified_radius is None:
+        return text
+    if not verdict.certified_radius:
+        return f"{text}; nothing is certified"
+    return (
+        f"{text}; no change smaller than {verdict.certified_radius:.2f} (L2) can be why both networks say "
+        f"{verdict.opinion_class}"
     )
 
 

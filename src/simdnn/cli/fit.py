@@ -102,36 +102,36 @@ def fit(
             help=f"Side of the images it takes; {OFTEN}.", show_default="its own", rich_help_panel=NETWORKS
         ),
     ] = None,
-    auxiliary: Annotated[
-        str | None,
-        typer.Option(
-            help="An auxiliary network, adversarially trained, that must agree with the first.",
-            rich_help_panel=NETWORKS,
-        ),
-    ] = None,
-    auxiliary_weights: Annotated[
+    second_opinion: Annotated[
         Path | None,
         typer.Option(
-            help="Its weights, .safetensors or .pth.",
-            show_default="torchvision's own",
+            help="An auxiliary network, of train-auxiliary or import-auxiliary, that must agree under noise.",
             rich_help_panel=NETWORKS,
         ),
     ] = None,
-    auxiliary_size: Annotated[
+    draws: Annotated[
         int | None,
-        typer.Option(help="Side of the images it takes.", show_default="its own", rich_help_panel=NETWORKS),
+        typer.Option(
+            min=1,
+            help="Noisy draws of each image for the second opinion.",
+            show_default="8, 32 or 128, by --level",
+            rich_help_panel=NETWORKS,
+        ),
     ] = None,
     rule: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="profile, which also compares each image with views of it; similarity, in one pass; or published.",
+            help="profile, which also compares each image with views of it; similarity, in one pass; published; with a "
+            "second opinion profile+opinion, or second-opinion alone.",
+            show_default="profile, or profile+opinion",
             rich_help_panel=RULE,
         ),
-    ] = "profile",
+    ] = None,
     level: Annotated[
         str,
         typer.Option(
-            help="Views that the profile compares with: light (1), standard (2) or full (4).",
+            help="Views that the profile compares with: light (1), standard (2) or full (4); and draws of the second "
+            "opinion.",
             rich_help_panel=RULE,
         ),
     ] = "standard",
@@ -205,30 +205,30 @@ def fit(
     Exit status: 0 if the guard was written, 2 for a mistake, 74 if it could not be written.
     """
     check_output(output, "the guard")
-    if auxiliary is None and (auxiliary_weights or auxiliary_size):
-        raise InputError(
-            "--auxiliary-weights and --auxiliary-size need --auxiliary, the network that they belong to"
-        )
+    if second_opinion is None and draws is not None:
+        raise InputError("--draws needs --second-opinion, the network that they belong to")
     if no_cache and (cache or cache_limit):
         raise InputError("--cache and --cache-limit do not go with --no-cache; leave one out")
     from simdnn.guard.guard import Guard
     from simdnn.guard.listing import training_images
     from simdnn.guard.settings import Settings
     from simdnn.images.names import read_names
+    from simdnn.rules.registry import default_rule
 
     given = None if names is None else read_names(names)
+    rule = rule or default_rule(second_opinion=second_opinion is not None)
     settings = Settings(rule, alpha, seed=seed)
     training_images(
         data, settings, calibration, calibrate_on, given
     )  # mistakes show before weights are fetched
 
-    from simdnn.networks.backbone import load_backbone
+    from simdnn.networks.auxiliary import read_auxiliary
     from simdnn.networks.device import chosen_device
     from simdnn.networks.extractor import Extractor
 
     chosen_device(device)
+    auxiliary = None if second_opinion is None else read_auxiliary(second_opinion)
     backbones = _backbones(backbone or [DEFAULT_BACKBONE], weights, layers, mean, std, size)
-    second = None if auxiliary is None else load_backbone(auxiliary, auxiliary_weights, size=auxiliary_size)
     kept = None if no_cache else _cache(cache, cache_limit)
     with nullcontext() if kept is None else kept, progress_bar("reading", then="learning") as progress:
         extractor = Extractor(
@@ -237,7 +237,7 @@ def fit(
             workers=workers,
             device=device,
             cache=kept,
-            auxiliary=second,
+            auxiliary=auxiliary,
             limits=read_limits(max_pixels),
         )
         guard = Guard.fit(
@@ -250,6 +250,7 @@ def fit(
             calibrate_on=calibrate_on,
             seed=seed,
             view_seed=view_seed,
+            draws=draws,
             shuffle=shuffle,
             max_unreadable=max_unreadable,
             names=given,
@@ -263,6 +264,8 @@ def fit(
         f"{learned.learned} images; {learned.calibrated} more calibrate the threshold"
     )
     echo(shown(_calibrated(learned)))
+    if learned.known:
+        echo(f"{learned.known} images that the auxiliary network learned were kept out of calibration")
     for path in learned.unreadable:
         echo(shown(f"skipped, not readable: {path}"), err=True)
     echo(shown(f"wrote {output}"))

@@ -29,7 +29,13 @@ def _facts(guard: Guard) -> dict[str, Any]:
     return {
         "model_id": guard.model_id,
         "networks": [_network(record) for record in guard.networks],
-        "auxiliary": None if guard.auxiliary is None else _network(guard.auxiliary),
+        "auxiliary": None
+        if guard.auxiliary is None
+        else {
+            "file": guard.auxiliary.file,
+            "identity": guard.auxiliary.identity,
+            "draws": guard.auxiliary.draws,
+        },
         "classes": list(guard.classes),
         "prototypes": len(guard.model.prototypes),
         "rule": settings.rule,
@@ -47,20 +53,24 @@ def _network(record: NetworkRecord) -> dict[str, Any]:
 def _lines(facts: dict[str, Any]) -> list[tuple[str, object]]:
     """Put the facts as a person reads them."""
     lines: list[tuple[str, object]] = [("model id", facts["model_id"])]
-    auxiliary = [facts["auxiliary"]] if facts["auxiliary"] else []
-    for network in [*facts["networks"], *auxiliary]:
+    for network in facts["networks"]:
         spec, preprocess = network["spec"], network["spec"]["preprocess"]
         height, width = preprocess["size"]
         resized = (
             "whole image" if preprocess["resize"] is None else f"resized to {preprocess['resize']}, centre"
         )
         lines += [
-            ("auxiliary" if network is facts["auxiliary"] else "network", spec["name"]),
+            ("network", spec["name"]),
             ("layers", ", ".join(spec["layers"]) or "penultimate"),
             ("weights", spec["weights"] or "torchvision's, or as they come"),
             ("", f"SHA-256 {network['weights_hash']}"),
             ("images", f"{resized} {width} x {height}, {preprocess['interpolation']}"),
             ("", f"mean {list(preprocess['mean'])}, std {list(preprocess['std'])}"),
+        ]
+    if auxiliary := facts["auxiliary"]:
+        lines += [
+            ("opinion", f"{auxiliary['file'] or 'handed over'}, {auxiliary['draws']} draws of each image"),
+            ("", f"SHA-256 {auxiliary['identity']}"),
         ]
     threshold = f"alpha {facts['alpha']}" if facts["rule"] != "published" else f"m {facts['m']}"
     return [

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from simdnn.guard.guard import Guard
     from simdnn.images.limits import ReadLimits
 
-DATA, NETWORKS, RULE, CALIBRATION, SPEED, RESULT = (
+DATA, NETWORKS, RULE, OPINION, CALIBRATION, SPEED, RESULT = (
     "Data",
     "Networks",
     "Rule",
+    "Second opinion",
     "Calibration",
     "Speed and cache",
     "Result",
@@ -27,7 +28,8 @@ GuardFile = Annotated[Path, typer.Argument(metavar="GUARD", help="The file that 
 Rule = Annotated[
     str | None,
     typer.Option(
-        help="Decide by this rule instead of the guard's own: similarity or published, or profile if fitted so.",
+        help="Decide by this rule instead of the guard's own: similarity or published; profile or second-opinion if "
+        "fitted so.",
         rich_help_panel=RULE,
     ),
 ]

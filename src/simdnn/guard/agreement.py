@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simdnn.images.names import ClassNames, class_order
-from simdnn.rules.auxiliary import output_classes
+from simdnn.rules.output_classes import output_classes
 
 
 def output_names(

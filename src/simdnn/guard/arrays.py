@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simdnn.networks.auxiliary_record import AuxiliaryRecord
 from simdnn.paper.learning import ClassModel
 from simdnn.paper.model import SimilarityModel
 from simdnn.paper.moments import Moments
@@ -40,13 +41,21 @@ SHAPES = {
     "feature_max": "n",
     "calibration_features": "kn",
     "calibration_logits": "kK",
-    "calibration_auxiliary_logits": "kw",
+    "calibration_votes": "kc",
 }
-"""Sides of each array: C classes, n features, M prototypes, k calibration images, K and w outputs."""
+"""Sides of each array: C classes, n features, M prototypes, k calibration images, K outputs, c auxiliary outputs."""
 
 VIEW_SHAPES = {f"calibration_{name}": "k" for name in STATISTICS}
 
-WHOLE = {"class_sizes", "class_counts", "class_next_serials", "support", "exemplars", "serials"}
+WHOLE = {
+    "class_sizes",
+    "class_counts",
+    "class_next_serials",
+    "support",
+    "exemplars",
+    "serials",
+    "calibration_votes",
+}
 UNSIGNED = {"class_scatters", "scatter"}
 MOST = 2**53
 """The highest whole number that makes sense here."""
@@ -94,7 +103,7 @@ def pack_calibration(calibration: CalibrationSet) -> Arrays:
     arrays: Arrays = {
         "calibration_features": calibration.features,
         "calibration_logits": calibration.logits,
-        "calibration_auxiliary_logits": calibration.auxiliary_logits,
+        "calibration_votes": calibration.votes,
     }
     if calibration.views is not None:
         arrays |= {f"calibration_{name}": getattr(calibration.views, name) for name in STATISTICS}
@@ -111,7 +120,7 @@ def unpack_calibration(
     return CalibrationSet(
         arrays["calibration_features"],
         arrays["calibration_logits"],
-        arrays["calibration_auxiliary_logits"],
+        arrays["calibration_votes"],
         views,
         corruption,
         image_sha256,
@@ -143,6 +152,15 @@ def check_arrays(arrays: Mapping[str, NDArray[Any]], *, classes: int, calibratio
     ids = set(zip(owner.tolist(), arrays["serials"].tolist(), strict=True))
     if len(ids) != sides["M"] or (arrays["serials"] >= arrays["class_next_serials"][owner]).any():
         raise ValueError("two prototypes have the same number, or one that is yet to be given")
+
+
+def check_votes(votes: NDArray[Any], auxiliary: AuxiliaryRecord | None) -> None:
+    """Raise ValueError unless each calibration image has the guard's draws, or there is no auxiliary network."""
+    if auxiliary is None:
+        if votes.shape[1]:
+            raise ValueError("calibration_votes without an auxiliary network")
+    elif votes.shape[1] != len(auxiliary.classes) or (votes.sum(axis=1) != auxiliary.draws).any():
+        raise ValueError(f"calibration_votes are not {auxiliary.draws} draws of each image")
 
 
 def _check(name: str, arrays: Mapping[str, NDArray[Any]], letters: str, sides: dict[str, int]) -> None:

@@ -18,21 +18,24 @@ from simdnn.errors import InputError
 from simdnn.guard.agreement import doubt, output_names
 from simdnn.guard.calibration_images import corrupted_copies, without_known
 from simdnn.guard.exemplars import exemplar
+from simdnn.guard.known import learned_by, learned_hashes, without_learned
 from simdnn.guard.listing import training_images
 from simdnn.guard.settings import Settings
 from simdnn.guard.state import GuardState
 from simdnn.guard.training import HELD_OUT, Training, check_readable, other_images
 from simdnn.images.names import ClassNames
 from simdnn.images.shifts import Shift
+from simdnn.networks.auxiliary_record import AuxiliaryRecord
 from simdnn.networks.batch import Batch
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.prepare import Copy
 from simdnn.networks.record import NetworkRecord
+from simdnn.networks.votes import Draws
 from simdnn.paper.model import SimilarityModel
 from simdnn.progress import Progress
 from simdnn.rules.calibration import CalibrationSet
 from simdnn.rules.inputs import RuleInput
-from simdnn.rules.registry import REFERENCE, find_rule
+from simdnn.rules.registry import REFERENCE, find_draws, find_rule
 from simdnn.rules.rule import LearnedImages
 
 _log = logging.getLogger(__name__)
@@ -50,6 +53,7 @@ class Fit:
     view_seed: int | None
     shuffle: bool
     max_unreadable: float
+    draws: int | None = None
     names: ClassNames | None = None
 
 
@@ -59,13 +63,22 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     kind = find_rule(settings.rule)
     if extractor.auxiliary is not None and not kind.uses_auxiliary:
         raise InputError(f"an auxiliary network has no part in the rule {settings.rule!r}; leave it out")
+    if extractor.auxiliary is None and kind.uses_auxiliary:
+        raise InputError(f"the rule {settings.rule!r} needs an auxiliary network; give one, or another rule")
     images = training_images(fit.data, settings, fit.calibration, fit.calibrate_on, fit.names)
     paths, names, out = images.paths, images.labels, images.calibrate
+    known = 0
+    if fit.calibrate_on is None:
+        learned_before = learned_by(extractor.auxiliary, paths)
+        out, known = without_learned(out, learned_before, names, seed), int(learned_before.sum())
     protected = extractor.backbones[0]
     outputs = output_names(fit.names, protected.categories, names[names != ""], protected.n_classes)
     run = _RunState(fit, extractor, paths)
     view_seed = run.view_seed()
     views = kind.draw_views(fit.level, view_seed)
+    draws = None
+    if kind.uses_auxiliary:
+        draws = Draws(_draws_secret(view_seed), fit.draws or find_draws(fit.level))
 
     learned = np.flatnonzero(~out)
     reference = learned
@@ -74,7 +87,9 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     copies = corrupted_copies(np.flatnonzero(out), seed) if kind.learns_corruptions else {}
     compared = np.sort(np.concatenate([np.flatnonzero(out), reference]))
     rest = np.setdiff1d(np.arange(len(paths)), compared)
-    seen = _extract(extractor, paths, compared, len(paths), progress, 0, views, _view_key(view_seed), copies)
+    seen = _extract(
+        extractor, paths, compared, len(paths), progress, 0, views, _view_key(view_seed), draws, copies
+    )
     plain = Batch.joined(
         [seen.without_views(), _extract(extractor, paths, rest, len(paths), progress, len(compared))]
     ).in_order()
@@ -90,8 +105,9 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     )
     files = [paths[i] for i in teaching.positions]
     # A photograph that lies twice in the folder calibrates as it did; one that was learned is none from elsewhere.
-    known = () if fit.calibrate_on is None else teaching.image_sha256
-    calibrating, left_out = without_known(seen.take(np.flatnonzero(out[seen.positions])), known)
+    taught = () if fit.calibrate_on is None else teaching.image_sha256
+    calibrating, left_out = without_known(seen.take(np.flatnonzero(out[seen.positions])), taught)
+    calibrating, more_known = without_known(calibrating, learned_hashes(extractor.auxiliary))
     calibration = CalibrationSet.of(calibrating)
     rule = kind(model, calibration, views)
     exemplars = teaching.positions[[p.exemplar for p in model.prototypes]]
@@ -99,21 +115,22 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     rule.learn(
         LearnedImages(
             labels=names[teaching.positions],
-            predictions=teaching.logits.argmax(axis=1),
-            auxiliary_logits=teaching.auxiliary_logits,
+            logits=teaching.logits,
+            auxiliary_classes=() if extractor.auxiliary is None else extractor.auxiliary.spec.classes,
             reference=RuleInput.of(seen.take(np.flatnonzero(ordinary)[:REFERENCE]), model),
         )
     )
     rule.threshold(alpha=settings.alpha, m=settings.m)  # a guard that has none would be of no use
     run.forget()
-    taught, predictions = names[teaching.positions], teaching.logits.argmax(axis=1)
-    reason = doubt(outputs, taught, predictions, protected.n_classes)
+    reason = doubt(outputs, names[teaching.positions], teaching.logits.argmax(axis=1), protected.n_classes)
     if reason is not None:
         _log.warning("%s", reason)
     networks = [NetworkRecord.of(backbone) for backbone in extractor.backbones]
     return GuardState(
         networks=(replace(networks[0], categories=outputs), *networks[1:]),
-        auxiliary=None if extractor.auxiliary is None else NetworkRecord.of(extractor.auxiliary),
+        auxiliary=None
+        if extractor.auxiliary is None or draws is None
+        else AuxiliaryRecord.of(extractor.auxiliary, draws),
         settings=settings,
         model=model,
         calibration=calibration,
@@ -128,6 +145,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             calibrated_on=HELD_OUT if fit.calibrate_on is None else other_images(fit.calibrate_on),
             left_out=left_out,
+            known=known + more_known,
         ),
     )
 
@@ -141,6 +159,7 @@ def _extract(
     done: int,
     views: tuple[Shift, ...] = (),
     view_key: str | None = None,
+    draws: Draws | None = None,
     copies: Mapping[int, Copy] | None = None,
 ) -> Batch:
     """Run some of the images; positions are those among all of them, and so is the progress."""
@@ -150,14 +169,20 @@ def _extract(
         None if progress is None else lambda count, _: progress(done + count, total),
         views=views,
         view_key=view_key,
+        draws=draws,
         copies={places[i]: copy for i, copy in (copies or {}).items()},
     )
     return batch.placed(rows)
 
 
 def _view_key(view_seed: int) -> str:
-    """Stand for the views where others may read: 128 random bits are not guessed from their hash."""
+    """Stand for the views where others may read: 256 random bits are not guessed from their hash."""
     return sha256(f"views {view_seed}".encode()).hexdigest()
+
+
+def _draws_secret(view_seed: int) -> bytes:
+    """Return the secret of the draws: one random number of a guard is behind it and behind the views."""
+    return sha256(f"draws {view_seed}".encode()).digest()
 
 
 class _RunState:
@@ -174,7 +199,7 @@ class _RunState:
         if self.given is not None:
             return self.given
         kept = self.cache.run_state(self.key) if self.cache is not None else None
-        seed = randbits(128) if kept is None else int(kept)
+        seed = randbits(256) if kept is None else int(kept)
         if self.cache is not None:
             self.cache.keep_run_state(self.key, str(seed))
         return seed

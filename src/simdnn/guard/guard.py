@@ -24,13 +24,14 @@ from simdnn.networks.record import NetworkSource
 from simdnn.paper.prototypes import SigmaKind
 from simdnn.progress import Progress
 from simdnn.rules.inputs import RuleInput
-from simdnn.rules.registry import find_rule
+from simdnn.rules.registry import default_rule, find_rule
 from simdnn.rules.rule import Rule
 
 if TYPE_CHECKING:  # a guard file is read without PyTorch
     import torch
     from torch import Tensor, nn
 
+    from simdnn.guard.judging import Judging
     from simdnn.networks.extractor import Extractor
 
 
@@ -50,7 +51,7 @@ class Guard(GuardState):
         data: Path | str,
         extractor: Extractor,
         *,
-        rule: str = "profile",
+        rule: str | None = None,
         level: str = "standard",
         alpha: float = 0.05,
         m: float = 3.0,
@@ -60,6 +61,7 @@ class Guard(GuardState):
         shuffle: bool = False,
         seed: int = 0,
         view_seed: int | None = None,
+        draws: int | None = None,
         max_unreadable: float = 0.05,
         names: ClassNames | None = None,
         progress: Progress | None = None,
@@ -71,14 +73,18 @@ class Guard(GuardState):
         Parameters
         ----------
         data : folder with one subfolder per class, or a CSV file with the columns path and label
-        extractor : the networks that turn images into features, and an auxiliary network
-        rule, alpha, m, sigma, seed : see :class:`simdnn.guard.settings.Settings`
-        level : how many views the profile looks at, see :data:`simdnn.rules.profile.LEVELS`
+        extractor : the networks that turn images into features, and an auxiliary network for a second opinion
+        rule : default ``"profile"``, or ``"profile+opinion"`` with an auxiliary network
+        alpha, m, sigma, seed : see :class:`simdnn.guard.settings.Settings`
+        level : how many views the profile looks at, see :data:`simdnn.rules.profile.LEVELS`, and how many noisy draws
+            the second opinion takes, see :data:`simdnn.rules.registry.DRAWS`
         calibration : share of the images of each class held out of learning to calibrate the threshold
         calibrate_on : folder of other clean images that calibrate in place of that share, or a CSV file with the column
             path: best images that the network was not trained on. Images that are learned, too, are left out.
         shuffle : whether each class is learned in random order instead of its own
-        view_seed : of the views; drawn anew if not given, so that no two guards have the same by plan
+        view_seed : of the views, and of the secret that the noisy draws follow from; drawn anew if not given, so that
+            no two guards have the same by plan, and to be given in tests alone
+        draws : noisy draws of each image, in place of the level's
         max_unreadable : share of the files that may be unreadable before fitting stops
         names : which output of the protected network, and which folder, is which class, as
             :func:`simdnn.images.names.read_names` reads it; default the network's own names for the outputs, else the
@@ -93,9 +99,12 @@ class Guard(GuardState):
         """
         from simdnn.guard.fitting import Fit, fit_state
 
+        rule = rule or default_rule(second_opinion=extractor.auxiliary is not None)
         settings = Settings(rule, alpha, m, sigma, seed)
         others = None if calibrate_on is None else Path(calibrate_on)
-        fit = Fit(Path(data), settings, level, calibration, others, view_seed, shuffle, max_unreadable, names)
+        fit = Fit(
+            Path(data), settings, level, calibration, others, view_seed, shuffle, max_unreadable, draws, names
+        )
         guard = cls(**vars(fit_state(fit, extractor, progress)))
         guard._extractor = extractor
         return guard
@@ -115,7 +124,8 @@ class Guard(GuardState):
         Parameters
         ----------
         path : the file
-        weights : where the weights of each network are now, None for where they were or beside the guard file; or
+        weights : where the weights of each network are now, the auxiliary network's last, None for where they were or
+            beside the guard file; or
             nothing at all
         networks : each network itself where it was handed over to :meth:`fit`, else None; or nothing at all
         trust : import paths ``"package.module:factory"`` that the file may name; to make such a network
@@ -130,17 +140,17 @@ class Guard(GuardState):
             If ``weights`` or ``networks`` are not one for each network.
         """
         guard = cls.read(path)
-        records = [*guard.networks, *([guard.auxiliary] if guard.auxiliary else [])]
+        n = len(guard.networks) + (guard.auxiliary is not None)
         for name, values in (("weights", weights), ("networks", networks)):
-            if len(values) not in (0, len(records)):
+            if len(values) not in (0, n):
                 raise InputError(
-                    f"expected {name} once for each of the guard's networks, {len(records)} in all, "
-                    f"or none at all; got {len(values)}"
+                    f"expected {name} once for each of the guard's networks, {n} in all, or none at all; got "
+                    f"{len(values)}"
                 )
-        nothing = [None] * len(records)
+        names = [record.spec.name for record in guard.networks] + [""] * (guard.auxiliary is not None)
         guard._sources = tuple(
-            NetworkSource(where, given, record.spec.name in list(trust), Path(path).absolute().parent)
-            for record, where, given in zip(records, weights or nothing, networks or nothing, strict=True)
+            NetworkSource(where, given, name in list(trust), Path(path).absolute().parent)
+            for name, where, given in zip(names, weights or [None] * n, networks or [None] * n, strict=True)
         )
         guard._device = device
         return guard
@@ -151,9 +161,9 @@ class Guard(GuardState):
         if self._extractor is None:
             from simdnn.networks.extractor import Extractor
 
-            records = [*self.networks, *([self.auxiliary] if self.auxiliary else [])]
-            made = [record.restore(source) for record, source in zip(records, self._sources, strict=True)]
-            auxiliary = made.pop() if self.auxiliary else None
+            sources = self._sources[: len(self.networks)]
+            made = [record.restore(source) for record, source in zip(self.networks, sources, strict=True)]
+            auxiliary = self.auxiliary.restore(self._sources[-1]) if self.auxiliary else None
             self._extractor = Extractor(made, auxiliary=auxiliary, device=self._device)
         return self._extractor
 
@@ -180,6 +190,8 @@ class Guard(GuardState):
         if name in (None, self.settings.rule):
             return self.rule
         kind = find_rule(name or "")
+        if (part := self.rule.part(kind.name)) is not None:
+            return part
         if kind.learn is not Rule.learn:
             raise InputError(
                 f"this guard has no {name}; fit it with the rule {name!r}, or ask for another rule"
@@ -197,6 +209,9 @@ class Guard(GuardState):
         rule: str | None = None,
         alpha: float | None = None,
         per_class: bool = False,
+        certify: int | None = None,
+        fresh: bool = False,
+        early: bool = False,
         progress: Progress | None = None,
     ) -> Iterator[Verdict]:
         """Judge files, and all images in folders, one verdict each in their order.
@@ -206,17 +221,21 @@ class Guard(GuardState):
         images : files and folders
         rule, alpha : in place of those the guard was fitted with
         per_class : calibrate each class on its own, so that the false-alarm rate holds among the images of each label
+        certify : give clean images a ``certified_radius`` from so many noisy draws, such as 1000
+        fresh : take noise that never comes again, instead of that which follows from the guard's secret and the image:
+            the verdict cannot be replayed, and who sends an image again has another try
+        early : stop drawing for an image once its verdict is clear; it is then the same, with score and p-value of the
+            draws taken
         progress : called with (done, total)
 
         Raises
         ------
         InputError
             If a path does not exist or there is no image; a file that cannot be read has ``verdict="error"``. Or if a
-            class has too few calibration images for ``alpha`` of its own.
+            class has too few calibration images for ``alpha`` of its own, the rule has no second opinion to certify, or
+            it is asked to stop early by a threshold for each class.
         """
-        paths, judge = _files(images), self._judge(rule, alpha, per_class)
-        judged = self._verdicts(paths, [str(path) for path in paths], judge, progress)
-        return (verdict for verdict, _ in judged)
+        return (v for v, _ in self._checked(images, rule, alpha, per_class, certify, fresh, early, progress))
 
     def check_with_bytes(
         self,
@@ -225,14 +244,16 @@ class Guard(GuardState):
         rule: str | None = None,
         alpha: float | None = None,
         per_class: bool = False,
+        certify: int | None = None,
+        fresh: bool = False,
+        early: bool = False,
         progress: Progress | None = None,
     ) -> Iterator[tuple[Verdict, bytes]]:
         """Judge files as :meth:`check` does, and give with each verdict the bytes that it is about.
 
         The file may be another by then. The bytes are empty for a file that could not be read.
         """
-        paths, judge = _files(images), self._judge(rule, alpha, per_class)
-        return self._verdicts(paths, [str(path) for path in paths], judge, progress, keep_bytes=True)
+        return self._checked(images, rule, alpha, per_class, certify, fresh, early, progress, keep_bytes=True)
 
     def recalibrate(
         self,
@@ -286,7 +307,8 @@ class Guard(GuardState):
         names = [str(i) for i in range(len(images))] if names is None else names
         if len(names) != len(images):
             raise InputError(f"expected a name for each of the {len(images)} images, got {len(names)}")
-        return [verdict for verdict, _ in self._verdicts(list(images), names, self._judge(rule, alpha))]
+        judging = self._judging(self._judge(rule, alpha))
+        return [verdict for verdict, _ in judging.verdicts(list(images), names)]
 
     def explain(
         self, image: Path | str | Tensor, *, rule: str | None = None, alpha: float | None = None
@@ -299,7 +321,9 @@ class Guard(GuardState):
             If the file cannot be read.
         """
         judge = self._judge(rule, alpha)
-        batch = next(self.extractor.stream([image], views=judge.rule.views, pixels=True))
+        batch = next(
+            self.extractor.stream([image], views=judge.rule.views, draws=self.draws(judge.rule), pixels=True)
+        )
         if batch.pixels is None:
             raise ImageReadError(f"{image}: {batch.errors[0]}")
         name = str(image) if isinstance(image, (str, Path)) else "image"
@@ -341,23 +365,31 @@ class Guard(GuardState):
         self.exemplars[index] = exemplar(Path(image), Path(image).name)
         return added
 
-    def _verdicts(
+    def _checked(
         self,
-        images: Sequence[Path | Tensor],
-        names: Sequence[str],
-        judge: Judge,
-        progress: Progress | None = None,
+        images: Path | str | Iterable[Path | str],
+        rule: str | None,
+        alpha: float | None,
+        per_class: bool,
+        certify: int | None,
+        fresh: bool,
+        early: bool,
+        progress: Progress | None,
         keep_bytes: bool = False,
     ) -> Iterator[tuple[Verdict, bytes]]:
-        done = 0
-        for batch in self.extractor.stream(images, views=judge.rule.views, keep_bytes=keep_bytes):
-            judged = sorted([*batch.positions.tolist(), *batch.errors])
-            kept = dict(zip(batch.positions.tolist(), batch.image_bytes, strict=False))
-            for position, verdict in zip(judged, judge(batch, names), strict=True):
-                yield verdict, kept.get(position, b"")
-            done += len(batch.positions) + len(batch.errors)
-            if progress is not None:
-                progress(done, len(images))
+        if early and per_class:
+            raise InputError("expected one threshold for all classes to stop early by; leave out one of both")
+        given = [images] if isinstance(images, (str, Path)) else images
+        paths = find_images([Path(path) for path in given])
+        judging = self._judging(self._judge(rule, alpha, per_class), certify, fresh=fresh, early=early)
+        return judging.verdicts(paths, [str(path) for path in paths], progress, keep_bytes)
+
+    def _judging(
+        self, judge: Judge, certify: int | None = None, *, fresh: bool = False, early: bool = False
+    ) -> Judging:
+        from simdnn.guard.judging import Judging
+
+        return Judging.of(self.extractor, judge, self.draws(judge.rule), certify, fresh=fresh, early=early)
 
     def _judge(self, name: str | None, alpha: float | None, per_class: bool = False) -> Judge:
         rule, settings = self.rule_named(name), self.settings
@@ -366,8 +398,3 @@ class Guard(GuardState):
         )
         exemplars = [self.exemplar(prototype.exemplar).name for prototype in self.model.prototypes]
         return Judge(rule, threshold, exemplars, self.networks[0].categories or self.classes)
-
-
-def _files(images: Path | str | Iterable[Path | str]) -> list[Path]:
-    given = [images] if isinstance(images, (str, Path)) else images
-    return find_images([Path(path) for path in given])

@@ -12,6 +12,7 @@ import msgspec
 from simdnn.guard.settings import Settings
 from simdnn.guard.training import Training
 from simdnn.images.shifts import Shift
+from simdnn.networks.auxiliary_record import AuxiliaryRecord
 from simdnn.networks.record import NetworkRecord
 
 
@@ -22,7 +23,7 @@ class Header:
     Attributes
     ----------
     networks : the networks whose features it compares; the first is the protected one
-    auxiliary : the auxiliary network, where there is one
+    auxiliary : the auxiliary network and the secret of its draws, where there is one
     settings, training : how it decides, what it was fitted on
     classes : labels, in the order of their prototypes
     exemplars : name of the training image behind each prototype, by its index
@@ -32,7 +33,7 @@ class Header:
     """
 
     networks: tuple[NetworkRecord, ...]
-    auxiliary: NetworkRecord | None
+    auxiliary: AuxiliaryRecord | None
     settings: Settings
     training: Training
     classes: tuple[str, ...]

@@ -53,6 +53,7 @@ class Judge:
         scores = self.rule.score(inputs)
         labels = self.rule.model.labels(inputs.similarities)
         decision = self.threshold.judge(scores, labels)
+        opinions = self._opinions(inputs)
         verdicts = {}
         for i, position in enumerate(batch.positions.tolist()):
             evidence = self._evidence(inputs.similarities[i])
@@ -60,6 +61,7 @@ class Judge:
                 path=names[position],
                 verdict="attack" if decision.attack[i] else "clean",
                 label=str(labels[i]),
+                **opinions[i],
                 classifier_label=self._category(batch.logits[i]),
                 score=float(scores[i]),
                 p_value=_at(decision.p_values, i),
@@ -72,6 +74,16 @@ class Judge:
                 image_sha256=batch.image_sha256[i] or None,
             )
         return verdicts
+
+    def _opinions(self, inputs: RuleInput) -> list[dict[str, Any]]:
+        opinion = self.rule.opinion
+        if opinion is None:
+            return [{} for _ in inputs.predictions]
+        classes = opinion.classes(inputs.logits, inputs.predictions)
+        return [
+            {"opinion_class": opinion.names[place], "opinion": float(share)}
+            for place, share in zip(classes, opinion.share(inputs.shares, classes), strict=True)
+        ]
 
     def _category(self, logits: NDArray[np.float32]) -> str:
         """Name the network's output; by its number where the names do not fit the outputs."""

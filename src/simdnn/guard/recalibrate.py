@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simdnn.guard.calibration_images import corrupted_copies, without_known
+from simdnn.guard.known import learned_hashes
 from simdnn.guard.settings import Settings
 from simdnn.guard.state import GuardState
 from simdnn.guard.training import check_readable, other_images
@@ -43,10 +44,10 @@ def recalibrated(
     settings = Settings(before.rule, alpha, before.m, before.sigma, before.seed)
     paths = list(asked.images)
     copies = corrupted_copies(range(len(paths)), before.seed) if rule.learns_corruptions else {}
-    batch = extractor.extract(paths, progress, views=rule.views, copies=copies)
+    batch = extractor.extract(paths, progress, views=rule.views, draws=state.draws(rule), copies=copies)
     check_readable(paths, [""] * len(paths), batch, asked.max_unreadable)
-    known = state.calibration.image_sha256 if asked.add else ()
-    new, left_out = without_known(batch, known)
+    new, known = without_known(batch, learned_hashes(extractor.auxiliary))
+    new, left_out = without_known(new, state.calibration.image_sha256 if asked.add else ())
     calibration = CalibrationSet.of(new)
     if asked.add:
         calibration = state.calibration.joined(calibration)
@@ -59,6 +60,7 @@ def recalibrated(
         int(calibration.clean.sum()),
         calibrated_on,
         left_out=left_out,
+        known=known + (state.training.known if asked.add else 0),
         unreadable=tuple(str(paths[i]) for i in sorted(batch.errors)),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -5,22 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
 from simdnn.errors import ModelFileError, SimDNNError
 from simdnn.guard import file as guard_file
-from simdnn.guard.arrays import check_arrays, pack_calibration, pack_model, unpack_calibration, unpack_model
+from simdnn.guard.arrays import (
+    check_arrays,
+    check_votes,
+    pack_calibration,
+    pack_model,
+    unpack_calibration,
+    unpack_model,
+)
 from simdnn.guard.exemplars import Exemplar, pack, unpack
 from simdnn.guard.header import Header
 from simdnn.guard.settings import Settings
 from simdnn.guard.training import Training
+from simdnn.networks.auxiliary_record import AuxiliaryRecord
 from simdnn.networks.record import NetworkRecord
 from simdnn.paper.model import SimilarityModel
 from simdnn.rules.calibration import CalibrationSet
 from simdnn.rules.registry import find_rule
 from simdnn.rules.rule import Rule
+
+if TYPE_CHECKING:  # a guard file is read without PyTorch
+    from simdnn.networks.votes import Draws
 
 _RULE = "rule_"
 """Before the names of arrays that a rule learned."""
@@ -33,7 +44,7 @@ class GuardState:
     Attributes
     ----------
     networks : the networks whose features it compares; the first is the protected classifier
-    auxiliary : the auxiliary network; None without one
+    auxiliary : the auxiliary network and the secret of its draws; None without one
     settings : how it decides
     model : prototypes; edit ``model.prototypes`` and the guard follows
     calibration : the images that set the threshold
@@ -43,7 +54,7 @@ class GuardState:
     """
 
     networks: tuple[NetworkRecord, ...]
-    auxiliary: NetworkRecord | None
+    auxiliary: AuxiliaryRecord | None
     settings: Settings
     model: SimilarityModel
     calibration: CalibrationSet
@@ -58,6 +69,10 @@ class GuardState:
         They are the first of the SHA-256 of the file that :meth:`save` writes.
         """
         return sha256(guard_file.encode(*self._pack())).hexdigest()[:16]
+
+    def draws(self, rule: Rule) -> Draws | None:
+        """Return the noise that a rule looks at, which follows from the guard's secret; None for one without any."""
+        return self.auxiliary.all_draws if rule.uses_auxiliary and self.auxiliary is not None else None
 
     def save(self, path: Path | str) -> None:
         """Write the guard into one file, whole or not at all."""
@@ -108,8 +123,7 @@ class GuardState:
             calibration=len(header.corruption),
             views=bool(header.views),
         )
-        if (header.auxiliary is None) != (arrays["calibration_auxiliary_logits"].shape[1] == 0):
-            raise ValueError("the auxiliary network and what it gave do not belong together")
+        check_votes(arrays["calibration_votes"], header.auxiliary)
         model = unpack_model(header.classes, arrays, header.settings.sigma)
         calibration = unpack_calibration(arrays, header.corruption, header.image_sha256)
         learned = {

@@ -34,6 +34,7 @@ class Training:
     calibrated_on : which images calibrate: held out of those learned, or others and where they lay
     left_out : images that were to calibrate and do not, since they are known: learned, or calibrating already
     recalibrated : time of the last calibration, ISO 8601 in UTC; None where it is that of fitting
+    known : images that the auxiliary network learned, which were kept out of calibration
     """
 
     data: str
@@ -45,9 +46,17 @@ class Training:
     calibrated_on: str = HELD_OUT
     left_out: int = 0
     recalibrated: str | None = None
+    known: int = 0
 
     def with_calibration(
-        self, calibrated: int, calibrated_on: str, *, left_out: int, unreadable: tuple[str, ...], time: str
+        self,
+        calibrated: int,
+        calibrated_on: str,
+        *,
+        left_out: int,
+        known: int,
+        unreadable: tuple[str, ...],
+        time: str,
     ) -> Training:
         """Return the same with another calibration; files that were not readable come after the earlier ones."""
         return replace(
@@ -55,6 +64,7 @@ class Training:
             calibrated=calibrated,
             calibrated_on=calibrated_on,
             left_out=left_out,
+            known=known,
             unreadable=self.unreadable + unreadable,
             recalibrated=time,
         )

@@ -64,6 +64,13 @@ class Verdict:
         Why the file could not be read; None otherwise.
     image_sha256
         Hash of the bytes that were judged; None for pixels, and for a file that could not be read.
+    opinion_class, opinion
+        The class that the protected network gives among the guard's, and the share of noisy draws in which the
+        auxiliary network gives it; None for a rule without a second opinion.
+    certified_radius
+        Where it was asked for and the image is clean: if its original differs by less than this (L2, values from 0
+        to 1, at the protected network's size), the auxiliary network's majority is ``opinion_class`` for the original,
+        too. 0 certifies nothing.
     """
 
     path: str
@@ -80,6 +87,9 @@ class Verdict:
     image_sha256: str | None = None
     p_value_clean: float | None = None
     p_value_mixture: float | None = None
+    opinion_class: str | None = None
+    opinion: float | None = None
+    certified_radius: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as plain values, ready for JSON."""

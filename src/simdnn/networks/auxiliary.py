@@ -11,6 +11,8 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +26,7 @@ from simdnn.atomic import write_whole
 from simdnn.errors import InputError, WeightsError
 from simdnn.networks.loading import network_names
 from simdnn.networks.reduction import REDUCTION
-from simdnn.networks.weights import fit_weights
+from simdnn.networks.weights import fit_weights, hash_weights
 
 KEY = "simdnn_auxiliary"
 PROTOCOL = 1
@@ -132,17 +134,29 @@ class AuxiliaryNetwork(nn.Module):
         Its specification.
     network
         The torchvision network.
+    file
+        Where it was read from; None for one that was made.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, spec: AuxiliarySpec) -> None:
+    def __init__(self, network: nn.Module, spec: AuxiliarySpec, file: Path | None = None) -> None:
         super().__init__()
         self.spec = spec
+        self.file = file
         self.network = network.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of all that decides what it gives for an image: weights, noise, side, classes, normalisation."""
+        facts = {
+            name: value for name, value in self.spec.as_dict().items() if name not in ("learned", "training")
+        }
+        facts |= {"weights": hash_weights(self.network)}
+        return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, classes) of images (N, 3, side, side) in [0, 1], with noise or without."""
@@ -215,7 +229,7 @@ def read_auxiliary(path: Path) -> AuxiliaryNetwork:
     ):  # the random initialisation must not change the caller's generator
         network = untrained(spec.architecture, len(spec.classes))
     fit_weights(network, state, str(path))
-    return AuxiliaryNetwork(network, spec).eval().requires_grad_(False)
+    return AuxiliaryNetwork(network, spec, path).eval().requires_grad_(False)
 
 
 def _read_spec(text: str, path: Path) -> AuxiliarySpec:

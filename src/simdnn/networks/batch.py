@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-ROWS = ("positions", "features", "logits", "view_features", "view_logits", "auxiliary_logits")
+ROWS = ("positions", "features", "logits", "view_features", "view_logits", "votes")
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Batch:
         Shapes (n, d) and (n, K), float32.
     view_features, view_logits
         The same for the V views of each image that were asked for: (n, V, d) and (n, V, K).
-    auxiliary_logits
-        Shape (n, w), float32, of the auxiliary network; w = 0 without one.
+    votes
+        Shape (n, c), int64: noisy draws that the auxiliary network gave each of its classes; c = 0 without draws.
     corruption
         Name of each row's harmless corruption; empty for the image as it is.
     image_sha256
@@ -46,7 +46,7 @@ class Batch:
     logits: NDArray[np.float32]
     view_features: NDArray[np.float32]
     view_logits: NDArray[np.float32]
-    auxiliary_logits: NDArray[np.float32]
+    votes: NDArray[np.int64]
     corruption: tuple[str, ...]
     image_sha256: tuple[str, ...]
     image_bytes: tuple[bytes, ...] = ()
@@ -83,8 +83,13 @@ class Batch:
         )
 
     def without_views(self) -> Batch:
-        """Return the batch as it would be without views."""
-        return replace(self, view_features=self.view_features[:, :0], view_logits=self.view_logits[:, :0])
+        """Return the batch as it would be without views and draws."""
+        return replace(
+            self,
+            view_features=self.view_features[:, :0],
+            view_logits=self.view_logits[:, :0],
+            votes=self.votes[:, :0],
+        )
 
     @classmethod
     def joined(cls, batches: Sequence[Batch]) -> Batch:

@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from simdnn.errors import InputError
 from simdnn.images.limits import DEFAULT_LIMITS, ReadLimits
 from simdnn.images.shifts import Shift
+from simdnn.networks.auxiliary import AuxiliaryNetwork
 from simdnn.networks.backbone import Backbone, BackboneOutput
 from simdnn.networks.batch import Batch
 from simdnn.networks.cache import FeatureCache, Row
 from simdnn.networks.device import chosen_device
 from simdnn.networks.prepare import Copy, Image, Prepared, prepare
+from simdnn.networks.votes import Draws, count_votes
 from simdnn.progress import Progress
 
 _BATCHES_AHEAD = 2
@@ -53,8 +54,8 @@ class Extractor:
         Where results are kept by the hash of an image's bytes and by `fingerprint`. Pixels given as tensors are
         not kept.
     auxiliary
-        A further network, of which only the logits are kept. It sees the pixels of the first network, resized to its
-        own size, and no views.
+        A further network, which gives classes under noise, where draws are asked for. It sees the pixels of the first
+        network, reduced to its own size, and no views.
     limits
         Bounds on what reading images may take.
 
@@ -79,7 +80,7 @@ class Extractor:
         workers: int | None = None,
         device: torch.device | str | None = None,
         cache: FeatureCache | None = None,
-        auxiliary: Backbone | None = None,
+        auxiliary: AuxiliaryNetwork | None = None,
         limits: ReadLimits = DEFAULT_LIMITS,
     ) -> None:
         if not backbones:
@@ -95,7 +96,7 @@ class Extractor:
         self.limits = limits
         self.n_features = sum(backbone.n_features for backbone in backbones)
         self.n_classes = backbones[0].n_classes
-        self.fingerprint = self._fingerprint(())
+        self.fingerprint = self._fingerprint((), None)
 
     def stream(
         self,
@@ -103,6 +104,7 @@ class Extractor:
         *,
         views: Sequence[Shift] = (),
         view_key: str | None = None,
+        draws: Draws | None = None,
         copies: Mapping[int, Copy] | None = None,
         pixels: bool = False,
         keep_bytes: bool = False,
@@ -121,6 +123,8 @@ class Extractor:
         view_key
             Stands for the views in the keys of the cache, from which views could be guessed; default the views
             themselves.
+        draws
+            Noise under which the auxiliary network gives its classes; none without one.
         copies
             By position, a corrupted copy that goes through the networks with an image, after it.
         pixels
@@ -131,10 +135,15 @@ class Extractor:
         Raises
         ------
         InputError
-            If the cache fails.
+            If the cache fails, or there are draws and no auxiliary network under noise.
         """
         views = tuple(views)
-        fingerprint = self._fingerprint(views if view_key is None else view_key)
+        if draws is not None and (self.auxiliary is None or self.auxiliary.spec.sigma <= 0):
+            raise InputError(
+                "expected an auxiliary network that was trained under noise, for noisy draws; got "
+                f"{'none' if self.auxiliary is None else 'one without noise'}; make one: simdnn train-auxiliary"
+            )
+        fingerprint = self._fingerprint(views if view_key is None else view_key, draws)
         preprocesses = [backbone.spec.preprocess for backbone in self.backbones]
         starts = range(0, len(images), self.batch_size)
         ahead: deque[list[Future[list[Prepared]]]] = deque()
@@ -161,7 +170,7 @@ class Extractor:
                         ]
                     )
                 ready = chain.from_iterable(future.result() for future in ahead.popleft())
-                yield self._finish(list(ready), views, pixels, keep_bytes)
+                yield self._finish(list(ready), views, draws, pixels, keep_bytes)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -172,20 +181,21 @@ class Extractor:
         *,
         views: Sequence[Shift] = (),
         view_key: str | None = None,
+        draws: Draws | None = None,
         copies: Mapping[int, Copy] | None = None,
     ) -> Batch:
         """Run all images; as `stream`, gathered.
 
         Parameters
         ----------
-        images, views, view_key, copies
+        images, views, view_key, draws, copies
             As for `stream`.
         progress
             Called after each batch.
         """
-        batches = [self._finish([], tuple(views), pixels=False)]  # nothing, in the right shapes
+        batches = [self._finish([], tuple(views), draws, pixels=False)]  # nothing, in the right shapes
         done = 0
-        for batch in self.stream(images, views=views, view_key=view_key, copies=copies):
+        for batch in self.stream(images, views=views, view_key=view_key, draws=draws, copies=copies):
             batches.append(batch)
             done = min(done + self.batch_size, len(images))
             if progress is not None:
@@ -193,12 +203,17 @@ class Extractor:
         return Batch.joined(batches)
 
     def _finish(
-        self, prepared: list[Prepared], views: tuple[Shift, ...], pixels: bool, keep_bytes: bool = False
+        self,
+        prepared: list[Prepared],
+        views: tuple[Shift, ...],
+        draws: Draws | None,
+        pixels: bool,
+        keep_bytes: bool = False,
     ) -> Batch:
         """Run what the cache does not have, keep it, and put the batch together."""
         sound = [one for one in prepared if one.error is None]
         new = [one for one in sound if one.row is None]
-        computed = iter(self._run([one.pixels for one in new], views) if new else [])
+        computed = iter(self._run([one.pixels for one in new], views, draws) if new else [])
         rows = [next(computed) if one.row is None else one.row for one in sound]
         if self.cache is not None:
             self.cache.put(
@@ -206,16 +221,15 @@ class Extractor:
             )
         features = _stacked([row["features"] for row in rows], (1 + len(views), self.n_features))
         logits = _stacked([row["logits"] for row in rows], (1 + len(views), self.n_classes))
-        auxiliary = np.empty((len(rows), 0), np.float32)
-        if self.auxiliary is not None:
-            auxiliary = _stacked([row["auxiliary"] for row in rows], (self.auxiliary.n_classes,))
+        width = 0 if draws is None or self.auxiliary is None else len(self.auxiliary.spec.classes)
+        votes = np.stack([row["votes"] for row in rows]) if rows and width else np.empty((len(rows), width))
         return Batch(
             positions=np.array([one.position for one in sound], np.int64),
             features=features[:, 0],
             logits=logits[:, 0],
             view_features=features[:, 1:],
             view_logits=logits[:, 1:],
-            auxiliary_logits=auxiliary,
+            votes=votes.astype(np.int64),
             corruption=tuple(one.corruption for one in sound),
             image_sha256=tuple(one.image_sha256 for one in sound),
             image_bytes=tuple(one.data for one in sound) if keep_bytes else (),
@@ -223,11 +237,13 @@ class Extractor:
             pixels=torch.stack([one.pixels[0] for one in sound]) if pixels and sound else None,
         )
 
-    def _run(self, pixels: list[tuple[Tensor, ...]], views: tuple[Shift, ...]) -> list[Row]:
+    def _run(
+        self, pixels: list[tuple[Tensor, ...]], views: tuple[Shift, ...], draws: Draws | None
+    ) -> list[Row]:
         """Run images, each given as pixels for every network, and their views through the networks.
 
         One row per image: features (1 + V, d) and logits (1 + V, K), the image's own first, and the auxiliary
-        network's logits (w,).
+        network's votes (c,).
         """
         # TF32, cuDNN's default, keeps 10 bits: features would differ between devices and batch sizes
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
@@ -242,21 +258,20 @@ class Extractor:
                 for values in (features, outputs[0].logits)
             ]
             rows: list[Row] = [{"features": f, "logits": k} for f, k in zip(*columns, strict=True)]
-            if self.auxiliary is not None:
+            if self.auxiliary is not None and draws is not None:
                 images = torch.stack([own[0] for own in pixels]).to(self.device)
-                logits = auxiliary_logits(self.auxiliary, images).float().cpu().numpy()
-                for row, own in zip(rows, logits, strict=True):
-                    row["auxiliary"] = own
+                for row, votes in zip(rows, count_votes(self.auxiliary, images, draws), strict=True):
+                    row["votes"] = votes
         return rows
 
-    def _fingerprint(self, views: Sequence[Shift] | str) -> str:
+    def _fingerprint(self, views: Sequence[Shift] | str, draws: Draws | None) -> str:
         """Name what decides a row besides the image; the views by themselves, or by what stands for them."""
         settings: dict[str, object] = {
             "networks": [backbone.identity() for backbone in self.backbones],
             "views": views if isinstance(views, str) else [view.as_dict() for view in views],
         }
-        if self.auxiliary is not None:
-            settings["auxiliary"] = self.auxiliary.identity()
+        if self.auxiliary is not None and draws is not None:
+            settings |= {"auxiliary": self.auxiliary.identity, "draws": draws.key}
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -269,15 +284,6 @@ def _in_parts(backbone: Backbone, images: Tensor) -> BackboneOutput:
         torch.cat([output.logits for output in outputs]),
         {layer: torch.cat([output.features[layer] for output in outputs]) for layer in backbone.layers},
     )
-
-
-def auxiliary_logits(network: Backbone, images: Tensor) -> Tensor:
-    """Return an auxiliary network's logits (N, w) for images (N, 3, H, W) in [0, 1], at another network's size."""
-    size = network.spec.preprocess.size
-    if images.shape[-2:] != size:
-        images = interpolate(images, size=size, mode="bilinear", antialias=True).clamp(0, 1)
-    logits: Tensor = network(images).logits
-    return logits
 
 
 def _stacked(rows: list[NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simdnn.networks.batch import Batch
 from simdnn.paper.model import SimilarityModel
-from simdnn.rules.inputs import RuleInput, view_statistics
+from simdnn.rules.inputs import RuleInput, shares_of, view_statistics
 from simdnn.rules.view_statistics import ViewStatistics
 
 
@@ -21,7 +21,7 @@ class CalibrationSet:
     ----------
     features : (k, n) raw features
     logits : (k, K) logits of the protected network
-    auxiliary_logits : (k, w) logits of the auxiliary network; w = 0 without one
+    votes : (k, c) noisy draws that the auxiliary network gave each of its classes; c = 0 without one
     views : comparison of each image with its views; None for a rule without views
     corruption : (k,) name of the harmless corruption; empty for a clean image
     image_sha256 : (k,) SHA-256 of the image file; for a corrupted copy, that of its original
@@ -29,7 +29,7 @@ class CalibrationSet:
 
     features: NDArray[np.float32]
     logits: NDArray[np.float32]
-    auxiliary_logits: NDArray[np.float32]
+    votes: NDArray[np.int64]
     views: ViewStatistics | None
     corruption: tuple[str, ...]
     image_sha256: tuple[str, ...]
@@ -40,7 +40,7 @@ class CalibrationSet:
         return cls(
             batch.features,
             batch.logits,
-            batch.auxiliary_logits,
+            batch.votes,
             view_statistics(batch),
             batch.corruption,
             batch.image_sha256,
@@ -54,7 +54,7 @@ class CalibrationSet:
         return CalibrationSet(
             np.concatenate([self.features, other.features]),
             np.concatenate([self.logits, other.logits]),
-            np.concatenate([self.auxiliary_logits, other.auxiliary_logits]),
+            np.concatenate([self.votes, other.votes]),
             views,
             self.corruption + other.corruption,
             self.image_sha256 + other.image_sha256,
@@ -75,6 +75,6 @@ class CalibrationSet:
             self.logits,
             self.logits.argmax(axis=1),
             model.similarities(self.features),
-            self.auxiliary_logits,
+            shares_of(self.votes),
             self.views,
         )

@@ -49,7 +49,7 @@ class CleanProfile:
     Attributes
     ----------
     scales : scales of the comparison with views
-    lines : line of each source by its name; without an auxiliary network there is none for it
+    lines : line of each source by its name
     """
 
     scales: Scales
@@ -74,10 +74,8 @@ class CleanProfile:
         )
         lines = {}
         for source in SOURCES:
-            value = source.value(measured, scales)
-            if value is not None:
-                spread = source.spread(measured, scales) if source.spread else np.zeros(n)
-                lines[source.name] = Line.fit(spread, value)
+            spread = source.spread(measured, scales) if source.spread else np.zeros(n)
+            lines[source.name] = Line.fit(spread, source.value(measured, scales))
         return cls(scales, lines)
 
     def deviations(self, measured: Measured) -> dict[str, Array]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simdnn.arrays import Array
+import numpy as np
+
+from simdnn.arrays import Array, FloatArray, IntArray
 from simdnn.networks.batch import Batch
 from simdnn.paper.model import SimilarityModel
 from simdnn.rules.view_statistics import ViewStatistics, compare_views
@@ -20,7 +22,7 @@ class RuleInput:
     logits : (N, K) logits of the protected network
     predictions : (N,) index of the largest logit; in an adaptive attack, the attack's target
     similarities : (N, M) similarities to the prototypes, eq. (10)
-    auxiliary_logits : (N, w) logits of the auxiliary network; w = 0 without one
+    shares : (N, c) share of the noisy draws in which the auxiliary network gives each of its classes; c = 0 without one
     views : comparison of each image with its views; None for a rule without views
     """
 
@@ -28,7 +30,7 @@ class RuleInput:
     logits: Array
     predictions: Array
     similarities: Array
-    auxiliary_logits: Array
+    shares: Array
     views: ViewStatistics | None
 
     @classmethod
@@ -39,7 +41,7 @@ class RuleInput:
             batch.logits,
             batch.logits.argmax(axis=1),
             model.similarities(batch.features),
-            batch.auxiliary_logits,
+            shares_of(batch.votes),
             view_statistics(batch),
         )
 
@@ -50,9 +52,14 @@ class RuleInput:
             self.logits[rows],
             self.predictions[rows],
             self.similarities[rows],
-            self.auxiliary_logits[rows],
+            self.shares[rows],
             None if self.views is None else self.views.take(rows),
         )
+
+
+def shares_of(votes: IntArray) -> FloatArray:
+    """Return the share of each class among (N, c) votes."""
+    return np.asarray(votes / np.maximum(votes.sum(axis=1, keepdims=True), 1), dtype=np.float64)
 
 
 def view_statistics(batch: Batch) -> ViewStatistics | None:

@@ -1,4 +1,4 @@
-"""The default rule ``"profile"``: compares an image with prototypes, views of itself and an auxiliary network."""
+"""The default rule ``"profile"`` where there is no second opinion: an image against prototypes and views of itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from simdnn.arrays import Array
 from simdnn.errors import InputError
 from simdnn.images.shifts import Shift
-from simdnn.rules.auxiliary import OutputClasses
 from simdnn.rules.clean_profile import CleanProfile, Line
 from simdnn.rules.inputs import RuleInput
 from simdnn.rules.rule import LearnedImages, Rule, State
@@ -31,14 +30,11 @@ class ProfileRule(Rule):
     Attributes
     ----------
     clean : distribution of the sources on clean images
-    outputs : classes that the networks' outputs stand for; None without an auxiliary network
     """
 
     name: ClassVar[str] = "profile"
     learns_corruptions: ClassVar[bool] = True
-    uses_auxiliary: ClassVar[bool] = True
     clean: CleanProfile
-    outputs: OutputClasses | None = None
 
     @classmethod
     def draw_views(cls, level: str, seed: int) -> tuple[Shift, ...]:
@@ -70,44 +66,37 @@ class ProfileRule(Rule):
         return tuple(views[: LEVELS[level]])
 
     def learn(self, images: LearnedImages) -> None:
-        """Learn the distribution of the sources on clean images, and the classes of an auxiliary network's outputs.
+        """Learn the distribution of the sources on clean images.
 
         Raises
         ------
         InputError
-            If there are too few images, or the auxiliary network does not tell the classes apart.
+            If there are too few images.
         """
         if not len(self.calibration) or not len(images.reference.predictions):
             raise InputError(
-                f"the rule 'profile' needs images to calibrate on and images besides the prototypes; got "
+                f"the rule {self.name!r} needs images to calibrate on and images besides the prototypes; got "
                 f"{len(self.calibration)} and {len(images.reference.predictions)}; give more images, or another rule"
             )
-        if images.auxiliary_logits.shape[1]:
-            self.outputs = OutputClasses.learn(
-                images.labels, images.predictions, self.calibration.logits.shape[1], images.auxiliary_logits
-            )
-        self.clean = CleanProfile.learn(self._measured(images.reference))
+        self.clean = CleanProfile.learn(Measured.of(images.reference))
 
     def score(self, inputs: RuleInput) -> Array:
         """Return (N,) scores of at most 0, in standard deviations of clean images."""
-        return self.clean.score(self._measured(inputs))
+        return self.clean.score(Measured.of(inputs))
 
     def explain(self, inputs: RuleInput) -> list[dict[str, float]]:
         """Return each source's deviation from clean images, in standard deviations; positive suggests an attack."""
-        deviations = self.clean.deviations(self._measured(inputs))
+        deviations = self.clean.deviations(Measured.of(inputs))
         return [
             {name: float(values[i]) for name, values in deviations.items()}
             for i in range(len(inputs.predictions))
         ]
 
     def state(self) -> State:
-        """Return the clean profile and the classes of outputs."""
+        """Return the clean profile."""
         return {
             "scales": asdict(self.clean.scales),
             "lines": {name: asdict(line) for name, line in self.clean.lines.items()},
-            "outputs": None
-            if self.outputs is None
-            else {name: list(getattr(self.outputs, name)) for name in ("protected", "auxiliary")},
         }, {}
 
     def restore(self, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -120,30 +109,11 @@ class ProfileRule(Rule):
             name: Line(**{part: _checked_number(value) for part, value in line.items()})
             for name, line in header["lines"].items()
         }
-        expected = [source.name for source in SOURCES][: len(SOURCES) - (header["outputs"] is None)]
+        expected = [source.name for source in SOURCES]
         if list(lines) != expected or any(line.deviation < 1 / LARGEST for line in lines.values()):
             raise ValueError(f"the profile lacks one of {', '.join(expected)}, or a deviation")
         self.clean = CleanProfile(scales, lines)
-        if header["outputs"] is not None:
-            protected, auxiliary = (tuple(header["outputs"][name]) for name in ("protected", "auxiliary"))
-            if not all(isinstance(label, str) for label in (*protected, *auxiliary)):
-                raise ValueError("expected the classes that outputs stand for as texts")
-            self.outputs = OutputClasses(protected, auxiliary)
-            widths = (self.calibration.logits.shape[1], self.calibration.auxiliary_logits.shape[1])
-            if widths != (len(protected), len(auxiliary)) or len(self.outputs.classes) < 2:
-                raise ValueError("the classes of the outputs do not fit the networks")
         return self
-
-    def _measured(self, inputs: RuleInput) -> Measured:
-        disagreement = None
-        if self.outputs is not None:
-            disagreement = self.outputs.disagreement(
-                inputs.auxiliary_logits,
-                inputs.predictions,
-                inputs.similarities.argmax(1),
-                self.model.prototypes.labels.tolist(),
-            )
-        return Measured.of(inputs, disagreement)
 
 
 def _checked_number(value: object) -> float:

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 
 from simdnn.errors import InputError
 from simdnn.rules.profile import ProfileRule
+from simdnn.rules.profile_and_opinion import ProfileAndOpinionRule
 from simdnn.rules.published import PublishedRule
 from simdnn.rules.rule import Rule
+from simdnn.rules.second_opinion_rule import SecondOpinionRule
 from simdnn.rules.similarity import SimilarityRule
 
 RULES: Mapping[str, type[Rule]] = {
     rule.name: rule
     for rule in (
         ProfileRule,
+        ProfileAndOpinionRule,
+        SecondOpinionRule,
         SimilarityRule,
         PublishedRule,
     )
@@ -21,6 +25,22 @@ RULES: Mapping[str, type[Rule]] = {
 
 REFERENCE = 1000
 """Largest number of images in :attr:`simdnn.rules.rule.LearnedImages.reference`."""
+
+DRAWS: Mapping[str, int] = {"light": 8, "standard": 32, "full": 128}
+"""Noisy draws of each image at each level: each costs one pass of the auxiliary network. The more there are, the finer
+the share, and the nearer the share that an attack needs comes to the threshold."""
+
+
+def default_rule(*, second_opinion: bool) -> str:
+    """Return the name of the rule where none is asked for."""
+    return ProfileAndOpinionRule.name if second_opinion else ProfileRule.name
+
+
+def find_draws(level: str) -> int:
+    """Return the draws of a level; InputError if there is none."""
+    if level not in DRAWS:
+        raise InputError(f"no level {level!r}; the levels are {', '.join(DRAWS)}")
+    return DRAWS[level]
 
 
 def find_rule(name: str) -> type[Rule]:

@@ -25,6 +25,7 @@ from simdnn.images.shifts import Shift
 from simdnn.paper.model import SimilarityModel
 from simdnn.rules.calibration import CalibrationSet
 from simdnn.rules.inputs import RuleInput
+from simdnn.rules.second_opinion import SecondOpinion
 
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 """The state of a rule in the guard file: values for JSON, and arrays by name."""
@@ -36,15 +37,16 @@ class LearnedImages:
 
     Attributes
     ----------
-    labels, predictions : (N,) true classes, and the protected network's outputs
-    auxiliary_logits : (N, w) logits of the auxiliary network; w = 0 without one
+    labels : (N,) true classes
+    logits : (N, K) logits of the protected network
+    auxiliary_classes : names of the auxiliary network's outputs; empty without one
     reference : some of the images, at most :data:`simdnn.rules.registry.REFERENCE`, with their views. No exemplars are
         among them, since these are closer to their prototypes than other images are
     """
 
     labels: NDArray[Any]
-    predictions: NDArray[Any]
-    auxiliary_logits: NDArray[Any]
+    logits: NDArray[np.float32]
+    auxiliary_classes: tuple[str, ...]
     reference: RuleInput
 
 
@@ -61,12 +63,14 @@ class Rule(ABC):
     ----------
     name : name of the rule on the command line and in guard files
     learns_corruptions : whether harmlessly corrupted copies of calibration images calibrate as well
-    uses_auxiliary : whether the score uses an auxiliary network
+    uses_auxiliary : whether the score uses an auxiliary network under noise
+    opinion : how it does; None for a rule that does not
     """
 
     name: ClassVar[str]
     learns_corruptions: ClassVar[bool] = False
     uses_auxiliary: ClassVar[bool] = False
+    opinion: SecondOpinion | None = None
 
     def __init__(
         self, model: SimilarityModel, calibration: CalibrationSet, views: tuple[Shift, ...] = ()
@@ -84,6 +88,19 @@ class Rule(ABC):
     def learn(self, images: LearnedImages) -> None:
         """Learn from clean images, once, before anything is scored; by default nothing."""
         del images
+
+    def votes_needed(self, offset: float, draws: int) -> int:
+        """Return how many votes an image needs at least for a score of ``offset``, whatever else the rule looks at.
+
+        A certificate rests on it. It is 0 for a rule without a second opinion, and draws + 1 where no number will do.
+        """
+        del offset, draws
+        return 0
+
+    def part(self, name: str) -> Rule | None:
+        """Return the rule of that name that this one is made of; None if there is none."""
+        del name
+        return None
 
     @abstractmethod
     def score(self, inputs: RuleInput) -> Array:

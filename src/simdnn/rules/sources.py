@@ -35,19 +35,17 @@ class Measured:
     ----------
     views : comparison with the views
     similarity : (N,) similarity to the most similar prototype, eq. (10)
-    disagreement : (N,) disagreement of the auxiliary network, in [-1, 1]; None without one
     """
 
     views: ViewStatistics
     similarity: Array
-    disagreement: Array | None
 
     @classmethod
-    def of(cls, inputs: RuleInput, disagreement: Array | None) -> Measured:
+    def of(cls, inputs: RuleInput) -> Measured:
         """Collect the evidence of N images; ValueError if their input has no views."""
         if inputs.views is None:
             raise ValueError("the profile needs images with their views")
-        return cls(inputs.views, similarity_score(inputs.similarities), disagreement)
+        return cls(inputs.views, similarity_score(inputs.similarities))
 
 
 @dataclass(frozen=True)
@@ -93,12 +91,10 @@ SOURCES: tuple[Source, ...] = (
     Source("label", 2.0, lambda m, _: -m.views.lead, lambda m, _: m.views.logit_spread),
     Source("margin", 0.5, lambda m, _: -m.views.margin),
     Source("prototypes", 0.49, _prototype_distance),
-    Source("auxiliary", 16.0, lambda m, _: m.disagreement),
 )
 """The sources, in this order: distance of the features to those of the views; change of the posterior in the views;
-margin of the prediction in the views; margin of the prediction in the image itself; distance to the nearest prototype;
-disagreement of the auxiliary network, if there is one. ``docs/detection.md`` has the choice of the weights and the
-detection rates by source."""
+margin of the prediction in the views; margin of the prediction in the image itself; distance to the nearest prototype.
+``docs/detection.md`` has the choice of the weights and the detection rates by source."""
 
 BY_NAME: Mapping[str, Source] = {source.name: source for source in SOURCES}
 """Sources by name."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.noisy_digits import noisy_auxiliary
 from torch import Tensor
 
 from simdnn.digits import IN_UNITS, read_digits, train_network, write_digits
@@ -20,8 +21,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("adaptive")
     torch.set_num_threads(1)
     write_digits(folder, seed=0)
-    for seed in (0, 1):
-        train_network(folder / "network", folder / f"{seed}.safetensors", seed=seed)
+    train_network(folder / "network", folder / "0.safetensors", seed=0)
     return folder
 
 
@@ -42,8 +42,7 @@ def guard(place: Path) -> Guard:
 
 @pytest.fixture(scope="session")
 def guard_with_auxiliary(place: Path) -> Guard:
-    """The auxiliary network is no robust one here, only another one."""
-    extractor = Extractor([backbone(place, 0)], auxiliary=backbone(place, 1))
+    extractor = Extractor([backbone(place, 0)], auxiliary=noisy_auxiliary(place))
     return Guard.fit(place / "train", extractor, view_seed=3)
 
 

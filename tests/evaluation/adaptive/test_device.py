@@ -72,8 +72,7 @@ class OnGPU(nn.Module):
 
     def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
         assert images.is_cuda
-        found = Plane()(images, output)
-        return found._replace(label_gap=found.label_gap.cuda())
+        return Plane()(images, output)
 
     def target_logits(self, images: Tensor) -> Tensor:
         found: GuardedOutput = self(images)

@@ -43,14 +43,10 @@ class Goal:
         return output.logits.argmax(dim=1) == self.targets
 
     def label_loss(self, output: GuardedOutput) -> Tensor:
-        """Return (N,), at least 0: the hinge loss of the target against the largest other logit, plus Sim-DNN's.
-
-        Sim-DNN's label has to be that of the target as well, see :attr:`GuardedOutput.label_gap`.
-        """
+        """Return (N,), at least 0: the hinge loss of the target against the largest other logit."""
         target = self.targets[:, None]
         others = output.logits.scatter(1, target, -torch.inf).amax(dim=1)
-        network = (others - output.logits.gather(1, target)[:, 0] + MARGIN).clamp(min=0)
-        return network + (output.label_gap + MARGIN).clamp(min=0).to(network.dtype)
+        return (others - output.logits.gather(1, target)[:, 0] + MARGIN).clamp(min=0)
 
     def detector_loss(self, output: GuardedOutput) -> Tensor:
         """Return (N,), at least 0: the hinge loss of the score against the threshold plus `MARGIN`."""

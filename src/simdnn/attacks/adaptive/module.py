@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from simdnn.arrays import index_like
 from simdnn.errors import InputError
 from simdnn.guard.guard import Guard
 from simdnn.images.shifts import Shift
 from simdnn.networks.backbone import Backbone
-from simdnn.networks.extractor import auxiliary_logits
-from simdnn.rules.auxiliary import OutputClasses
+from simdnn.networks.votes import mean_posterior
 from simdnn.rules.inputs import RuleInput
 from simdnn.rules.view_statistics import compare_views
 
@@ -29,16 +26,12 @@ class GuardedOutput(NamedTuple):
     ----------
     logits : (N, K) logits of the network
     score : (N,) score of the detector; high is clean
-    features : (N, d) features of the network, followed by the auxiliary network's logits
-    label_gap : (N,) logit of the similarity to the most similar prototype of any other class, minus the same for the
-        class of the predicted or assumed output: negative where that is Sim-DNN's label. -inf where the score does not
-        depend on Sim-DNN's label
+    features : (N, d) features of the network, followed by the auxiliary network's mean posterior
     """
 
     logits: Tensor
     score: Tensor
     features: Tensor
-    label_gap: Tensor
 
 
 class GuardedModel(Protocol):
@@ -67,13 +60,17 @@ class GuardedModel(Protocol):
 class GuardedNetwork(nn.Module):
     """A guard with its network, views and auxiliary network as one module.
 
-    The score is computed by the guard's rule itself, on tensors instead of arrays.
+    The score is computed by the guard's rule itself, on tensors instead of arrays. An attacker does not know the secret
+    draws of the second opinion: in place of the share of votes stands the mean posterior over fresh draws (expectation
+    over transformation: Athalye and others, "Synthesizing robust adversarial examples", ICML 2018).
 
     Parameters
     ----------
     guard : a fitted guard
     rule : name of one of its rules; by default the guard's rule
     views : replace the guard's views, for an attacker who does not know them
+    draws : fresh noisy draws of the auxiliary network in each step
+    seed : of these draws
 
     Raises
     ------
@@ -81,7 +78,14 @@ class GuardedNetwork(nn.Module):
         If there is no such rule, or the guard has several networks besides an auxiliary one.
     """
 
-    def __init__(self, guard: Guard, rule: str | None = None, views: Sequence[Shift] | None = None) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        rule: str | None = None,
+        views: Sequence[Shift] | None = None,
+        draws: int = 8,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         extractor = guard.extractor
         if len(extractor.backbones) > 1:
@@ -94,7 +98,8 @@ class GuardedNetwork(nn.Module):
         self.model_id = guard.model_id
         self.views = self.rule.views if views is None else tuple(views)
         self.auxiliary = extractor.auxiliary if self.rule.uses_auxiliary else None
-        self.outputs: OutputClasses | None = getattr(self.rule, "outputs", None)
+        self.draws = draws
+        self.noise = torch.Generator().manual_seed(seed)
         self.eval()
 
     def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
@@ -103,50 +108,30 @@ class GuardedNetwork(nn.Module):
         features = _by_view(torch.cat(list(passed.features.values()), dim=1), len(images))
         logits = _by_view(passed.logits, len(images))
         predictions = logits[:, 0].argmax(dim=1) if output is None else output
-        auxiliary = images.new_zeros(len(images), 0)
+        posterior = images.new_zeros(len(images), 0)
         if self.auxiliary is not None:
-            auxiliary = auxiliary_logits(self.auxiliary, images)
+            posterior = mean_posterior(self.auxiliary, images, self.draws, self.noise)
         views = None
         if self.views:
             views = compare_views(features[:, 0], features[:, 1:], logits[:, 0], logits[:, 1:], predictions)
         similarities = self.rule.model.similarities(features[:, 0])
-        inputs = RuleInput(features[:, 0], logits[:, 0], predictions, similarities, auxiliary, views)
+        inputs = RuleInput(features[:, 0], logits[:, 0], predictions, similarities, posterior, views)
         score: Tensor = self.rule.score(inputs)
-        gap = torch.full_like(score, -torch.inf)
-        if self.outputs is not None:
-            gap = self._label_gap(similarities, predictions)
-        return GuardedOutput(logits[:, 0], score, torch.cat([features[:, 0], auxiliary], dim=1), gap)
+        return GuardedOutput(logits[:, 0], score, torch.cat([features[:, 0], posterior], dim=1))
 
     def target_logits(self, images: Tensor) -> Tensor:
-        """Return the auxiliary network's logits for the classes of the network's outputs, or the network's logits.
+        """Return the network's logits; with a second opinion the logarithms of the shares of the outputs' classes.
 
-        The latter if the rule uses no auxiliary network. The former are -inf for outputs whose class the auxiliary
-        network does not have.
+        They are -inf for outputs that stand for no class.
         """
-        if self.auxiliary is None or self.outputs is None:
-            logits: Tensor = self.backbone(images).logits
+        logits: Tensor = self.backbone(images).logits
+        opinion = self.rule.opinion
+        if self.auxiliary is None or opinion is None:
             return logits
-        classes = self.outputs.of_classes(auxiliary_logits(self.auxiliary, images))
-        columns = index_like(self.outputs.columns(self.outputs.protected), classes)
-        return torch.where(columns >= 0, classes[:, columns.clamp(min=0)], -torch.inf)
-
-    def _label_gap(self, similarities: Tensor, predictions: Tensor) -> Tensor:
-        """Return :attr:`GuardedOutput.label_gap` for (N, M) similarities and (N,) predicted or assumed outputs."""
-        assert self.outputs is not None
-        model = self.rule.model
-        labels = model.prototypes.labels
-        by_class = [
-            similarities[:, index_like(np.flatnonzero(labels == name), similarities)]
-            for name in model.classes
-        ]
-        best = torch.stack([of_class.amax(dim=1) for of_class in by_class], dim=1)
-        best = best.clamp(_TINY, 1 - _TINY).logit()
-        names = list(model.classes)
-        class_of_output = [names.index(name) if name in names else -1 for name in self.outputs.protected]
-        column = index_like(class_of_output, similarities)[predictions]
-        predicted = column.clamp(min=0)[:, None]
-        others = best.scatter(1, predicted, -torch.inf).amax(dim=1)
-        return torch.where(column >= 0, others - best.gather(1, predicted)[:, 0], -torch.inf)
+        posterior = mean_posterior(self.auxiliary, images, self.draws, self.noise)
+        found = torch.full_like(logits, -torch.inf)
+        found[:, list(opinion.outputs)] = posterior[:, list(opinion.columns)].clamp(min=_TINY).log()
+        return found
 
 
 def _by_view(values: Tensor, n: int) -> Tensor:
@@ -181,7 +166,7 @@ class BaselineNetwork(nn.Module):
         if output is not None:  # raise the logit of the assumed output to the largest
             logits = logits.scatter(1, output[:, None], logits.amax(dim=1, keepdim=True))
         scores = self.score(logits, features)
-        return GuardedOutput(passed.logits, scores, features, torch.full_like(scores, -torch.inf))
+        return GuardedOutput(passed.logits, scores, features)
 
     def target_logits(self, images: Tensor) -> Tensor:
         """Return the logits."""

@@ -1,4 +1,4 @@
-"""A history of labels in its own table, a hash chain over all rows, both p-values, and whether an image was kept."""
+"""Labels in a table of their own, a hash chain over all rows, more of each verdict, and whether an image was kept."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ _VERDICT: _Columns = (
     *((name, sa.Text()) for name in ("prototype", "rule", "error", "image_sha256")),
     ("evidence", sa.JSON()),
 )
+_ADDED: _Columns = (
+    ("p_value_clean", sa.Float(53)),
+    ("p_value_mixture", sa.Float(53)),
+    ("opinion_class", sa.Text()),
+    ("opinion", sa.Float(53)),
+    ("certified_radius", sa.Float(53)),
+    ("image_kept", sa.Boolean()),
+)
 _verdicts = sa.table(
     "record", sa.column("id", sa.Integer()), *(sa.column(name, kind) for name, kind in _VERDICT)
 )
@@ -58,9 +66,8 @@ _heads = sa.table(
 
 def upgrade() -> None:
     """Carry the labels over and chain the rows in the order of their numbers."""
-    for name in ("p_value_clean", "p_value_mixture"):
-        op.add_column("record", sa.Column(name, sa.Float(53)))
-    op.add_column("record", sa.Column("image_kept", sa.Boolean()))
+    for name, kind in _ADDED:
+        op.add_column("record", sa.Column(name, kind))
     op.add_column("record", sa.Column("chain", sa.String(64)))
     op.create_table(
         "label",
@@ -108,7 +115,7 @@ def downgrade() -> None:
     op.drop_table("chain_head")
     with op.batch_alter_table("record") as batch:
         batch.drop_column("chain")
-        for name in ("image_kept", "p_value_clean", "p_value_mixture"):
+        for name, _ in reversed(_ADDED):
             batch.drop_column(name)
     if bind.dialect.name == "postgresql":
         op.execute("CREATE SEQUENCE record_id_seq OWNED BY record.id")

@@ -1,0 +1,1 @@
+"""What a guard's second opinion certifies, over labelled images."""
