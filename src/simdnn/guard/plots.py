@@ -76,7 +76,7 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
     axes.axvline(threshold, color=INK, linestyle="--", label=f"threshold {threshold:.4g}")
     p_value = "" if verdict.p_value is None else f", p = {verdict.p_value:.3g}"
     if verdict.p_value_clean is not None and verdict.p_value_mixture is not None:
-        p_value += f"\n(clean {verdict.p_value_clean:.3g}, with copies {verdict.p_value_mixture:.3g})"
+        p_value += f" (clean {verdict.p_value_clean:.2g}, with copies {verdict.p_value_mixture:.2g})"
     colour = ATTACK if verdict.verdict == "attack" else CLEAN
     axes.axvline(score, color=colour, linewidth=2.5, label=f"this image {score:.4g}{p_value}")
     axes.set_xlabel(
@@ -84,7 +84,7 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
     )
     axes.set_ylabel("images", color=INK)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _draw_deviations(axes: Axes, explanation: Explanation) -> None:
@@ -93,6 +93,6 @@ def _draw_deviations(axes: Axes, explanation: Explanation) -> None:
     axes.axvspan(-2, 2, color="#dfe7ea", label="95 % of clean images")
     axes.barh(names, values, color=[ATTACK if value > 2 else CLEAN for value in values])
     axes.invert_yaxis()
-    axes.set_xlabel("standard deviations of clean images,\nto the right for an attack", color=INK, fontsize=8)
+    axes.set_xlabel("deviations of clean images;\nto the right: attack", color=INK, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
