@@ -152,10 +152,13 @@ def test_views_go_through_with_the_image_and_are_cached(files: list[Path], tmp_p
     with FeatureCache(tmp_path / "c.sqlite") as cache:
         extractor = Extractor([network], batch_size=4, device="cpu", cache=cache)
         extractor.extract(files)
-        fresh = extractor.extract(files, views=views)
+        fresh = extractor.extract(files, views=views, view_key="mine")
         assert seen(network) == 11 + 3 * 11
-        kept = extractor.extract(files, views=views)
+        kept = extractor.extract(files, views=views, view_key="mine")
         assert seen(network) == 11 + 3 * 11
+        rows = len(cache)
+        extractor.extract(files, views=views)  # a key made of the views would give them away
+        assert (seen(network), len(cache)) == (11 + 6 * 11, rows)
     for found in (fresh, kept):
         for i, view in enumerate(views):
             with torch.no_grad():

@@ -121,8 +121,8 @@ class Extractor:
         views
             Harmless shifts of each image that go through the networks with it, in one batch.
         view_key
-            Stands for the views in the keys of the cache, from which views could be guessed; default the views
-            themselves.
+            Stands for the views in the keys of the cache, from which views could be guessed; without one, rows with
+            views are not cached.
         draws
             Noise under which the auxiliary network gives its classes; none without one.
         copies
@@ -143,6 +143,7 @@ class Extractor:
                 "expected an auxiliary network that was trained under noise, for noisy draws; got "
                 f"{'none' if self.auxiliary is None else 'one without noise'}; make one: simdnn train-auxiliary"
             )
+        cache = self.cache if view_key is not None or not views else None
         fingerprint = self._fingerprint(views if view_key is None else view_key, draws)
         preprocesses = [backbone.spec.preprocess for backbone in self.backbones]
         starts = range(0, len(images), self.batch_size)
@@ -160,7 +161,7 @@ class Extractor:
                                 i,
                                 preprocesses,
                                 copy=(copies or {}).get(i),
-                                cache=self.cache,
+                                cache=cache,
                                 fingerprint=fingerprint,
                                 pixels=pixels,
                                 keep_bytes=keep_bytes,
