@@ -90,7 +90,9 @@ def prepare(
         data = image if isinstance(image, bytes) else read_bytes(Path(image), limits.max_bytes)
         digest = sha256(data).hexdigest()
         wanted = [""] if copy is None else ["", copy.corruption]
-        keys = [None if cache is None else _key(digest, copy if name else None, fingerprint) for name in wanted]
+        keys = [
+            None if cache is None else _key(digest, copy if name else None, fingerprint) for name in wanted
+        ]
         rows = [None if cache is None or pixels or key is None else cache.get(key) for key in keys]
         if None not in rows:
             made: list[tuple[Tensor, ...]] = [() for _ in wanted]
