@@ -19,8 +19,10 @@ NAMES = [(equation, name) for equation, _, names, _ in ROWS for name in re.finda
 
 
 def named(name: str) -> Any:
+    """Return the module, class or function of that name."""
     module, _, attribute = name.rpartition(".")
-    return getattr(import_module(module or "simdnn.paper.equations"), attribute)
+    found = import_module(module or "simdnn.paper.equations")
+    return getattr(found, attribute) if hasattr(found, attribute) else import_module(name)
 
 
 def equations_in(docstring: str) -> set[str]:
