@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.stats import betabinom
-
 from simdnn.evaluation.intervals import Estimate, auroc, rate
+from simdnn.evaluation.promise import false_alarm_law
 from simdnn.guard.verdict import Verdict
 from simdnn.paper.equations import judged_rightly
 
@@ -106,13 +105,10 @@ CONFIDENCE = 0.975
 def false_alarm_bound(alpha: float, calibrated: int, n: int) -> float:
     """Return the upper bound of the share of ``n`` clean images that a guard flags, at confidence `CONFIDENCE`.
 
-    ``alpha`` bounds the false-alarm rate on average over draws of the calibration images. For a single guard, which
-    flags an image if its conformal p-value among ``calibrated`` clean images is at most ``alpha``, the rate has a beta
-    distribution (Vovk, 2012), and the number flagged among ``n`` images a beta-binomial one. A guard with a second
-    condition, such as the profile rule's, flags no more.
+    ``alpha`` bounds the false-alarm rate on average over draws of the ``calibrated`` images; for a single guard, the
+    count varies as :func:`~simdnn.evaluation.promise.false_alarm_law` says.
 
     >>> round(false_alarm_bound(0.05, 240, 600), 3)
     0.087
     """
-    k = int(alpha * (calibrated + 1))
-    return float(betabinom(n, k, calibrated + 1 - k).ppf(CONFIDENCE) / n)
+    return float(false_alarm_law(alpha, calibrated, n).ppf(CONFIDENCE) / n)

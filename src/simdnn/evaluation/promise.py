@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor
+from typing import Any
 
 from scipy.stats import betabinom
 
 SIGNIFICANCE = 0.025
 """Probability that a promise which is kept is called contradicted, at most."""
+
+
+def false_alarm_law(alpha: float, calibrated: int, n: int) -> Any:
+    """Return the distribution of the number of ``n`` new clean images that a guard flags.
+
+    Among n new images that are exchangeable with k calibration images, the number with a conformal p-value of at most
+    alpha is beta-binomial(n, j, k + 1 - j) with j = floor(alpha (k + 1)) if scores do not tie (Vovk, 2012). A guard
+    that flags under a further condition as well, as the profile rule does, flags no more.
+
+    >>> f"{false_alarm_law(0.05, calibrated=599, n=250).mean():g}"
+    '12.5'
+    """
+    j = floor(alpha * (calibrated + 1) + 1e-9)
+    return betabinom(n, j, calibrated + 1 - j)
 
 
 @dataclass(frozen=True)
@@ -35,19 +50,14 @@ class Promise:
 
     @classmethod
     def test(cls, alpha: float, calibrated: int, n: int, flagged: int) -> Promise:
-        """Hold a count against the exact law.
-
-        Among n new images that are exchangeable with k calibration images, the number with a conformal p-value of at
-        most alpha is beta-binomial(n, j, k + 1 - j) with j = floor(alpha (k + 1)) if scores do not tie (Vovk, 2012). A
-        guard that flags under a further condition as well, as the profile rule does, flags no more.
+        """Hold a count against its exact law, :func:`false_alarm_law`.
 
         >>> Promise.test(alpha=0.05, calibrated=600, n=250, flagged=9).contradicted
         False
         >>> Promise.test(alpha=0.05, calibrated=600, n=250, flagged=40).most
         21
         """
-        j = floor(alpha * (calibrated + 1) + 1e-9)
-        law = betabinom(n, j, calibrated + 1 - j)
+        law = false_alarm_law(alpha, calibrated, n)
         most = int(law.ppf(1 - SIGNIFICANCE))
         return cls(alpha, calibrated, n, flagged, float(law.sf(flagged - 1)), most, flagged > most)
 
