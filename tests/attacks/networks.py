@@ -93,3 +93,7 @@ class NetworkOnMeta(nn.Module):
         """On the CPU, so that attacks go on to their first step."""
         assert images.device.type == "meta"
         return torch.arange(2.0).expand(len(images), 2)
+
+    def deployed(self, images: Tensor) -> GuardedOutput:
+        found: GuardedOutput = self(images)
+        return found

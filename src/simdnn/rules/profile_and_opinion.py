@@ -45,8 +45,12 @@ class ProfileAndOpinionRule(ProfileRule):
 
     def score(self, inputs: RuleInput) -> Array:
         """Return scores of at most 0, in standard deviations of clean images."""
-        profile = super().score(inputs)
-        return namespace(profile).minimum(profile, self.scale.value(self.opinion.of(inputs)))
+        profile, opinion = self.parts_of_score(inputs)
+        return namespace(profile).minimum(profile, opinion)
+
+    def parts_of_score(self, inputs: RuleInput) -> tuple[Array, ...]:
+        """Return the profile's score and the second opinion's."""
+        return super().score(inputs), self.scale.value(self.opinion.of(inputs))
 
     def explain(self, inputs: RuleInput) -> list[dict[str, float]]:
         """Return each source's deviation from clean images, and the second opinion's on the same scale."""

@@ -106,6 +106,10 @@ class Rule(ABC):
     def score(self, inputs: RuleInput) -> Array:
         """Score N images: (N,), high is clean; an array of the inputs' library."""
 
+    def parts_of_score(self, inputs: RuleInput) -> tuple[Array, ...]:
+        """Return scores, (N,) each, whose smallest is the score, on one scale; by default the score alone."""
+        return (self.score(inputs),)
+
     def calibration_scores(self) -> FloatArray:
         """Score the calibration images with the current prototypes: (k,)."""
         scores: FloatArray = self.score(self.calibration.inputs(self.model))

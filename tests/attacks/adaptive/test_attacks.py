@@ -14,8 +14,9 @@ from simdnn.attacks.adaptive import (
     GuardedOutput,
     run_adaptive_attack,
 )
-from simdnn.attacks.adaptive.attacks import LabelOnly, Orthogonal, Selective
+from simdnn.attacks.adaptive.attacks import Balanced, LabelOnly, Orthogonal, Selective
 from simdnn.attacks.adaptive.goal import nearest_wrong_outputs
+from simdnn.attacks.adaptive.minimum_norm import minimum_norm_attack
 from simdnn.errors import InputError
 from simdnn.guard.guard import Guard
 
@@ -56,13 +57,50 @@ def test_orthogonal_gradients_are_orthogonal_to_the_other_loss() -> None:
     class Slanted(Plane):
         def __call__(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
             plain = super().__call__(images)
-            return plain._replace(score=plain.score - 0.7 * images[:, 0, 0, 0].double())
+            return plain._replace(parts=plain.parts - 0.7 * images[:, 0, 0, :1].double())
 
     image = at(0.3, 0.2).requires_grad_(True)
     gradient = Orthogonal().gradient(Slanted()(image), image, GOAL)
     (other,) = torch.autograd.grad(GOAL.detector_loss(Slanted()(image)).sum(), image)
     assert gradient.norm() > 0
     assert abs(float((gradient * other).sum())) < 1e-6
+
+
+def test_balanced_gradients_weigh_the_label_and_each_part_alike() -> None:
+    class TwoParts(Plane):
+        """A second part, a thousand times steeper, flags where the third value is below 0.5."""
+
+        def __call__(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
+            plain = super().__call__(images)
+            third = 1000 * (images[:, 1, 0, :1].double() - 0.5)
+            return plain._replace(parts=torch.cat([plain.parts, third], dim=1))
+
+    image = at(0.3, 0.2).requires_grad_(True)
+    gradient = Balanced().gradient(TwoParts()(image), image, GOAL)
+    assert gradient[0, :2, 0].tolist() == [[-1, -1], [-1, 0]]
+    passed = (
+        torch.tensor([0.3, 0.9]).expand(1, 3, 1, 2).clone().requires_grad_(True)
+    )  # the first part is content
+    gradient = Balanced().gradient(TwoParts()(passed), passed, GOAL)
+    assert gradient[0, :2, 0].tolist() == [[-1, 0], [-1, 0]]
+
+
+def test_a_success_is_one_against_what_is_in_use() -> None:
+    """An estimate that is too favourable does not stop an attack, nor count."""
+
+    class Stricter(Plane):
+        """Flags where y < 0.7, which the output for attacks does not show."""
+
+        def deployed(self, images: Tensor) -> GuardedOutput:
+            plain = self(images)
+            return plain._replace(parts=plain.parts - 0.2)
+
+    model = Stricter()
+    for eps, reached in ((0.6, True), (0.45, False)):
+        found = run_adaptive_attack(model, Balanced(), at(0.3, 0.2), GOAL, eps=eps, steps=60)
+        assert bool(model.deployed(found.images).score >= 0) == bool(found.score >= 0) == reached
+    norm = minimum_norm_attack(model, Balanced(), at(0.3, 0.2), GOAL, steps=300).norm
+    assert float(norm) == pytest.approx((0.3**2 + 0.5**2) ** 0.5, rel=0.05)
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("inf", 0.03), ("2", 0.7)])

@@ -74,6 +74,17 @@ def test_the_mean_posterior_over_many_draws_nears_the_share_of_votes(
     assert np.corrcoef(surrogate, np.array(shares, dtype=float))[0, 1] > 0.9
 
 
+@pytest.mark.parametrize("rule", ["profile+opinion", "second-opinion", "profile"])
+def test_what_is_in_use_scores_as_the_guards_verdicts_do(
+    guard_with_auxiliary: Guard, digits: tuple[Tensor, Tensor], rule: str
+) -> None:
+    images = varied(digits[0][:15], guard_with_auxiliary)
+    found = GuardedNetwork(guard_with_auxiliary, rule, draws=1).deployed(images).score
+    verdicts = guard_with_auxiliary.check_tensors(images, rule=rule)
+    expected = np.array([verdict.score for verdict in verdicts], dtype=np.float64)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_an_assumed_output_changes_the_score_only_where_the_network_predicts_another(
     guard_with_auxiliary: Guard, digits: tuple[Tensor, Tensor]
 ) -> None:

@@ -9,14 +9,29 @@ from tests.attacks.adaptive.plane import Plane, at
 from tests.evaluation.adaptive.examples import CLEAN, IMAGES
 from torch import Tensor, nn
 
-from simdnn.attacks import FGSM
+from simdnn.attacks import FGSM, run_attack
+from simdnn.attacks.apgd import APGD
 from simdnn.attacks.hopskipjump import HopSkipJump
 from simdnn.evaluation.adaptive.black_box import (
-    DecisionModel,
     decision_cost,
     random_search,
     transfer_attack,
 )
+from simdnn.evaluation.adaptive.rejection import DecisionModel, LogitModel
+
+
+def test_a_logit_model_raises_the_true_class_of_a_flagged_image() -> None:
+    images = torch.cat([at(0.7, 0.9), at(0.7, 0.1), at(0.3, 0.9)])
+    logits = LogitModel(Plane(), 0.0, label=0)(images)
+    assert logits.argmax(dim=1).tolist() == [1, 0, 0]
+    assert logits[1].tolist() == pytest.approx([1.4, 1.0])  # the largest, and 0.4 below the threshold
+
+
+def test_apgd_brings_an_image_past_network_and_detector() -> None:
+    for eps, predicted in ((0.5, 1), (0.25, 0)):
+        model = LogitModel(Plane(), 0.0, label=0)
+        attacked = run_attack(APGD(eps, steps=50), model, at(0.3, 0.2), torch.tensor([0]))
+        assert DecisionModel(Plane(), 0.0, label=0)(attacked.images).argmax(dim=1).tolist() == [predicted]
 
 
 def test_a_decision_model_gives_a_flagged_image_its_true_class() -> None:

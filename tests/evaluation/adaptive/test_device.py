@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from simdnn.attacks import FGSM
 from simdnn.attacks.adaptive import GuardedOutput
 from simdnn.evaluation.adaptive.black_box import (
-    DecisionModel,
     decision_cost,
     random_search,
     transfer_attack,
 )
 from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
 from simdnn.evaluation.adaptive.minimum_norm_cost import minimum_norm_cost
+from simdnn.evaluation.adaptive.rejection import DecisionModel
 from simdnn.evaluation.adaptive.robust_accuracy import robust_accuracy
 from simdnn.evaluation.adaptive.scoring import predict_and_score
 from simdnn.evaluation.adaptive.symptoms import symptoms
@@ -77,6 +77,10 @@ class OnGPU(nn.Module):
     def target_logits(self, images: Tensor) -> Tensor:
         found: GuardedOutput = self(images)
         return found.logits
+
+    def deployed(self, images: Tensor) -> GuardedOutput:
+        found: GuardedOutput = self(images)
+        return found
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -44,13 +44,21 @@ def test_each_rank_is_a_further_attack() -> None:
     assert [entry["attack"] for entry in found["history"]] == ["none", "joint-1, class 1", "joint-1, class 2"]
 
 
+def test_each_start_is_a_further_attack() -> None:
+    found = robust_accuracy(
+        Plane(), CLEAN, {"5 %": 0.0}, eps=0.05, steps=5, attacks=["joint-1"], restarts=2, step_size=0.1
+    )
+    assert [entry["attack"] for entry in found["history"]] == ["none", "joint-1, start 1", "joint-1, start 2"]
+    assert (found["restarts"], found["step_size"]) == (2, 0.1)
+
+
 def test_an_attack_on_a_surrogate_is_weaker() -> None:
     class Laxer(Plane):
         """Flags where y < 0.3."""
 
         def __call__(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
             found = super().__call__(images, output)
-            return found._replace(score=found.score + 0.2)
+            return found._replace(parts=found.parts + 0.2)
 
     def robust(goal_score: float | None = None, surrogate: Plane | None = None) -> float:
         found = robust_accuracy(

@@ -21,12 +21,17 @@ def test_a_sound_evaluation_has_no_symptoms() -> None:
     found = symptoms(Plane(), CLEAN, 0.0, 0.15, steps=40)
     assert list(found) == [
         "vanishing gradients",
-        "more steps help",
+        "converged",
         "unbounded attack succeeds",
         "random noise is weaker",
         "black-box attack is weaker",
     ]
     assert {name: symptom["passed"] for name, symptom in found.items()} == dict.fromkeys(found, True)
+
+
+def test_too_few_steps_show() -> None:
+    found = symptoms(Plane(), CLEAN, 0.0, 0.35, steps=3)
+    assert found["converged"] == {"few": 0.5, "many": 0.75, "passed": False}
 
 
 def test_masked_gradients_show() -> None:

@@ -65,6 +65,23 @@ class Orthogonal:
 
 
 @dataclass(frozen=True)
+class Balanced:
+    """The gradients of the label's loss and of each part of the detector, each scaled to norm 1, in sum.
+
+    So none drowns the others, and an attack on the smaller of two scores does not go to and fro between them.
+    """
+
+    def gradient(self, output: GuardedOutput, images: Tensor, goal: Goal) -> Tensor:
+        """Return the sum of the gradients of norm 1; a loss that is 0 adds nothing."""
+        losses = [goal.label_loss(output), *goal.part_losses(output).unbind(dim=1)]
+        total = torch.zeros_like(images)
+        for left, loss in zip(reversed(range(len(losses))), losses, strict=True):
+            gradient = _gradient(loss, images, retain_graph=left > 0)
+            total = total + gradient / length_of(gradient)
+        return total
+
+
+@dataclass(frozen=True)
 class FeatureMatching:
     """Match the features, an auxiliary network's as well, of a clean target image (Sabour and others, ICLR 2016)."""
 
@@ -87,6 +104,7 @@ class LabelOnly:
 
 FEATURE_MATCHING = "feature-matching"
 ADAPTIVE_ATTACKS: Mapping[str, AdaptiveAttack] = {
+    "balanced": Balanced(),
     "selective": Selective(),
     "orthogonal": Orthogonal(),
     "joint-0.1": Joint(0.1),

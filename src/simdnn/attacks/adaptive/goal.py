@@ -27,20 +27,45 @@ class Goal:
     targets : (N,) outputs that the network is to predict
     threshold : the score to reach: an image is flagged if its score is below
     guides : (N, d) features of clean images of the targets' classes, for feature matching
+    margin : beyond the threshold that the attack aims at, for all images or (N,) for each
     """
 
     targets: Tensor
     threshold: float
     guides: Tensor | None = None
+    margin: float | Tensor = MARGIN
 
     def rows(self, rows: Tensor, device: torch.device) -> Self:
         """Return the goal of some of the images, (n,) indices, on a device."""
         guides = None if self.guides is None else self.guides[rows].to(device)
-        return replace(self, targets=self.targets[rows].to(device), guides=guides)
+        margin = self.margin if isinstance(self.margin, float) else self.margin[rows].to(device)
+        return replace(self, targets=self.targets[rows].to(device), guides=guides, margin=margin)
 
     def misclassified(self, output: GuardedOutput) -> Tensor:
         """Return whether the network predicts the target, (N,) bool."""
         return output.logits.argmax(dim=1) == self.targets
+
+    def confirm(self, guarded: GuardedModel, images: Tensor, output: GuardedOutput) -> tuple[Tensor, Tensor]:
+        """Confirm apparent successes with network and detector in use: the score of an output may be an estimate.
+
+        Parameters
+        ----------
+        guarded : network and detector
+        images : (N, 3, H, W) the iterates, of one batch
+        output : its output for them
+
+        Returns
+        -------
+        The scores, (N,) float64, of the apparent successes as they are in use; and the margins, (N,), that the next
+        step is to aim at: larger where a success was only apparent.
+        """
+        scores = output.score.detach().double()
+        margins = torch.zeros_like(scores) + self.margin
+        (passed,) = torch.nonzero(self.misclassified(output) & (scores >= self.threshold), as_tuple=True)
+        if len(passed):
+            scores[passed] = guarded.deployed(images.detach()[passed]).score.double()
+            margins[passed[scores[passed] < self.threshold]] += MARGIN
+        return scores, margins
 
     def label_loss(self, output: GuardedOutput) -> Tensor:
         """Return (N,), at least 0: the hinge loss of the target against the largest other logit."""
@@ -49,8 +74,14 @@ class Goal:
         return (others - output.logits.gather(1, target)[:, 0] + MARGIN).clamp(min=0)
 
     def detector_loss(self, output: GuardedOutput) -> Tensor:
-        """Return (N,), at least 0: the hinge loss of the score against the threshold plus `MARGIN`."""
-        return (self.threshold - output.score + MARGIN).clamp(min=0)
+        """Return (N,), at least 0: the hinge loss of the score against the threshold plus the margin."""
+        return self.part_losses(output).amax(dim=1)
+
+    def part_losses(self, output: GuardedOutput) -> Tensor:
+        """Return (N, P), at least 0: the same for the score of each of the detector's parts."""
+        aim = output.parts.new_zeros(len(output.parts), 1) + self.threshold
+        margin = self.margin if isinstance(self.margin, float) else self.margin[:, None]
+        return (aim + margin - output.parts).clamp(min=0)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -68,7 +69,9 @@ def minimum_norm_attack(
             gradient = attack.gradient(output, iterate, batch_goal)
             success = batch_goal.misclassified(output)
             if unflagged:
-                success &= output.score.detach() >= goal.threshold
+                scores, margins = batch_goal.confirm(guarded, iterate, output)
+                success &= scores >= goal.threshold
+                batch_goal = replace(batch_goal, margin=margins)
             length = length_of(iterate.detach() - clean).flatten().cpu()
             better = success.cpu() & (length < norm[rows])
             best[rows[better]], norm[rows[better]] = iterate.detach().cpu()[better], length[better]

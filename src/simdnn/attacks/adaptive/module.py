@@ -8,11 +8,12 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from simdnn.arrays import double
 from simdnn.errors import InputError
 from simdnn.guard.guard import Guard
 from simdnn.images.shifts import Shift
 from simdnn.networks.backbone import Backbone
-from simdnn.networks.votes import mean_posterior
+from simdnn.networks.votes import count_votes, mean_posterior
 from simdnn.rules.inputs import RuleInput
 from simdnn.rules.view_statistics import compare_views
 
@@ -25,13 +26,18 @@ class GuardedOutput(NamedTuple):
     Attributes
     ----------
     logits : (N, K) logits of the network
-    score : (N,) score of the detector; high is clean
+    parts : (N, P) scores of the detector's parts, high is clean; P = 1 for one without parts
     features : (N, d) features of the network, followed by the auxiliary network's mean posterior
     """
 
     logits: Tensor
-    score: Tensor
+    parts: Tensor
     features: Tensor
+
+    @property
+    def score(self) -> Tensor:
+        """Score of the detector, (N,): the smallest of its parts."""
+        return self.parts.amin(dim=1)
 
 
 class GuardedModel(Protocol):
@@ -54,6 +60,10 @@ class GuardedModel(Protocol):
 
     def target_logits(self, images: Tensor) -> Tensor:
         """Return (N, K) logits for the choice of the target: the wrong output with the largest one."""
+        ...
+
+    def deployed(self, images: Tensor) -> GuardedOutput:
+        """Return the output of network and detector as they are in use: what an attack's success is measured by."""
         ...
 
 
@@ -98,26 +108,26 @@ class GuardedNetwork(nn.Module):
         self.model_id = guard.model_id
         self.views = self.rule.views if views is None else tuple(views)
         self.auxiliary = extractor.auxiliary if self.rule.uses_auxiliary else None
+        self.secret_draws = guard.draws(self.rule)
         self.draws = draws
         self.noise = torch.Generator().manual_seed(seed)
         self.eval()
 
     def forward(self, images: Tensor, output: Tensor | None = None) -> GuardedOutput:
         """Return the output for images (N, 3, H, W) in [0, 1], differentiable; as :class:`GuardedModel`."""
-        passed = self.backbone(torch.cat([images, *(view(images) for view in self.views)]))
-        features = _by_view(torch.cat(list(passed.features.values()), dim=1), len(images))
-        logits = _by_view(passed.logits, len(images))
-        predictions = logits[:, 0].argmax(dim=1) if output is None else output
-        posterior = images.new_zeros(len(images), 0)
+        shares = images.new_zeros(len(images), 0)
         if self.auxiliary is not None:
-            posterior = mean_posterior(self.auxiliary, images, self.draws, self.noise)
-        views = None
-        if self.views:
-            views = compare_views(features[:, 0], features[:, 1:], logits[:, 0], logits[:, 1:], predictions)
-        similarities = self.rule.model.similarities(features[:, 0])
-        inputs = RuleInput(features[:, 0], logits[:, 0], predictions, similarities, posterior, views)
-        score: Tensor = self.rule.score(inputs)
-        return GuardedOutput(logits[:, 0], score, torch.cat([features[:, 0], posterior], dim=1))
+            shares = mean_posterior(self.auxiliary, images, self.draws, self.noise)
+        return self._output(images, shares, output)
+
+    @torch.no_grad()
+    def deployed(self, images: Tensor) -> GuardedOutput:
+        """Return the output with the second opinion's votes under the guard's secret draws, as its verdicts have it."""
+        shares = images.new_zeros(len(images), 0)
+        if self.auxiliary is not None and self.secret_draws is not None:
+            votes = torch.from_numpy(count_votes(self.auxiliary, images, self.secret_draws))
+            shares = (votes.double() / self.secret_draws.n).to(images.device)
+        return self._output(images, shares, None)
 
     def target_logits(self, images: Tensor) -> Tensor:
         """Return the network's logits; with a second opinion the logarithms of the shares of the outputs' classes.
@@ -132,6 +142,21 @@ class GuardedNetwork(nn.Module):
         found = torch.full_like(logits, -torch.inf)
         found[:, list(opinion.outputs)] = posterior[:, list(opinion.columns)].clamp(min=_TINY).log()
         return found
+
+    def _output(self, images: Tensor, shares: Tensor, output: Tensor | None) -> GuardedOutput:
+        passed = self.backbone(torch.cat([images, *(view(images) for view in self.views)]))
+        features = _by_view(torch.cat(list(passed.features.values()), dim=1), len(images))
+        logits = _by_view(passed.logits, len(images))
+        predictions = logits[:, 0].argmax(dim=1) if output is None else output
+        views = None
+        if self.views:
+            views = compare_views(features[:, 0], features[:, 1:], logits[:, 0], logits[:, 1:], predictions)
+        similarities = self.rule.model.similarities(features[:, 0])
+        inputs = RuleInput(features[:, 0], logits[:, 0], predictions, similarities, shares, views)
+        parts = [double(part) for part in self.rule.parts_of_score(inputs)]
+        return GuardedOutput(
+            logits[:, 0], torch.stack(parts, dim=1), torch.cat([features[:, 0], shares], dim=1)
+        )
 
 
 def _by_view(values: Tensor, n: int) -> Tensor:
@@ -166,33 +191,39 @@ class BaselineNetwork(nn.Module):
         if output is not None:  # raise the logit of the assumed output to the largest
             logits = logits.scatter(1, output[:, None], logits.amax(dim=1, keepdim=True))
         scores = self.score(logits, features)
-        return GuardedOutput(passed.logits, scores, features)
+        return GuardedOutput(passed.logits, scores[:, None], features)
 
     def target_logits(self, images: Tensor) -> Tensor:
         """Return the logits."""
         logits: Tensor = self.backbone(images).logits
         return logits
 
+    @torch.no_grad()
+    def deployed(self, images: Tensor) -> GuardedOutput:
+        """Return the output."""
+        found: GuardedOutput = self(images)
+        return found
+
 
 class Rejecting(nn.Module):
     """A guarded network as a plain classifier with one more class, which is predicted where the detector flags.
 
-    The additional logit is ``max logit + (threshold - score) * steepness`` (Carlini and Wagner, AISec 2017).
-
     Parameters
     ----------
     guarded : network and detector
-    steepness : weight of the score, > 0
     """
 
-    def __init__(self, guarded: GuardedModel, steepness: float = 1.0) -> None:
+    def __init__(self, guarded: GuardedModel) -> None:
         super().__init__()
         self.guarded = guarded
-        self.steepness = steepness
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, K + 1) of images (N, 3, H, W) in [0, 1]."""
-        logits, score, *_ = self.guarded(images)
-        flagged = logits.amax(dim=1) + (self.guarded.threshold - score).to(logits.dtype) * self.steepness
-        return torch.cat([logits, flagged[:, None]], dim=1)
+        output = self.guarded(images)
+        return torch.cat([output.logits, rejection_logit(output, self.guarded.threshold)[:, None]], dim=1)
+
+
+def rejection_logit(output: GuardedOutput, threshold: float) -> Tensor:
+    """Return ``max logit + threshold - score``, (N,), the largest logit if flagged (Carlini and Wagner, AISec 2017)."""
+    return output.logits.amax(dim=1) + (threshold - output.score).to(output.logits.dtype)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from simdnn.attacks.adaptive.attacks import AdaptiveAttack, length_of
-from simdnn.attacks.adaptive.goal import BATCH, Goal
+from simdnn.attacks.adaptive.goal import BATCH, MARGIN, Goal
 from simdnn.attacks.adaptive.module import GuardedModel
 from simdnn.errors import InputError
 from simdnn.networks.device import device_of
@@ -24,7 +26,8 @@ class AdaptiveResult(NamedTuple):
     ----------
     images : (N, 3, H, W) the iterate of highest score among those that are classified as the target; the clean image
         if there are none
-    score : (N,) that score, float64; -inf if there are none
+    score : (N,) that score, float64, as network and detector in use give it where it is not flagged; -inf if there are
+        none
     curve : for each step, the mean loss of the detector, and the share of images that evaded network and detector so
         far
     """
@@ -43,6 +46,7 @@ def run_adaptive_attack(
     eps: float,
     norm: str = "inf",
     steps: int = 40,
+    step_size: float = 0.5,
     seed: int = 0,
     batch_size: int = BATCH,
     progress: Progress | None = None,
@@ -56,7 +60,8 @@ def run_adaptive_attack(
     images : (N, 3, H, W) in [0, 1], on the CPU
     goal : targets, and guides if the attack needs them, on the CPU
     eps, norm : radius of the ball, in units of [0, 1] images, and its norm, ``"inf"`` or ``"2"``
-    steps : number of steps from a random start; the step size falls from eps / 2 to 0 with cosine annealing
+    steps : number of steps from a random start
+    step_size : of the first step, as a part of eps; it falls to 0 with cosine annealing
     seed : seed of the random starts
     batch_size : images attacked together
     progress : called with the numbers of steps done and of all steps, each step of an image counting as one
@@ -77,15 +82,17 @@ def run_adaptive_attack(
         clean = images[rows].to(device)
         change = _random_start(images[rows], eps, norm, generator).to(device)
         active = torch.arange(len(rows))  # positions in the batch
+        margins = torch.full((len(rows),), MARGIN, dtype=torch.float64, device=device)
         for step in range(steps):
             if not len(active):
                 evaded[step:] += len(rows)
                 break
             iterate = (clean[active] + change[active]).clamp(0, 1).requires_grad_(True)
-            batch_goal = goal.rows(rows[active], device)
+            batch_goal = replace(goal.rows(rows[active], device), margin=margins[active])
             output = guarded(iterate, batch_goal.targets)
             gradient = attack.gradient(output, iterate, batch_goal)
-            reached = output.score.detach().cpu().double()
+            scores, margins[active] = batch_goal.confirm(guarded, iterate, output)
+            reached = scores.cpu()
             better = batch_goal.misclassified(output).cpu() & (reached > score[rows[active]])
             if better.any():
                 improved = rows[active[better]]
@@ -93,8 +100,8 @@ def run_adaptive_attack(
             losses[step] += float(batch_goal.detector_loss(output).detach().sum())
             done = score[rows[active]] >= goal.threshold
             evaded[step] += len(rows) - len(active) + int(done.sum())
-            step_size = eps / 2 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / steps)))
-            moved = _stepped(change[active], gradient, float(step_size), eps, norm)
+            length = eps * step_size * 0.5 * (1 + math.cos(math.pi * step / steps))
+            moved = _stepped(change[active], gradient, length, eps, norm)
             change[active] = (clean[active] + moved).clamp(0, 1) - clean[active]
             active = active[~done]
             if progress is not None:
@@ -110,9 +117,9 @@ def _random_start(images: Tensor, eps: float, norm: str, generator: torch.Genera
     return noise / length_of(noise) * eps / 2
 
 
-def _stepped(change: Tensor, gradient: Tensor, step_size: float, eps: float, norm: str) -> Tensor:
-    """Take one step down the gradient, and project onto the ball."""
+def _stepped(change: Tensor, gradient: Tensor, length: float, eps: float, norm: str) -> Tensor:
+    """Take one step of a length down the gradient, and project onto the ball."""
     if norm == "inf":
-        return (change - step_size * gradient.sign()).clamp(-eps, eps)
-    moved = change - step_size * gradient / length_of(gradient)
+        return (change - length * gradient.sign()).clamp(-eps, eps)
+    moved = change - length * gradient / length_of(gradient)
     return moved * (eps / length_of(moved)).clamp(max=1)

@@ -7,44 +7,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from simdnn.attacks import Attack, run_attack
 from simdnn.attacks.adaptive.goal import BATCH
 from simdnn.attacks.adaptive.module import GuardedModel
 from simdnn.attacks.hopskipjump import HopSkipJump
 from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
+from simdnn.evaluation.adaptive.rejection import DecisionModel
 from simdnn.evaluation.adaptive.scoring import (
     finite_or_none,
     predict_and_score,
     robust_share,
 )
 from simdnn.networks.device import device_of
-
-
-class DecisionModel(nn.Module):
-    """The decisions of a guarded network, as a classifier with one-hot logits.
-
-    A flagged image counts as correctly classified, so that a decision-based attack on this module attacks network and
-    detector together.
-
-    Parameters
-    ----------
-    guarded : network and detector
-    threshold : threshold of the detector
-    label : the true output of all images that it gets
-    """
-
-    def __init__(self, guarded: GuardedModel, threshold: float, label: int) -> None:
-        super().__init__()
-        self.guarded, self.threshold, self.label = guarded, threshold, label
-        self.eval()
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (N, K) for images (N, 3, H, W) in [0, 1]."""
-        output = self.guarded(images)
-        predicted = torch.where(output.score >= self.threshold, output.logits.argmax(dim=1), self.label)
-        return one_hot(predicted, output.logits.shape[1]).to(output.logits.dtype)
 
 
 def decision_cost(
@@ -148,7 +123,7 @@ def _search_score(guarded: GuardedModel, images: Tensor, labels: Tensor, thresho
     device = device_of(guarded)
     scores = []
     for batch, label in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
-        output = guarded(batch.to(device))
+        output = guarded.deployed(batch.to(device))
         logits = output.logits.cpu()
         true = logits.gather(1, label[:, None])[:, 0]
         others = logits.scatter(1, label[:, None], -torch.inf).amax(dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import torch
@@ -30,6 +31,8 @@ def robust_accuracy(
     steps: int = 40,
     attacks: Sequence[str] = tuple(ADAPTIVE_ATTACKS),
     ranks: int = 1,
+    restarts: int = 1,
+    step_size: float = 0.5,
     surrogate: GuardedModel | None = None,
     goal_score: float | None = None,
     log: Log = str,
@@ -41,9 +44,10 @@ def robust_accuracy(
     guarded : network and detector, on any device
     clean : the images to attack
     thresholds : thresholds by name of the false-alarm rate; the attacks aim at the first, the highest one
-    eps, norm, steps : settings of each attack, see :func:`simdnn.attacks.adaptive.run.run_adaptive_attack`
+    eps, norm, steps, step_size : settings of each attack, see :func:`simdnn.attacks.adaptive.run.run_adaptive_attack`
     attacks : names in :data:`simdnn.attacks.adaptive.attacks.ADAPTIVE_ATTACKS`
     ranks : number of target classes that each attack tries, the nearest wrong class first
+    restarts : random starts of each attack for each target class
     surrogate : the model that is attacked instead of ``guarded``, for an attacker who does not know all of it
     goal_score : score that the attacks aim at instead of the first threshold; higher for an attacker who does not
         know it exactly
@@ -62,7 +66,7 @@ def robust_accuracy(
     history: list[dict[str, Any]] = [{"attack": "none"} | robust_share(best, thresholds)]
     curves: dict[str, list[tuple[float, float]]] = {}
     for name in attacks:
-        for rank in range(ranks):
+        for rank, start in product(range(ranks), range(restarts)):
             (left,) = torch.nonzero(best < strictest, as_tuple=True)
             if not len(left):
                 break
@@ -76,10 +80,12 @@ def robust_accuracy(
                 eps=eps,
                 norm=norm,
                 steps=steps,
+                step_size=step_size,
+                seed=start,
             )
-            # The attack's own scores are those for the target as output, and on the surrogate.
+            # The attack's own scores are those of the surrogate.
             best[left] = torch.maximum(best[left], misclassified_scores(guarded, result.images, labels[left]))
-            label = name if ranks == 1 else f"{name}, class {rank + 1}"
+            label = name + f", class {rank + 1}" * (ranks > 1) + f", start {start + 1}" * (restarts > 1)
             curves[label] = result.curve
             history.append({"attack": label} | robust_share(best, thresholds))
             log(f"eps {eps:.4g}, {label}: {robust_share(best, thresholds)}")
@@ -87,6 +93,8 @@ def robust_accuracy(
         "norm": norm,
         "eps": eps,
         "steps": steps,
+        "step_size": step_size,
+        "restarts": restarts,
         "history": history,
         "curves": curves,
         "robust_accuracy": robust_share(best, thresholds),

@@ -18,9 +18,12 @@ from simdnn.networks.device import device_of
 def predict_and_score(
     guarded: GuardedModel, images: Tensor, batch_size: int = BATCH
 ) -> tuple[Tensor, Tensor]:
-    """Return, on the CPU, the predicted outputs (N,) and the scores (N,), float64, of images (N, 3, H, W) in [0, 1]."""
+    """Return what network and detector in use say of images (N, 3, H, W) in [0, 1].
+
+    On the CPU: the predicted outputs (N,) and the scores (N,), float64.
+    """
     device = device_of(guarded)
-    outputs = [guarded(batch.to(device)) for batch in torch.split(images, batch_size)]
+    outputs = [guarded.deployed(batch.to(device)) for batch in torch.split(images, batch_size)]
     predicted = torch.cat([output.logits.argmax(dim=1).cpu() for output in outputs])
     return predicted, torch.cat([output.score.cpu().double() for output in outputs])
 
