@@ -30,20 +30,21 @@ class OpinionScale:
     values: tuple[float, ...]
 
     @classmethod
-    def learn(cls, shares: FloatArray, profile: FloatArray) -> Self:
+    def learn(cls, shares: FloatArray, profile: FloatArray, part: float = PART) -> Self:
         """Match quantiles of N clean images.
 
-        Where a rate f of them has a share up to s, s is worth the profile's quantile at ``f (1 - PART) / PART``. A
-        threshold on the smaller of both then flags about PART of its false alarms for the opinion. The threshold's
+        Where a rate f of them has a share up to s, s is worth the profile's quantile at ``f (1 - part) / part``. A
+        threshold on the smaller of both then flags about ``part`` of its false alarms for the opinion. The threshold's
         promise does not rest on that, as it is calibrated on other images, by the smaller score itself.
 
         Parameters
         ----------
         shares : (N,) that agree
-        profile : (N,) scores of the profile, at most 0
+        profile : scores of the profile, at most 0, of these images or of others
+        part : of the false alarms, that the second opinion takes
         """
         knots = np.unique(np.concatenate([[0.0], shares[shares < 1]]))
-        rates = (shares[:, None] <= knots).mean(axis=0) * (1 - PART) / PART
+        rates = (shares[:, None] <= knots).mean(axis=0) * (1 - part) / part
         values = np.quantile(profile, np.minimum(rates, 1.0))
         return cls((*knots.tolist(), 1.0), (*values.tolist(), max(0.0, float(values[-1]))))
 

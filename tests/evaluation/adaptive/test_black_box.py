@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from tests.attacks.adaptive.plane import Plane, at
-from tests.evaluation.adaptive.examples import CLEAN, IMAGES
+from tests.evaluation.adaptive.examples import CLEAN
 from torch import Tensor, nn
 
 from simdnn.attacks import FGSM, run_attack
@@ -14,10 +16,12 @@ from simdnn.attacks.apgd import APGD
 from simdnn.attacks.hopskipjump import HopSkipJump
 from simdnn.evaluation.adaptive.black_box import (
     decision_cost,
-    random_search,
+    library_attack,
     transfer_attack,
 )
+from simdnn.evaluation.adaptive.minimum_norm_cost import minimum_norm_cost
 from simdnn.evaluation.adaptive.rejection import DecisionModel, LogitModel
+from simdnn.evaluation.adaptive.robust_accuracy import robust_accuracy
 
 
 def test_a_logit_model_raises_the_true_class_of_a_flagged_image() -> None:
@@ -58,9 +62,26 @@ def test_transfer_from_a_network_without_the_detector(eps: float, misclassified:
     assert found["robust_accuracy"]["5 %"]["value"] == 3 / 4
 
 
-def test_random_search_reaches_what_is_within_its_radius() -> None:
-    evaded = {
-        eps: random_search(Plane(), IMAGES[:2], torch.zeros(2, dtype=torch.long), 0.0, eps, queries=40)
-        for eps in (0.05, 0.15, 0.5)
-    }
-    assert evaded == {0.05: 0.0, 0.15: 0.5, 0.5: 1.0}
+@pytest.mark.parametrize(("eps", "robust"), [(0.05, 3), (0.15, 2), (0.45, 0)])
+def test_a_librarys_attack_evades_network_and_detector(eps: float, robust: int) -> None:
+    found = library_attack(Plane(), CLEAN, APGD(eps, 100), {"5 %": 0.0, "1 %": -0.3})
+    assert found["robust_accuracy"]["5 %"]["value"] == robust / 4
+    assert found["robust_accuracy"]["1 %"]["value"] <= robust / 4
+    assert found["eps"] == eps
+
+
+def test_an_attack_within_a_certified_radius_stops_the_evaluation() -> None:
+    """The second image is evaded at a distance of 0.11 and more: a radius of less stands, one of 0.5 is refuted."""
+    wanted = "attacks evade the detector within certified radii: image 1 at 0.[12].., certified up to 0.500"
+    sound = replace(CLEAN, radii=torch.tensor([0.3, 0.1, 0.0, 0.35]))
+    false = replace(CLEAN, radii=torch.tensor([0.3, 0.5, 0.0, 0.35]))
+    thresholds = {"5 %": 0.0}
+    for evaluate in (
+        lambda clean: library_attack(Plane(), clean, APGD(0.15, 50), thresholds),
+        lambda clean: robust_accuracy(Plane(), clean, thresholds, eps=0.15, attacks=["balanced"]),
+        lambda clean: minimum_norm_cost(Plane(), Plane(), clean, 0.0),
+    ):
+        evaluate(sound)
+        with pytest.raises(AssertionError, match=wanted):
+            evaluate(false)
+    assert minimum_norm_cost(Plane(), Plane(), sound, 0.0)["certified_radii"] == [0.1, 0.3]

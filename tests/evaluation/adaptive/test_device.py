@@ -15,7 +15,7 @@ from simdnn.attacks import FGSM
 from simdnn.attacks.adaptive import GuardedOutput
 from simdnn.evaluation.adaptive.black_box import (
     decision_cost,
-    random_search,
+    library_attack,
     transfer_attack,
 )
 from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
@@ -48,7 +48,7 @@ class NetworkOnCPU(nn.Module):
         lambda: symptoms(NetworkOnMeta(), CLEAN, 0.0, 0.1),
         lambda: decision_cost(NetworkOnMeta(), NetworkOnMeta(), CLEAN, 0.0),
         lambda: transfer_attack(NetworkOnMeta(), CLEAN, NetworkOnCPU().eval(), FGSM(0.1), THRESHOLDS),
-        lambda: random_search(NetworkOnMeta(), IMAGES, LABELS, 0.0, 0.1, queries=1),
+        lambda: library_attack(NetworkOnMeta(), CLEAN, FGSM(0.1), THRESHOLDS),
     ],
 )
 def test_images_are_sent_there(call: Callable[[], object]) -> None:

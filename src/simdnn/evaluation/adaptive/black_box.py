@@ -1,4 +1,4 @@
-"""Black-box attacks on a guarded network: score-based, decision-based, and by transfer from another network."""
+"""Attacks that know nothing of detectors on a guarded network: a library's, on decisions alone, and by transfer."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from simdnn.attacks import Attack, run_attack
 from simdnn.attacks.adaptive.goal import BATCH
 from simdnn.attacks.adaptive.module import GuardedModel
 from simdnn.attacks.hopskipjump import HopSkipJump
 from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
-from simdnn.evaluation.adaptive.rejection import DecisionModel
+from simdnn.evaluation.adaptive.rejection import DecisionModel, LogitModel
 from simdnn.evaluation.adaptive.scoring import (
     finite_or_none,
+    misclassified_scores,
     predict_and_score,
     robust_share,
 )
-from simdnn.networks.device import device_of
 
 
 def decision_cost(
@@ -86,47 +86,32 @@ def transfer_attack(
     }
 
 
-@torch.no_grad()
-def random_search(
-    guarded: GuardedModel,
-    images: Tensor,
-    labels: Tensor,
-    threshold: float,
-    eps: float,
-    queries: int,
-    seed: int = 0,
-) -> float:
-    """Return the share of images on which a score-based random search evades network and detector.
+def library_attack(
+    guarded: GuardedModel, clean: EvaluationImages, attack: Attack, thresholds: Mapping[str, float]
+) -> dict[str, Any]:
+    """Run an attack that knows nothing of detectors on network and detector as one classifier.
 
-    After Square (Andriushchenko and others, ECCV 2020): it raises the margin of the wrong class and, once the image is
-    misclassified, the detector's score. ``eps`` is the L-inf radius, ``queries`` the number of queries per image.
+    Parameters
+    ----------
+    guarded : network and detector
+    clean : the images to attack
+    attack : untargeted, with gradients or on scores
+    thresholds : thresholds by name; the attack is on the first
+
+    Returns
+    -------
+    dict
+        The attack's parameters, and the ``robust_accuracy`` by threshold.
     """
-    generator = torch.Generator().manual_seed(seed)
-    side = images.shape[-1]
-    stripes = torch.randint(0, 2, (*images.shape[:2], 1, side), generator=generator) * 2.0 - 1
-    change = eps * stripes.expand_as(images).clone()
-    best = _search_score(guarded, (images + change).clamp(0, 1), labels, threshold)
-    for query in range(queries):
-        width = max(1, int(side * (0.5 * (1 - query / queries)) ** 0.5))
-        down, right = torch.randint(0, side - width + 1, (2,), generator=generator).tolist()
-        candidate = change.clone()
-        colour = torch.randint(0, 2, (*images.shape[:2], 1, 1), generator=generator) * 2.0 - 1
-        candidate[..., down : down + width, right : right + width] = eps * colour
-        reached = _search_score(guarded, (images + candidate).clamp(0, 1), labels, threshold)
-        better = reached > best
-        change[better], best[better] = candidate[better], reached[better]
-    return float((best >= 0).double().mean())
-
-
-def _search_score(guarded: GuardedModel, images: Tensor, labels: Tensor, threshold: float) -> Tensor:
-    """Return (N,) the search's objective, on the CPU: at least 0 where an image is misclassified and unflagged."""
-    device = device_of(guarded)
-    scores = []
-    for batch, label in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
-        output = guarded.deployed(batch.to(device))
-        logits = output.logits.cpu()
-        true = logits.gather(1, label[:, None])[:, 0]
-        others = logits.scatter(1, label[:, None], -torch.inf).amax(dim=1)
-        missing = (threshold - output.score.cpu()).clamp(min=0).double()
-        scores.append(torch.where(others > true, -missing, -1e3 + (others - true).double()))
-    return torch.cat(scores)
+    threshold = next(iter(thresholds.values()))
+    best = misclassified_scores(guarded, clean.images, clean.labels)
+    for label in clean.labels.unique().tolist():
+        (rows,) = torch.nonzero((clean.labels == label) & (best < threshold), as_tuple=True)
+        if not len(rows):
+            continue
+        model = LogitModel(guarded, threshold, label)
+        found = run_attack(attack, model, clean.images[rows], clean.labels[rows], batch_size=BATCH)
+        scores = misclassified_scores(guarded, found.images, clean.labels[rows])
+        clean.check_certificate(found.images, scores >= threshold, rows)
+        best[rows] = torch.maximum(best[rows], scores)
+    return {"attack": attack.name, **vars(attack), "robust_accuracy": robust_share(best, thresholds)}

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from simdnn.attacks.adaptive.attacks import LabelOnly, Selective
+from simdnn.attacks.adaptive.attacks import Balanced, LabelOnly
 from simdnn.attacks.adaptive.goal import Goal, nearest_wrong_outputs
 from simdnn.attacks.adaptive.minimum_norm import minimum_norm_attack
 from simdnn.attacks.adaptive.module import GuardedModel
@@ -43,7 +43,12 @@ def minimum_norm_cost(
     dict
         The medians ``network`` and ``network_and_detector`` and their ``ratio`` (None if the attack fails on most
         images), and all norms in ascending order (None for a failure). The share of images whose norm is larger than
-        eps is the robust accuracy at eps.
+        eps is the robust accuracy at eps. With certified radii, theirs too, ascending.
+
+    Raises
+    ------
+    AssertionError
+        If the attack evades the detector within a certified radius.
     """
     predicted, _ = predict_and_score(guarded, clean.images)
     correct = predicted == clean.labels
@@ -53,7 +58,9 @@ def minimum_norm_cost(
     )
     alone = minimum_norm_attack(network, LabelOnly(), images, goal_network, steps=steps, unflagged=False).norm
     log(f"network alone: median {alone.median():.3g}")
-    both = minimum_norm_attack(guarded, Selective(), images, goal_both, steps=steps).norm
+    found = minimum_norm_attack(guarded, Balanced(), images, goal_both, steps=steps)
+    both = found.norm
+    clean.check_certificate(found.images, both.isfinite(), torch.nonzero(correct).flatten())
     alone = torch.minimum(alone, both)
     log(f"network and detector: median {both.median():.3g}")
     return {
@@ -64,4 +71,5 @@ def minimum_norm_cost(
         "ratio": finite_or_none(both.median() / alone.median()),
         "norms_network": sorted_norms(alone),
         "norms_network_and_detector": sorted_norms(both),
+        **({} if clean.radii is None else {"certified_radii": sorted_norms(clean.radii[correct])}),
     }

@@ -42,7 +42,7 @@ def robust_accuracy(
     Parameters
     ----------
     guarded : network and detector, on any device
-    clean : the images to attack
+    clean : the images to attack; certified radii belong to the first threshold
     thresholds : thresholds by name of the false-alarm rate; the attacks aim at the first, the highest one
     eps, norm, steps, step_size : settings of each attack, see :func:`simdnn.attacks.adaptive.run.run_adaptive_attack`
     attacks : names in :data:`simdnn.attacks.adaptive.attacks.ADAPTIVE_ATTACKS`
@@ -59,6 +59,11 @@ def robust_accuracy(
         ``robust_accuracy``: by threshold, the share of images that are *not* misclassified and unflagged, with its
         interval; ``history``: the same after each attack; ``curves``: see `AdaptiveResult`. Clean images that are
         misclassified and unflagged without an attack count as evasions from the start.
+
+    Raises
+    ------
+    AssertionError
+        If an attack evades the detector within a certified radius.
     """
     images, labels = clean.images, clean.labels
     strictest, attacked = next(iter(thresholds.values())), surrogate or guarded
@@ -84,7 +89,9 @@ def robust_accuracy(
                 seed=start,
             )
             # The attack's own scores are those of the surrogate.
-            best[left] = torch.maximum(best[left], misclassified_scores(guarded, result.images, labels[left]))
+            scores = misclassified_scores(guarded, result.images, labels[left])
+            clean.check_certificate(result.images, scores >= strictest, left)
+            best[left] = torch.maximum(best[left], scores)
             label = name + f", class {rank + 1}" * (ranks > 1) + f", start {start + 1}" * (restarts > 1)
             curves[label] = result.curve
             history.append({"attack": label} | robust_share(best, thresholds))

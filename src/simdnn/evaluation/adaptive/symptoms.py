@@ -13,7 +13,8 @@ from simdnn.attacks.adaptive.attacks import Joint, Selective
 from simdnn.attacks.adaptive.goal import Goal, nearest_wrong_outputs
 from simdnn.attacks.adaptive.module import GuardedModel
 from simdnn.attacks.adaptive.run import run_adaptive_attack
-from simdnn.evaluation.adaptive.black_box import random_search
+from simdnn.attacks.square import Square
+from simdnn.evaluation.adaptive.black_box import library_attack
 from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
 from simdnn.evaluation.adaptive.scoring import misclassified_scores
 from simdnn.networks.device import device_of
@@ -60,7 +61,8 @@ def symptoms(
     signs = 2 * torch.randint(0, 2, images.shape, generator=torch.Generator().manual_seed(0)) - 1
     noisy = misclassified_scores(guarded, (images + eps * signs).clamp(0, 1), labels)
     by_noise = float((noisy >= threshold).double().mean())
-    by_search = random_search(guarded, images, labels, threshold, eps, queries=steps)
+    search = library_attack(guarded, clean, Square(eps, queries=steps), {"": threshold})
+    by_search = 1 - search["robust_accuracy"][""]["value"]
     return {
         "vanishing gradients": {"n": vanished, "of": of, "passed": vanished == 0},
         "converged": {"few": few, "many": many, "passed": abs(many - few) <= CONVERGED},
