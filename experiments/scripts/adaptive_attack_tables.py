@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from adaptive_attacks import RADII, RECORDS, UNKNOWN_VIEWS
+from adaptive_attacks import LIBRARIES, RADII, RECORDS, UNKNOWN_VIEWS
 from adaptive_subjects import AUXILIARY, OPINION
 from simdnn.evaluation.records import Records
 
@@ -43,7 +43,8 @@ def share(cell: dict[str, float]) -> str:
 
 def robust(results: ByCell, alpha: str) -> list[str]:
     """Return the rows of robust accuracy with rejection."""
-    radii = [radius for radius in (*RADII, UNKNOWN_VIEWS) if any(m == radius for _, m in results)]
+    columns = (*RADII, UNKNOWN_VIEWS, *LIBRARIES)
+    radii = [radius for radius in columns if any(m == radius for _, m in results)]
     rows = [f"| | {' | '.join(radii)} |", "|---" * (len(radii) + 1) + "|"]
     for method, name in NAMES.items():
         cells = [results.get((method, radius)) for radius in radii]
@@ -122,6 +123,11 @@ def draw(results: ByCell, title: str, path: Path) -> None:
     }
     lines = {"network alone": next(iter(cells.values()))["norms_network"]}
     lines |= {NAMES[method]: cell["norms_network_and_detector"] for method, cell in cells.items()}
+    lines |= {
+        f"{NAMES[method]}: certified": cell["certified_radii"]
+        for method, cell in cells.items()
+        if "certified_radii" in cell
+    }
     end = 1.1 * max(norm for norms in lines.values() for norm in norms if norm is not None)
     for name, norms in lines.items():
         known = np.array([0.0, *(np.inf if norm is None else norm for norm in norms)])
@@ -131,6 +137,7 @@ def draw(results: ByCell, title: str, path: Path) -> None:
             [*remain[np.isfinite(known)], remain[np.isfinite(known)][-1]],
             where="post",
             label=name,
+            linestyle="--" if name.endswith(": certified") else "-",
         )
     axes.set(
         xlabel="Euclidean norm of the change",
@@ -152,13 +159,17 @@ def section(subject: str, title: str, output: Path) -> list[str]:
     results: ByCell = {(record["method"], record["measurement"]): record["result"] for record in records}
     attacks = ", ".join(sorted({name for record in records for name in record["attacks"]}))
     n = max(record["n"] for record in records)
+    steps = sorted({str(record["steps"]) for record in records}, key=int)
     lines = [
         f"## {title}",
         "",
-        f"Robust accuracy with rejection, in %, with 95 % intervals: the share of {n} test images that no attack got "
-        f"misclassified and unflagged. The attacks ({attacks}) have {records[0]['steps']} steps each; each runs on the "
-        "images that resisted those before it. They are white-box on network, detector and views; in a column with "
-        "unknown views, on a surrogate with other views. Detectors flag 5 % of clean images:",
+        f"Robust accuracy with rejection, in % at most, with 95 % intervals: the share of {n} test images or fewer "
+        "that no attack tried here got misclassified and unflagged; a stronger attack may leave less. The attacks "
+        f"({attacks}) have {', '.join(steps)} steps; each runs on the images that resisted those before it. They are "
+        "white-box on network, detector and views; in a column with unknown views, on a surrogate with other views. A "
+        "second opinion's draws are secret: attacks follow its mean over fresh draws, and an attack has succeeded when "
+        "the guard in use passes it. APGD and Square attack network and detector as one classifier. Detectors flag 5 % "
+        "of clean images:",
         "",
         *robust(results, "5 %"),
         "",
@@ -171,7 +182,8 @@ def section(subject: str, title: str, output: Path) -> list[str]:
         picture = f"adaptive-attacks-{subject}.png"
         draw(results, title, output / picture)
         lines += [
-            "The smallest Euclidean change that a minimum-norm attack found, median over correctly classified images:",
+            "The smallest Euclidean change that a minimum-norm attack found, median over correctly classified images. "
+            "A dashed line in the figure is the certificate, which no attack may go below:",
             "",
             *rows,
             "",

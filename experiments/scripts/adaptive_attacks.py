@@ -19,8 +19,11 @@ from rich.console import Console
 from adaptive_subjects import METHODS, OPINION, SUBJECTS, Subject
 from record import processor
 from simdnn.attacks.adaptive.module import GuardedModel, GuardedNetwork
+from simdnn.attacks.apgd import APGD
+from simdnn.attacks.attack import Attack
 from simdnn.attacks.mifgsm import MIFGSM
-from simdnn.evaluation.adaptive.black_box import decision_cost, transfer_attack
+from simdnn.attacks.square import Square
+from simdnn.evaluation.adaptive.black_box import decision_cost, library_attack, transfer_attack
 from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
 from simdnn.evaluation.adaptive.minimum_norm_cost import minimum_norm_cost
 from simdnn.evaluation.adaptive.robust_accuracy import Log, robust_accuracy
@@ -30,11 +33,21 @@ from simdnn.evaluation.records import Records, cell_key
 from simdnn.rules.profile import ProfileRule
 
 RECORDS = Path(__file__).parents[1] / "records"
+LIBRARIES: dict[str, Attack] = {
+    "APGD L-inf 0.01": APGD(0.01, steps=50),
+    "Square L-inf 0.02": Square(0.02, queries=500),
+}
 RADII = {"L-inf 0.01": ("inf", 0.01), "L-inf 8/255": ("inf", 8 / 255), "L2 1": ("2", 1.0)}
 UNKNOWN_VIEWS = "L-inf 0.01, unknown views"
 """The attacker knows all of the guard but its views, and attacks a surrogate with views of his own."""
 
-MEASUREMENTS = (*RADII, UNKNOWN_VIEWS, "transfer", "decision-based", "minimum norm", "symptoms")
+MEASUREMENTS = (
+    *RADII, UNKNOWN_VIEWS, *LIBRARIES, "transfer", "decision-based", "minimum norm", "symptoms",
+)  # fmt: skip
+FEW = ("minimum norm", "symptoms")
+"""Measurements that are made on fewer images."""
+HARDEST = 10
+"""Images of the decision-based attack, which asks some thousand times each."""
 
 
 def measure(
@@ -46,10 +59,15 @@ def measure(
     *,
     steps: int,
     attacks: Sequence[str],
+    ranks: int,
+    restarts: int,
+    step_size: float,
     log: Log,
 ) -> dict[str, Any]:
     """Run one of `MEASUREMENTS` on one detector."""
     threshold = thresholds["5 %"]
+    if measurement in LIBRARIES:
+        return library_attack(guarded, clean, LIBRARIES[measurement], thresholds)
     if measurement == "transfer":
         return transfer_attack(guarded, clean, subject.transfer_source, MIFGSM(eps=8 / 255), thresholds)
     if measurement == "decision-based":
@@ -73,6 +91,9 @@ def measure(
         norm=norm,
         steps=steps,
         attacks=attacks,
+        ranks=ranks,
+        restarts=restarts,
+        step_size=step_size,
         surrogate=surrogate,
         goal_score=threshold / 2 if surrogate else None,
         log=log,
@@ -85,8 +106,12 @@ def main() -> None:
     parser.add_argument("--subject", choices=list(SUBJECTS), default="imagenette")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--measurements", default=",".join(MEASUREMENTS))
-    parser.add_argument("--attacks", default="selective,orthogonal,joint-1,feature-matching")
+    parser.add_argument("--attacks", default="balanced,selective,orthogonal,joint-1,feature-matching")
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--ranks", type=int, default=1, help="target classes, the likeliest first")
+    parser.add_argument("--restarts", type=int, default=1, help="random starts for each target")
+    parser.add_argument("--step-size", type=float, default=0.5, help="the first step, as a part of eps")
+    parser.add_argument("--draws", type=int, default=4, help="fresh draws of the second opinion in each step")
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--fewer", type=int, default=50, help="images for the minimum norm and the symptoms")
     parser.add_argument("--weights", type=Path, default=Path("build/weights"))
@@ -104,12 +129,14 @@ def main() -> None:
         return
     for method in options.methods.split(","):
         fitted: tuple[GuardedModel, dict[str, float]] | None = None
-        auxiliary = {"auxiliary": subject.load_auxiliary().identity} if method == OPINION else {}
+        auxiliary: dict[str, Any] = {}
+        if method == OPINION:
+            auxiliary = {"auxiliary": subject.load_auxiliary().identity, "draws_of_attack": options.draws}
         for measurement in options.measurements.split(","):
             if measurement == UNKNOWN_VIEWS and method not in (OPINION, "profile"):
                 continue
-            many = options.fewer if measurement in ("minimum norm", "symptoms") else options.images
-            clean = subject.evaluation_images(10 if measurement == "decision-based" else many)
+            many = options.fewer if measurement in FEW else options.images
+            clean = subject.evaluation_images(HARDEST if measurement == "decision-based" else many)
             facts = {
                 "subject": options.subject,
                 "method": method,
@@ -117,14 +144,19 @@ def main() -> None:
                 "n": len(clean.images),
                 "steps": options.steps,
                 "attacks": options.attacks.split(","),
+                "ranks": options.ranks,
+                "restarts": options.restarts,
+                "step_size": options.step_size,
                 **auxiliary,
                 "weights": subject.backbone.weights_hash,
             }
             key = cell_key(facts)
             if records.has(key):
                 continue
-            fitted = fitted or subject.guarded(method)
+            fitted = fitted or subject.guarded(method, options.draws)
             guarded, thresholds = fitted
+            if method == OPINION:
+                clean = subject.certified(guarded, clean)
             log(f"{method}, {measurement}")
             began = time.perf_counter()
             result = measure(
@@ -135,6 +167,9 @@ def main() -> None:
                 thresholds,
                 steps=options.steps,
                 attacks=options.attacks.split(","),
+                ranks=options.ranks,
+                restarts=options.restarts,
+                step_size=options.step_size,
                 log=log,
             )
             log(result.get("robust_accuracy", result))

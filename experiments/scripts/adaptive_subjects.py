@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from simdnn.evaluation.adaptive.baseline_scores import BASELINE_SCORES
 from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
 from simdnn.evaluation.adaptive.scoring import predict_and_score
 from simdnn.evaluation.baselines.inputs import baseline_input
+from simdnn.evaluation.certified.summary import ERROR, MISS
 from simdnn.evaluation.datasets import Dataset, Part, load_dataset
 from simdnn.evaluation.load_network import load_network
 from simdnn.evaluation.plan import NetworkPlan
@@ -28,13 +31,18 @@ from simdnn.networks.auxiliary import AuxiliaryNetwork, read_auxiliary
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.cache import FeatureCache, default_cache
 from simdnn.networks.extractor import Extractor
+from simdnn.networks.reduction import reduction_norm
+from simdnn.networks.votes import Draws, count_votes
 from simdnn.networks.weights import read_weights
 from simdnn.paper.holdout import calibration_mask
+from simdnn.smoothing.bounds import lower_bound
+from simdnn.smoothing.radius import attack_radius
 
 PLANS = Path(__file__).parents[1] / "plans"
 SUBJECTS = {"imagenette": ("MobileNet", "ResNet"), "cifar10": ("ResNet (cifar10)", "ShuffleNet")}
 """The row of the benchmark's plans, and the row of the transfer's source."""
 
+CERTIFICATE_DRAWS = 300
 ALPHAS = {"5 %": 0.05, "1 %": 0.01}
 OPINION = "profile+opinion"
 AUXILIARY = "profile + auxiliary"
@@ -114,8 +122,31 @@ class Subject:
         """Return the network with a detector that flags nothing."""
         return BaselineNetwork(self.backbone, lambda logits, _: 0 * logits.sum(dim=1).double(), 0.0)
 
-    def guarded(self, method: str) -> tuple[GuardedModel, dict[str, float]]:
-        """Fit a detector; return it with the network, and its thresholds."""
+    def certified(self, guarded: GuardedModel, clean: EvaluationImages) -> EvaluationImages:
+        """Return the images with their certified radii, at the false-alarm rate of 5 %."""
+        assert isinstance(guarded, GuardedNetwork)
+        assert guarded.auxiliary is not None
+        assert guarded.secret_draws is not None
+        assert guarded.rule.opinion is not None
+        more = Draws(sha256(b"certify " + guarded.secret_draws.secret).digest(), CERTIFICATE_DRAWS)
+        counts = count_votes(guarded.auxiliary, clean.images, more)
+        n = guarded.secret_draws.n
+        needed = min(guarded.rule.votes_needed(guarded.threshold, n), n)
+        radii = attack_radius(
+            counts[:, list(guarded.rule.opinion.columns)],
+            clean.labels,
+            float(lower_bound(needed, n, MISS)),
+            sigma=guarded.auxiliary.spec.sigma,
+            norm=reduction_norm(*clean.images.shape[2:], guarded.auxiliary.spec.side),
+            error=ERROR,
+        )
+        return replace(clean, radii=torch.from_numpy(radii))
+
+    def guarded(self, method: str, draws: int = 4) -> tuple[GuardedModel, dict[str, float]]:
+        """Fit a detector; return it with the network, and its thresholds.
+
+        An attack on a second opinion takes so many fresh ``draws`` in each step.
+        """
         if method in BASELINE_SCORES:
             return self._baseline(method)
         auxiliary = self.load_auxiliary() if method == OPINION else None
@@ -124,7 +155,7 @@ class Subject:
             guard = Guard.fit(
                 self.dataset.fit.write(Path(folder) / "fit.csv"), extractor, rule=method, view_seed=0
             )
-        module = GuardedNetwork(guard)
+        module = GuardedNetwork(guard, draws=draws)
         if method == "published":  # m deviations, whatever alpha is
             return module, dict.fromkeys(ALPHAS, guard.threshold())
         return module, {name: guard.threshold(alpha=alpha) for name, alpha in ALPHAS.items()}
