@@ -16,6 +16,7 @@ from simdnn.conformal.split import ConformalThreshold
 from simdnn.digits import read_digits
 from simdnn.errors import InputError, WeightsError
 from simdnn.guard.guard import Guard
+from simdnn.guard.plots import draw_explanation
 from simdnn.networks.auxiliary import AuxiliaryNetwork
 from simdnn.networks.cache import FeatureCache
 from simdnn.networks.extractor import Extractor
@@ -214,3 +215,22 @@ def test_votes_are_kept_and_a_fit_goes_on(trained_digits: TrainedDigits, tmp_pat
         assert len(cache) > kept > 0
         assert guard.calibration.votes.sum(axis=1).tolist() == [4] * len(guard.calibration)
         assert len(cache) == 599  # nothing was computed under another secret
+
+
+@pytest.mark.parametrize("rule", ["profile+opinion", "second-opinion"])
+def test_an_explanation_shows_the_shares_and_the_radius(
+    guard: Guard, files: list[Path], tmp_path: Path, rule: str
+) -> None:
+    file = files[5]
+    (verdict,) = guard.check(file, rule=rule, certify=100)
+    explanation = guard.explain(file, rule=rule, certify=100)
+    assert explanation.verdict == verdict
+    assert explanation.shares[verdict.opinion_class or ""] == verdict.opinion
+    assert sum(explanation.shares.values()) == pytest.approx(1)
+    draw_explanation(explanation, tmp_path / "why.svg")
+    picture = (tmp_path / "why.svg").read_text(encoding="utf-8")
+    assert f"certified radius L2 {verdict.certified_radius:.2f}" in picture
+    assert "share of noisy draws" in picture
+    assert guard.explain(file, rule="profile").shares == {}
+    with pytest.raises(InputError, match="the rule 'profile' has no second opinion to certify with"):
+        guard.explain(file, rule="profile", certify=100)

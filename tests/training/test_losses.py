@@ -1,13 +1,24 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from tests.training.small import small_network
+from tests.training.small import Small, small_network
 from torch import Tensor, nn
 
-from simdnn.training.losses import LOSSES, attack_smoothed, consistency, consistency_loss, noise_loss
+from simdnn.training.losses import (
+    DISTILLATION,
+    LOSSES,
+    attack_smoothed,
+    consistency,
+    consistency_loss,
+    distillation_loss,
+    noise_loss,
+)
 
 
 class Linear(nn.Module):
@@ -91,6 +102,32 @@ def test_the_attack_gives_images() -> None:
     assert attacked.min() >= 0
 
 
+def teaching(network: Small) -> dict[str, Any]:
+    """Return a copy of a network as teacher, and the last layers of both."""
+    teacher = deepcopy(network).eval().requires_grad_(False)
+    return {"teacher": teacher, "head": network.head, "teacher_head": teacher.head}
+
+
+def test_distillation_adds_the_divergence_from_the_teacher() -> None:
+    images, labels = images_and_labels()
+    network = small_network().eval()
+    parts = teaching(network)
+    assert distillation_loss(network, images, labels, 0.0, **parts).item() == pytest.approx(
+        noise_loss(network, images, labels, 0.0).item(), abs=1e-6
+    )  # a student that is the teacher, on the same image
+    torch.manual_seed(1)
+    plain = noise_loss(network, images, labels, 0.25).item()
+    torch.manual_seed(1)
+    whole = distillation_loss(network, images, labels, 0.25, weight=2.0, **parts).item()
+    torch.manual_seed(1)
+    with torch.no_grad():
+        noisy = network(images + 0.25 * torch.randn_like(images)).softmax(1).numpy()
+        clean = network(images).softmax(1).numpy()
+    assert whole - plain == pytest.approx(
+        2 * float((clean * np.log(clean / noisy)).sum(axis=1).mean()), rel=1e-4
+    )
+
+
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_each_loss_trains_every_parameter_and_leaves_training_mode_on(name: str) -> None:
     images, labels = images_and_labels()
@@ -98,7 +135,8 @@ def test_each_loss_trains_every_parameter_and_leaves_training_mode_on(name: str)
     before = network.norm.num_batches_tracked
     assert before is not None
     count = int(before)
-    LOSSES[name](network, images, labels, 0.25).backward()  # type: ignore[no-untyped-call]
+    more = teaching(network) if name == DISTILLATION else {}
+    LOSSES[name](network, images, labels, 0.25, **more).backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in network.parameters())
     assert network.training
     assert network.norm.training

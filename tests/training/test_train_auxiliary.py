@@ -62,6 +62,15 @@ def test_another_plan_does_not_go_on_from_a_checkpoint(stripes: Path, start: Pat
         train_auxiliary(stripes, output, plan(start, loss="consistency"), device="cpu")
 
 
+def test_distillation_trains_as_the_others_do(stripes: Path, start: Path, tmp_path: Path) -> None:
+    output = tmp_path / "second.safetensors"
+    found = train_auxiliary(stripes, output, plan(start, loss="distillation"), device="cpu")
+    assert found.accuracy.value >= 0.5
+    made = read_auxiliary(output)
+    assert made.spec.training["loss_options"] == {"weight": 1.0}
+    assert made(torch.rand(1, 3, 32, 32)).shape == (1, 2)
+
+
 def test_the_file_knows_what_was_learned_and_how(
     stripes: Path, start: Path, tmp_path: Path, command: Command
 ) -> None:
@@ -117,7 +126,10 @@ def test_the_command_tells_people_what_it_does(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("--loss", "madry"), "expected a loss among noise, consistency, smoothadv, got 'madry'"),
+        (
+            ("--loss", "madry"),
+            "expected a loss among noise, distillation, consistency, smoothadv, got 'madry'",
+        ),
         (("--sigma", 0), "expected a sigma above 0, for pixels in .*; got 0.0"),
         (("--size", 8), "expected images of at least 16 pixels a side, got 8"),
         (("--held-out", 0.6), r"expected a share of \(0, 0.5\] to hold out, got 0.6"),

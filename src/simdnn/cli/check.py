@@ -20,6 +20,8 @@ from simdnn.cli.options import (
     Alpha,
     AsJson,
     BatchSize,
+    Certify,
+    CertifyDraws,
     Device,
     GuardFile,
     MaxPixels,
@@ -33,7 +35,7 @@ from simdnn.cli.options import (
 from simdnn.cli.paths import images_named
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.status import FLAGGED, UNREADABLE
-from simdnn.cli.text import coloured, echo, shown
+from simdnn.cli.text import coloured, echo, second_opinion, shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,17 +106,8 @@ def check(
             rich_help_panel=RULE,
         ),
     ] = 0.01,
-    certify: Annotated[
-        bool,
-        typer.Option(
-            "--certify",
-            help="Say how far away an original must be for the second opinion on it to be another: certified_radius.",
-            rich_help_panel=OPINION,
-        ),
-    ] = False,
-    draws: Annotated[
-        int, typer.Option(min=1, help="Noisy draws of each image for --certify.", rich_help_panel=OPINION)
-    ] = 1000,
+    certify: Certify = False,
+    draws: CertifyDraws = 1000,
     fresh: Annotated[
         bool,
         typer.Option(
@@ -225,22 +218,7 @@ def _line(verdict: Verdict, guard: Guard) -> str:
         colour, text = typer.colors.RED, _both(verdict, guard)
     return coloured(f"{verdict.verdict:<8}", colour) + shown(
         f"{verdict.path}: {text} (score {verdict.score:.4g}, threshold {verdict.threshold:.4g}{p_value})"
-        f"{_opinion(verdict)}"
-    )
-
-
-def _opinion(verdict: Verdict) -> str:
-    """Say what the second opinion is, and what it certifies."""
-    if verdict.opinion is None:
-        return ""
-    text = f"; second opinion: {verdict.opinion:.0%} of the draws say {verdict.opinion_class}"
-    if verdict.certified_radius is None:
-        return text
-    if not verdict.certified_radius:
-        return f"{text}; nothing is certified"
-    return (
-        f"{text}; no change smaller than {verdict.certified_radius:.2f} (L2) can be why both networks say "
-        f"{verdict.opinion_class}"
+        f"{second_opinion(verdict)}"
     )
 
 

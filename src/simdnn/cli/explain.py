@@ -12,6 +12,8 @@ from simdnn.cli.options import (
     RESULT,
     Alpha,
     AsJson,
+    Certify,
+    CertifyDraws,
     Device,
     GuardFile,
     MaxPixels,
@@ -22,7 +24,7 @@ from simdnn.cli.options import (
     load_guard,
     read_limits,
 )
-from simdnn.cli.text import echo, shown
+from simdnn.cli.text import echo, second_opinion, shown
 
 
 def explain(
@@ -35,12 +37,14 @@ def explain(
     as_json: AsJson = False,
     rule: Rule = None,
     alpha: Alpha = None,
+    certify: Certify = False,
+    draws: CertifyDraws = 1000,
     weights: Weights = None,
     trust: Trust = None,
     device: Device = None,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Draw an image, its nearest prototypes, and its score among those of clean images.
+    """Draw an image, its nearest prototypes, its score among those of clean images, and the second opinion.
 
     Exit status: 0 if it was drawn, 2 for a mistake or an image that cannot be read, 74 if the picture could not be
     written.
@@ -50,14 +54,17 @@ def explain(
 
     loaded = load_guard(guard, weights, trust, device)
     loaded.extractor.limits = read_limits(max_pixels)
-    explanation = loaded.explain(image, rule=rule, alpha=alpha)
+    explanation = loaded.explain(image, rule=rule, alpha=alpha, certify=draws if certify else None)
     draw_explanation(explanation, output)
     verdict = explanation.verdict
     if as_json:
         echo(json.dumps(verdict.as_dict()))
         return
     echo(
-        f"{verdict.verdict}: score {verdict.score:.4g}, threshold {verdict.threshold:.4g}, rule {verdict.rule}"
+        shown(
+            f"{verdict.verdict}: score {verdict.score:.4g}, threshold {verdict.threshold:.4g}, rule {verdict.rule}"
+            + second_opinion(verdict)
+        )
     )
     for neighbour in verdict.evidence:
         echo(shown(f"  {neighbour.similarity:.4f} {neighbour.prototype} (shown by {neighbour.exemplar})"))

@@ -40,6 +40,18 @@ Alpha = Annotated[
         rich_help_panel=RULE,
     ),
 ]
+Certify = Annotated[
+    bool,
+    typer.Option(
+        "--certify",
+        help="Say how far away an original must be for the second opinion on it to be another: certified_radius.",
+        rich_help_panel=OPINION,
+    ),
+]
+CertifyDraws = Annotated[
+    int,
+    typer.Option("--draws", min=1, help="Noisy draws of each image for --certify.", rich_help_panel=OPINION),
+]
 Weights = Annotated[
     list[str] | None,
     typer.Option(

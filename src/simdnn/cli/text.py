@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.table import Table
 
 from simdnn.cli.status import CLOSED_PIPE
 from simdnn.errors import OutputError
+
+if TYPE_CHECKING:
+    from simdnn.guard.verdict import Verdict
 
 WIDE = 10_000
 """Columns where the reader is no screen: one line a row."""
@@ -81,3 +84,18 @@ def give_up(*streams: TextIO) -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, descriptor)
             os.close(nowhere)
+
+
+def second_opinion(verdict: Verdict) -> str:
+    """Say, after a semicolon, what the second opinion is and what it certifies; nothing without one."""
+    if verdict.opinion is None:
+        return ""
+    text = f"; second opinion: {verdict.opinion:.0%} of the draws say {verdict.opinion_class}"
+    if verdict.certified_radius is None:
+        return text
+    if not verdict.certified_radius:
+        return f"{text}; nothing is certified"
+    return (
+        f"{text}; no change smaller than {verdict.certified_radius:.2f} (L2) can be why both networks say "
+        f"{verdict.opinion_class}"
+    )

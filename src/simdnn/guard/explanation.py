@@ -27,6 +27,8 @@ class Explanation:
     corrupted : (n,) True for those of corrupted copies
     deviations : by how many standard deviations of clean images each source speaks for an attack, for each of
         :data:`simdnn.rules.sources.SOURCES`; empty unless the rule is ``"profile"``
+    shares : share of the noisy draws that the auxiliary network gives each of the guard's classes; empty unless the
+        rule has a second opinion
     """
 
     verdict: Verdict
@@ -35,6 +37,7 @@ class Explanation:
     calibration_scores: FloatArray
     corrupted: NDArray[np.bool_]
     deviations: Mapping[str, float]
+    shares: Mapping[str, float]
 
     @property
     def score_and_threshold(self) -> tuple[float, float]:

@@ -311,16 +311,29 @@ class Guard(GuardState):
         return [verdict for verdict, _ in judging.verdicts(list(images), names)]
 
     def explain(
-        self, image: Path | str | Tensor, *, rule: str | None = None, alpha: float | None = None
+        self,
+        image: Path | str | Tensor,
+        *,
+        rule: str | None = None,
+        alpha: float | None = None,
+        certify: int | None = None,
     ) -> Explanation:
-        """Judge one image, a file or (3, H, W) in [0, 1], and show what the verdict rests on.
+        """Judge one image, and show what the verdict rests on.
+
+        Parameters
+        ----------
+        image : a file, or (3, H, W) in [0, 1]
+        rule, alpha, certify : as for :meth:`check`
 
         Raises
         ------
         ImageReadError
             If the file cannot be read.
+        InputError
+            If the rule has no second opinion to certify with.
         """
         judge = self._judge(rule, alpha)
+        certifier = self._judging(judge, certify).certifier
         batch = next(
             self.extractor.stream([image], views=judge.rule.views, draws=self.draws(judge.rule), pixels=True)
         )
@@ -330,10 +343,15 @@ class Guard(GuardState):
         (verdict,) = judge(batch, [name])
         if verdict.verdict == "error":
             raise ImageReadError(f"{name}: {verdict.error}")
+        if certifier is not None:
+            (verdict,) = certifier(batch, [verdict])
         rows = [self.model.prototypes[neighbour.prototype].exemplar for neighbour in verdict.evidence]
         scores = judge.rule.calibration_scores()
         order = np.argsort(scores)
-        (deviations,) = judge.rule.explain(RuleInput.of(batch, self.model))
+        seen = RuleInput.of(batch, self.model)
+        (deviations,) = judge.rule.explain(seen)
+        opinion = judge.rule.opinion
+        shares = {} if opinion is None else opinion.by_class(seen.shares[0])
         return Explanation(
             verdict=verdict,
             image=batch.pixels[0].permute(1, 2, 0).numpy(),
@@ -341,6 +359,7 @@ class Guard(GuardState):
             calibration_scores=scores[order],
             corrupted=~self.calibration.clean[order],
             deviations=deviations,
+            shares=shares,
         )
 
     def exemplar(self, index: int) -> Exemplar:

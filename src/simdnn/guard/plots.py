@@ -14,11 +14,15 @@ from simdnn.errors import InputError, OutputError
 from simdnn.guard.explanation import Explanation
 
 CLEAN, ATTACK, INK = "#2b7a4b", "#b3261e", "#333333"
+SHARES = 5
+"""Classes of the second opinion that are shown."""
+LONGEST = 14
+"""Characters of a class that are shown beside a bar."""
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def draw_explanation(explanation: Explanation, path: Path) -> None:
-    """Draw the image, its nearest prototypes, and its score among those of clean images.
+    """Draw the image, its nearest prototypes, its score among those of clean images, and the second opinion.
 
     Raises
     ------
@@ -41,10 +45,15 @@ def draw_explanation(explanation: Explanation, path: Path) -> None:
         title = f"{neighbour.prototype}\nsimilarity {neighbour.similarity:.3f}"
         axes.set_title(title, fontsize=9, color=INK, parse_math=False)
         axes.set_axis_off()
-    beside = -1 if explanation.deviations else columns
-    _draw_scores(figure.add_subplot(grid[1, :beside]), explanation)
-    if explanation.deviations:
-        _draw_deviations(figure.add_subplot(grid[1, -1]), explanation)
+    beside = [
+        draw
+        for draw, shown in ((_draw_deviations, explanation.deviations), (_draw_shares, explanation.shares))
+        if shown
+    ]
+    below = grid[1, :].subgridspec(1, 1 + len(beside), width_ratios=[5 - len(beside), *(1.6 for _ in beside)])
+    _draw_scores(figure.add_subplot(below[0]), explanation)
+    for place, draw in enumerate(beside, start=1):
+        draw(figure.add_subplot(below[place]), explanation)
     try:
         figure.savefig(path, dpi=120)
     except OSError as error:
@@ -96,3 +105,26 @@ def _draw_deviations(axes: Axes, explanation: Explanation) -> None:
     axes.set_xlabel("deviations of clean images;\nto the right: attack", color=INK, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+
+
+def _draw_shares(axes: Axes, explanation: Explanation) -> None:
+    """Draw the classes that the auxiliary network gives most often, and what its certificate says."""
+    verdict = explanation.verdict
+    ordered = sorted(explanation.shares.items(), key=lambda item: -item[1])[:SHARES]
+    given = verdict.opinion_class or ""
+    if given not in dict(ordered):
+        ordered[-1] = (given, explanation.shares[given])
+    names, values = zip(*ordered, strict=True)
+    axes.barh(range(len(names)), values, color=[CLEAN if name == given else "#9db4c0" for name in names])
+    axes.set_yticks(
+        range(len(names)),
+        [name if len(name) <= 14 else f"{name[:13]}…" for name in names],
+        fontsize=8,
+        parse_math=False,
+    )
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share of noisy draws;\ngreen: the class that the network gives", color=INK, fontsize=8)
+    if verdict.certified_radius is not None:
+        axes.set_title(f"certified radius L2 {verdict.certified_radius:.2f}", fontsize=8, color=INK)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.special import softmax
 
-from simdnn.arrays import Array, IntArray, at, index_like, namespace
+from simdnn.arrays import Array, FloatArray, IntArray, at, index_like, namespace
 from simdnn.errors import InputError
 from simdnn.rules.inputs import RuleInput
 
@@ -105,6 +105,10 @@ class SecondOpinion:
     def share(self, shares: Array, classes: Array) -> Array:
         """Return the share of draws, (N,), that give these classes, from (N, c) shares of all outputs."""
         return at(shares, index_like(self.columns, shares)[classes])
+
+    def by_class(self, shares: FloatArray) -> dict[str, float]:
+        """Return the share of draws of each class, by its name, from one image's shares of all outputs, (c,)."""
+        return {name: float(shares[column]) for name, column in zip(self.names, self.columns, strict=True)}
 
 
 def outputs_of_classes(logits: NDArray[np.float32], labels: NDArray[Any]) -> IntArray:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,9 +24,9 @@ from simdnn.networks.loading import torchvision_network
 from simdnn.networks.weights import hash_weights
 from simdnn.progress import Progress
 from simdnn.training.data import decode_images
-from simdnn.training.head import replace_head
+from simdnn.training.head import head_of, replace_head
 from simdnn.training.loop import Epoch, train
-from simdnn.training.losses import LOSSES
+from simdnn.training.losses import DISTILLATION, LOSSES, NoiseLoss, distillation_loss
 from simdnn.training.norms import are_folded, unfold_norms
 from simdnn.training.parts import Parts, check_held_out
 from simdnn.training.plan import Plan
@@ -90,7 +92,8 @@ def train_auxiliary(
         If the initial weights cannot be read or do not fit.
     """
     place = chosen_device(device)
-    network = _untrained(plan, check_held_out(data, plan.held_out, plan.settings.seed)).to(place)
+    network, start = _untrained(plan, check_held_out(data, plan.held_out, plan.settings.seed))
+    network, start = network.to(place), start.to(place)
     store = output.with_name(output.name + ".images.npy")
     checkpoint = output.with_name(output.name + ".checkpoint")
     # Larger than the network's input, for random crops.
@@ -105,7 +108,10 @@ def train_auxiliary(
         rows = np.random.default_rng(plan.settings.seed).permutation(parts.learned)[:_UNFOLDING]
         unfold_norms(network, parts.whole(rows))
     targets = torch.from_numpy(images.labels[parts.learned]).to(place)
-    loss = LOSSES[plan.loss]
+    loss: NoiseLoss = LOSSES[plan.loss]
+    if plan.loss == DISTILLATION:
+        head, teacher_head = head_of(network.network), head_of(start.network)
+        loss = partial(distillation_loss, teacher=start, head=head, teacher_head=teacher_head)
 
     def batch_loss(trained: nn.Module, rows: Tensor) -> Tensor:
         return loss(trained, parts.random(rows.numpy()), targets[rows.to(place)], plan.sigma)
@@ -147,13 +153,17 @@ def described(network: AuxiliaryNetwork, hashes: Sequence[str], facts: Mapping[s
     return AuxiliaryNetwork(network.network, spec)
 
 
-def _untrained(plan: Plan, classes: tuple[str, ...]) -> AuxiliaryNetwork:
-    """Return the initial network; its last layer is untrained unless it has the right number of outputs."""
+def _untrained(plan: Plan, classes: tuple[str, ...]) -> tuple[AuxiliaryNetwork, AuxiliaryNetwork]:
+    """Return the initial network, and the one that it starts from, frozen, with all its outputs.
+
+    The last layer of the first is untrained unless it has the right number of outputs.
+    """
     spec = AuxiliarySpec(
         architecture=plan.backbone, side=plan.side, sigma=plan.sigma, classes=classes, **plan.normalisation
     )
     network = torchvision_network(plan.backbone, plan.start_weights)
+    start = deepcopy(network).eval().requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.settings.seed)
         replace_head(network, len(classes))
-    return AuxiliaryNetwork(network, spec)
+    return AuxiliaryNetwork(network, spec), AuxiliaryNetwork(start, spec)

@@ -1,7 +1,7 @@
 """Losses for training an auxiliary network under Gaussian noise.
 
 Each loss takes the network, clean images (N, 3, H, W) in [0, 1], labels (N,) and the standard deviation of the noise,
-and returns a scalar.
+and returns a scalar. Distillation needs the teacher, too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, log_softmax
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 NoiseLoss = Callable[[nn.Module, Tensor, Tensor, float], Tensor]
 """The type of the losses."""
@@ -65,6 +65,45 @@ def consistency(logits: Tensor, weight: float, entropy: float) -> Tensor:
     log_mean = logs.logsumexp(dim=0) - torch.log(torch.tensor(float(len(logits))))
     divergence = (mean * (log_mean - logs)).sum(dim=2).mean()
     return weight * divergence - entropy * (mean * log_mean).sum(dim=1).mean()
+
+
+def distillation_loss(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    sigma: float,
+    *,
+    teacher: nn.Module,
+    head: nn.Linear,
+    teacher_head: nn.Linear,
+    weight: float = 1.0,
+) -> Tensor:
+    """Cross-entropy on one noisy draw of each image, plus distillation (Hinton, Vinyals and Dean, 2015).
+
+    The teacher is the network before training, with all its outputs, on the clean image: what it knows of other classes
+    is not unlearned, and few images teach less by heart.
+
+    Parameters
+    ----------
+    network, images, labels, sigma
+        As for all losses.
+    teacher
+        Images to logits (N, K), frozen.
+    head, teacher_head
+        The last layers of both, on features of equal width.
+    weight
+        Factor of the divergence of the teacher's outputs for the noisy image's features from those for the clean image.
+    """
+    features: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda _, given: features.append(given[0]))
+    try:
+        loss = cross_entropy(network(_noisy(images, sigma)).float(), labels)
+    finally:
+        hook.remove()
+    with torch.no_grad():
+        wanted = log_softmax(teacher(images).float(), dim=1)
+    found = log_softmax(teacher_head(features[0]).float(), dim=1)
+    return loss + weight * kl_div(found, wanted, reduction="batchmean", log_target=True)
 
 
 def smoothadv_loss(
@@ -144,8 +183,10 @@ def _unit(gradient: Tensor) -> Tensor:
     return gradient / norms.clamp_min(1e-12)
 
 
-LOSSES: Mapping[str, NoiseLoss] = {
+DISTILLATION = "distillation"
+LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "noise": noise_loss,
+    DISTILLATION: distillation_loss,
     "consistency": consistency_loss,
     "smoothadv": smoothadv_loss,
 }
