@@ -19,6 +19,7 @@ from simdnn.evaluation.adaptive.black_box import (
     library_attack,
     transfer_attack,
 )
+from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
 from simdnn.evaluation.adaptive.minimum_norm_cost import minimum_norm_cost
 from simdnn.evaluation.adaptive.rejection import DecisionModel, LogitModel
 from simdnn.evaluation.adaptive.robust_accuracy import robust_accuracy
@@ -76,11 +77,17 @@ def test_an_attack_within_a_certified_radius_stops_the_evaluation() -> None:
     sound = replace(CLEAN, radii=torch.tensor([0.3, 0.1, 0.0, 0.35]))
     false = replace(CLEAN, radii=torch.tensor([0.3, 0.5, 0.0, 0.35]))
     thresholds = {"5 %": 0.0}
-    for evaluate in (
-        lambda clean: library_attack(Plane(), clean, APGD(0.15, 50), thresholds),
-        lambda clean: robust_accuracy(Plane(), clean, thresholds, eps=0.15, attacks=["balanced"]),
-        lambda clean: minimum_norm_cost(Plane(), Plane(), clean, 0.0),
-    ):
+
+    def by_library(clean: EvaluationImages) -> object:
+        return library_attack(Plane(), clean, APGD(0.15, 50), thresholds)
+
+    def by_pgd(clean: EvaluationImages) -> object:
+        return robust_accuracy(Plane(), clean, thresholds, eps=0.15, attacks=["balanced"])
+
+    def by_norm(clean: EvaluationImages) -> object:
+        return minimum_norm_cost(Plane(), Plane(), clean, 0.0)
+
+    for evaluate in (by_library, by_pgd, by_norm):
         evaluate(sound)
         with pytest.raises(AssertionError, match=wanted):
             evaluate(false)

@@ -105,7 +105,7 @@ def library_attack(
     """
     threshold = next(iter(thresholds.values()))
     best = misclassified_scores(guarded, clean.images, clean.labels)
-    for label in clean.labels.unique().tolist():
+    for label in sorted(set(clean.labels.tolist())):
         (rows,) = torch.nonzero((clean.labels == label) & (best < threshold), as_tuple=True)
         if not len(rows):
             continue
