@@ -13,6 +13,14 @@ class ImageReadError(SimDNNError):
     """A file that could not be read as an image; the message says why, in one line."""
 
 
+class ImageTooLargeError(ImageReadError):
+    """An image of more bytes or pixels than are allowed."""
+
+
+class ImageKindError(ImageReadError):
+    """A file of another kind than the image formats that are read."""
+
+
 class WeightsError(SimDNNError):
     """Network weights that are missing, do not fit the network, or are not those the guard was fitted with."""
 
