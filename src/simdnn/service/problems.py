@@ -91,7 +91,6 @@ def answer_problems(app: FastAPI) -> None:
         return answer(request, error.status_code, str(error.detail), headers)
 
     async def invalid(request: Request, error: Exception) -> Response:
-        del request
         assert isinstance(error, RequestValidationError)
         said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
         return answer(request, 422, one_line(f"the request does not fit: {said}"))

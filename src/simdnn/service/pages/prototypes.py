@@ -174,7 +174,7 @@ def _read(model: Model) -> Guard:
     if guard.model_id != model.id:
         raise Problem(
             409,
-            f"the file {model.file.name} is another guard than the one in use; load it first: POST /v1/model, or SIGHUP",
+            f"the file {model.file.name} is another guard than the one in use; load it first: POST /v1/model",
         )
     return guard
 

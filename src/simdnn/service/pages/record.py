@@ -11,6 +11,7 @@ from simdnn.audit.labelling import BULK, BULK_UNDO, LABEL, NOTE, UNDO
 from simdnn.audit.records import AuditRecord
 from simdnn.audit.store import AuditStore
 from simdnn.errors import UnknownRecordError
+from simdnn.rules.inputs import RuleInput
 from simdnn.service.access import Auditor
 from simdnn.service.pages import pictures
 from simdnn.service.pages.filters import Asked
@@ -20,7 +21,6 @@ from simdnn.service.pages.replay import batches
 from simdnn.service.problems import Problem
 from simdnn.service.rendering import twin
 from simdnn.service.state import ServiceState, State
-from simdnn.rules.inputs import RuleInput
 
 router = APIRouter()
 
