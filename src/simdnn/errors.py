@@ -33,5 +33,24 @@ class AuditError(SimDNNError):
     """An audit store that cannot be opened, read or written, or a record that it does not hold."""
 
 
+class UnknownRecordError(AuditError):
+    """A record or an action that the audit store does not hold."""
+
+
+class ServiceError(SimDNNError):
+    """A request that the service refused, or a service that cannot be reached.
+
+    Attributes
+    ----------
+    status : HTTP status; None where there was no answer
+    retry_after : seconds after which to ask again, where the service said so
+    """
+
+    def __init__(self, detail: str, status: int | None, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.retry_after = retry_after
+
+
 class OutputError(SimDNNError):
     """A result that cannot be written: a full disk, a folder that is not there or may not be written."""

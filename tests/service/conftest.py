@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from PIL import Image, ImageOps
 from starlette.testclient import TestClient
 
 from simdnn.service.app import create_app
@@ -48,18 +50,31 @@ def wait_ready(client: Any) -> None:
 @pytest.fixture
 def start(digits: Path, tmp_path: Path) -> Iterator[Start]:
     """Start a service with settings of one's own; ``tokens=False`` for one without a file of tokens."""
+    with _starter(digits, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def start_module(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """As ``start``, for services that all tests of a module ask."""
+    with _starter(digits, tmp_path_factory.mktemp("service")) as made:
+        yield made
+
+
+@contextmanager
+def _starter(digits: Path, folder: Path) -> Iterator[Start]:
     with ExitStack() as running:
 
         def made(*, tokens: bool = True, ready: bool = True, **settings: Any) -> Service:
-            book, headers = tmp_path / "tokens.toml", {}
+            book, headers = folder / "tokens.toml", {}
             if tokens and not book.exists():
                 for role in ("checker", "auditor"):
                     headers[role] = {"Authorization": f"Bearer {add_token(book, f'a-{role}', role)}"}
             given: dict[str, Any] = {
                 "guard": digits / "guard.simdnn",
-                "runtime": tmp_path,
+                "runtime": folder,
                 "secret": "a secret of the tests",
-                "audit": str(tmp_path / "audit.db"),
+                "audit": str(folder / "audit.db"),
                 "token_file": book if tokens else None,
                 "trust": ("simdnn.networks.digits:digits_network",),
                 "max_delay_ms": 0.0,
@@ -84,3 +99,11 @@ def service(start: Start) -> Service:
 def picture(digits: Path) -> bytes:
     """A clean picture that the guard has not seen."""
     return min((digits / "test" / "3").glob("*.png")).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def odd_picture(picture: bytes) -> bytes:
+    """A picture that the guard flags: a negative."""
+    content = BytesIO()
+    ImageOps.invert(Image.open(BytesIO(picture)).convert("RGB")).save(content, "PNG")
+    return content.getvalue()

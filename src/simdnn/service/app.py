@@ -8,7 +8,6 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
@@ -62,8 +61,7 @@ def create_app(settings: Settings, *, on_failure: Callable[[SimDNNError], None] 
         raise InputError("--shadow needs --audit, the store that its verdicts go to")
     audit = None
     if settings.audit is not None:
-        images = None if settings.audit_images is None else Path(settings.audit_images)
-        audit = AuditStore.open(settings.audit, images=images)
+        audit = AuditStore.open(settings.audit, images=settings.audit_images)
     metrics = Metrics()
     state = ServiceState(
         settings=settings,

@@ -65,12 +65,12 @@ class Batcher:
                 continue
             try:
                 verdicts = judge_together(jobs)
+                self._judged(list(zip(jobs, verdicts, strict=True)))
             except Exception as error:
                 _log.exception("a batch of %d images failed", len(jobs))
                 for job in jobs:
-                    job.future.set_exception(error)
-            else:
-                self._judged(list(zip(jobs, verdicts, strict=True)))
+                    if not job.future.done():
+                        job.future.set_exception(error)
 
     def _gather(self) -> list[Job]:
         """Wait for images; return those of one batch, or none at the end."""

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from simdnn.service.metrics import Metrics
 from simdnn.service.problems import Problem
@@ -50,7 +50,7 @@ class _Bucket:
     """What a token may still ask for, and when that was true."""
 
     left: float
-    time: float = field(default_factory=time.monotonic)
+    time: float
 
 
 class Rate:
@@ -72,7 +72,7 @@ class Rate:
         if not self.per_minute:
             return
         now = time.monotonic()
-        bucket = self._buckets.setdefault(name, _Bucket(self.per_minute))
+        bucket = self._buckets.setdefault(name, _Bucket(self.per_minute, now))
         bucket.left = min(self.per_minute, bucket.left + (now - bucket.time) * self.per_minute / 60)
         bucket.time = now
         if images <= bucket.left:

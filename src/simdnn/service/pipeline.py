@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import log
+from math import isfinite, log
 
 from simdnn.audit.store import AuditStore
 from simdnn.errors import AuditError, ImageKindError, ImageReadError, ImageTooLargeError
@@ -110,7 +110,7 @@ class Pipeline:
             similar = self._near.observe(question.token, job.seen, job.bytes_key)
             if similar is not None:
                 self._metrics.near_duplicate_alarms.inc()
-                self._alarm(job, similar)
+                await asyncio.to_thread(self._alarm, job, similar)
         self._batcher.submit(job)
         try:
             answer = await asyncio.wrap_future(job.future)
@@ -129,7 +129,7 @@ class Pipeline:
         self._metrics.batch_size.observe(len(judged))
         for job, verdict in judged:
             own = job.question.rule in (None, job.model.guard.settings.rule)
-            if verdict.score is not None and own:
+            if own and verdict.score is not None and isfinite(verdict.score):
                 state = job.model.drift.observe(verdict.score)
                 self._metrics.drift.set(state.log10_capital * log(10))
         self._recorder.take(judged)

@@ -142,7 +142,7 @@ def _socket(config: uvicorn.Config, host: str, port: int) -> Any:
         return config.bind_socket()
     except (SystemExit, OSError) as error:
         raise InputError(
-            f"cannot listen on {host}, port {port}; another program may, so take another --port"
+            f"cannot listen on {host}, port {port}; expected a free port; name another by --port"
         ) from error
 
 

@@ -110,12 +110,16 @@ async def _form(request: Request, most: int) -> list[Upload]:
         raise _gone() from error
     except (KeyError, UnicodeDecodeError, LookupError) as error:
         raise Problem(400, "expected a form as multipart/form-data, got a broken one") from error
-    async with form:
-        return [
-            Upload(shown_name(part.filename), await part.read())
-            for _, part in form.multi_items()
-            if isinstance(part, UploadFile)
-        ]
+    files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+    begun = parser._files_to_close_on_error  # one more where the form ended within a file
+    if len(begun) > len(files):
+        for file in begun:
+            file.close()
+        raise Problem(400, "expected a form as multipart/form-data, got one that ends within a file")
+    try:
+        return [Upload(shown_name(part.filename), await part.read()) for part in files]
+    finally:
+        await form.close()
 
 
 async def _body(request: Request) -> bytes:

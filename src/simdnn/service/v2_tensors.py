@@ -60,9 +60,9 @@ def _file(text: object, i: int) -> bytes:
 def _pixels(tensor: InputTensor) -> np.ndarray[Any, np.dtype[np.float32]]:
     try:
         values = np.array(tensor.data)
-        if values.dtype.kind not in "fiu":
-            raise ValueError("no numbers")
-        shaped = values.reshape(tensor.shape)
+        shaped = values.astype(values.dtype if values.dtype.kind in "fiu" else np.float32).reshape(
+            tensor.shape
+        )
     except (ValueError, OverflowError, TypeError) as error:
         raise Problem(422, f"expected numbers that fill the shape {tensor.shape}, got others") from error
     if tensor.datatype == "FP32":
