@@ -43,7 +43,7 @@ def login_page(request: Request, state: State, token: str | None = None, next: s
     return _logged_in(request, state, session, next)
 
 
-@router.post("/login", responses={303: _PAGES[303]} | documented(400, 401, 413, 422), status_code=303)
+@router.post("/login", responses={303: _PAGES[303], **documented(400, 401, 413, 422)}, status_code=303)
 def login(
     request: Request,
     state: State,
