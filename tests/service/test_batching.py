@@ -121,7 +121,7 @@ def test_a_cancelled_image_is_not_judged_and_a_failure_ends_only_its_batch(
     monkeypatch.setattr(
         batching,
         "judge_together",
-        lambda jobs: 1 / 0 if broken in jobs else whole(jobs),  # type: ignore[list-item]
+        lambda jobs: 1 / 0 if broken in jobs else whole(jobs),
     )
     for one in (cancelled, broken, sound):
         batcher.submit(one)

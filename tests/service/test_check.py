@@ -34,12 +34,13 @@ def test_one_image_is_judged_as_by_the_command(
     service: Service, digits: Path, picture: bytes, way: str
 ) -> None:
     image = min((digits / "test" / "3").glob("*.png"))
-    content: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "raw": {"content": picture, "headers": {"Content-Type": "image/png"}},
         "octets": {"content": picture, "headers": {"Content-Type": "application/octet-stream"}},
         "form": {"files": {"image": ("a/b\x1b[2J.png", picture, "image/png")}},
-    }[way]
-    headers = service.checker | content.pop("headers", {})
+    }
+    content = ways[way]
+    headers: dict[str, str] = service.checker | content.pop("headers", {})
     reply = service.client.post("/v1/check", headers=headers, **content)
     assert reply.status_code == 200, reply.text
     body = reply.json()

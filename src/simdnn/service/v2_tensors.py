@@ -69,4 +69,4 @@ def _pixels(tensor: InputTensor) -> np.ndarray[Any, np.dtype[np.float32]]:
         return shaped.astype(np.float32)
     if shaped.dtype.kind == "f" or shaped.min() < 0 or shaped.max() > 255:
         raise Problem(422, "expected UINT8 pixels from 0 to 255, got others")
-    return shaped.astype(np.float32) / 255
+    return shaped.astype(np.float32) / np.float32(255)
