@@ -166,7 +166,10 @@ def test_a_prototype_is_removed_after_its_preview_and_restored(
 
 
 def test_paging_and_logging_out(watched: Service, chromium: Any) -> None:
-    with served(watched) as address, open_page(chromium, f"{address}/queue?verdict=any&limit=10", 1280) as page:
+    with (
+        served(watched) as address,
+        open_page(chromium, f"{address}/queue?verdict=any&limit=10", 1280) as page,
+    ):
         log_in(page, watched)
         seen: list[str] = []
         while True:

@@ -32,7 +32,9 @@ PATHS = {
     "POST": ("/bulk", "/records/1/label", "/records/1/note", "/undo", "/prototypes?model_id=x", "/logout"),
 }
 EVERY = [(method, path) for method, paths in PATHS.items() for path in paths]
-TWINS = [("GET", path) for path in ("/queue.json", "/bulk.json", "/records/1.json", "/rates.json", "/actions.json")]
+TWINS = [
+    ("GET", path) for path in ("/queue.json", "/bulk.json", "/records/1.json", "/rates.json", "/actions.json")
+]
 
 
 def ask(service: Service, method: str, path: str, **given: Any) -> int:
