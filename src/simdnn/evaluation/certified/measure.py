@@ -48,7 +48,7 @@ def measure_votes(
     paths, labels = labelled_images(data)
     if unknown := sorted(set(labels) - set(opinion.names)):
         raise InputError(f"the guard does not know the classes {', '.join(unknown[:5])}")
-    more = Draws(sha256(b"certify " + own.all_draws.secret).digest(), draws)
+    more = certificate_draws(own.all_draws, draws)
     facts = {"guard": guard.model_id, "draws": draws}
     keys = [cell_key(facts | {"image": sha256(path.read_bytes()).hexdigest()}) for path in paths]
     left = [i for i, key in enumerate(keys) if not records.has(key)]
@@ -78,6 +78,11 @@ def measure_votes(
     wanted = dict.fromkeys(keys)
     by_key = {record["key"]: record for record in records if record["key"] in wanted}
     return [by_key[key] for key in wanted if key in by_key]
+
+
+def certificate_draws(own: Draws, n: int) -> Draws:
+    """Return ``n`` draws for a certificate, which are others than the rule's ``own``."""
+    return Draws(sha256(b"certify " + own.secret).digest(), n)
 
 
 def _counts(extractor: Extractor, batch: Batch, row: int, draws: Draws) -> list[int]:
