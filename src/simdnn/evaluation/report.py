@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from simdnn.evaluation.figures import draw_figures
 from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.records import Record, Records
-from simdnn.evaluation.render import RENDERERS, cell_text, interval, missing_values, sample_sizes
+from simdnn.evaluation.render import RENDERERS, cell_text, interval, marks, missing_values, sample_sizes
 from simdnn.evaluation.tables import Table, tables
 
 
@@ -73,6 +73,7 @@ def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
         "tuple": tuple,
         "cell_text": cell_text,
         "interval": interval,
+        "marks": marks,
         "missing_values": missing_values,
         "sample_sizes": sample_sizes,
     }
