@@ -78,6 +78,17 @@ def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
     return result
 
 
+def state_of(plan: Plan, record: Record) -> str:
+    """Return the state, one of `STATES`, of the record of a cell; of one that the plan no longer has, ``"stale"``."""
+    place = tuple(record[name] for name in ("network", "column", "form", "through"))
+    for network in plan.networks:
+        for column in plan.columns:
+            if place == (network.row, column.label, column.form, column.through):
+                stale = outdated(record, describe(plan, network, column, record["method"]))
+                return "stale" if stale else "dirty" if is_dirty(record) else ""
+    return "stale"
+
+
 def file_name(text: str) -> str:
     """Return a file name for a title.
 
@@ -98,10 +109,7 @@ def _by_network(plan: Plan, metric: str, by_cell: RecordsByCell) -> Table:
             cells = tuple(
                 _cell(
                     plan,
-                    network,
-                    column,
-                    method,
-                    by_cell,
+                    by_cell.get(_place(network, method, column)),
                     metric,
                     None if method.startswith("sim-dnn") else _paper_value(plan, network.row, column),
                 )
@@ -129,7 +137,9 @@ def _by_method(plan: Plan, metric: str, network: NetworkPlan, by_cell: RecordsBy
     rows = []
     attacks = [i for i, column in enumerate(plan.columns) if column.kind == "attack"]
     for method in plan.methods:
-        cells = [_cell(plan, network, column, method, by_cell, metric, None) for column in plan.columns]
+        cells = [
+            _cell(plan, by_cell.get(_place(network, method, column)), metric, None) for column in plan.columns
+        ]
         first = by_cell.get(_place(network, method, plan.columns[0]), {})
         cost = Cell(first.get("cost", {}).get("ratio"), state=cells[0].state)
         rows.append((method, (*_summary([cells[i] for i in attacks]), cost, *cells)))
@@ -157,16 +167,7 @@ def _place(network: NetworkPlan, method: str, column: Column) -> tuple[str, str,
     return network.row, method, column.label, column.form, column.through
 
 
-def _cell(
-    plan: Plan,
-    network: NetworkPlan,
-    column: Column,
-    method: str,
-    by_cell: RecordsByCell,
-    metric: str,
-    paper: float | None,
-) -> Cell:
-    record = by_cell.get(_place(network, method, column))
+def _cell(plan: Plan, record: Record | None, metric: str, paper: float | None) -> Cell:
     share = None if paper is None else paper / 100
     if record is None:
         return Cell(paper=share, error="not measured")
@@ -175,9 +176,7 @@ def _cell(
     value = record["metrics"].get(metric)
     if value is None:
         return Cell(paper=share)
-    stale = outdated(record, describe(plan, network, column, method))
-    state = "stale" if stale else "dirty" if is_dirty(record) else ""
-    return Cell(value["value"], value["low"], value["high"], value["n"], share, state=state)
+    return Cell(value["value"], value["low"], value["high"], value["n"], share, state=state_of(plan, record))
 
 
 def _heads(plan: Plan, metric: str) -> tuple[str, ...]:
