@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from check_speed import bare, check
 from record import timed, write_record
 from simdnn.evaluation.datasets import Part
 from simdnn.guard.guard import Guard
@@ -28,6 +27,7 @@ from simdnn.networks.auxiliary import AuxiliaryNetwork, read_auxiliary, untraine
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.votes import Draws, count_votes
+from speed import bare, check
 
 NETWORKS = ("vgg16", "resnet18")
 RULES = ("second-opinion", "profile+opinion")

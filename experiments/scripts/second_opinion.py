@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from check_speed import network
+from local_networks import network
 from noise import attacked, write_images
 from opinion_joins import joined_scores
 from record import write_record
