@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from simdnn.errors import SimDNNError
     from simdnn.guard.explanation import Explanation
     from simdnn.guard.guard import Guard
+    from simdnn.guard.module import guard_module
     from simdnn.guard.verdict import Verdict
     from simdnn.networks.backbone import Backbone, load_backbone
     from simdnn.networks.extractor import Extractor
@@ -27,6 +28,7 @@ _MODULES = {
     "SimDNN": "simdnn.paper.estimator",
     "SimDNNError": "simdnn.errors",
     "Verdict": "simdnn.guard.verdict",
+    "guard_module": "simdnn.guard.module",
     "load_backbone": "simdnn.networks.backbone",
 }
 
@@ -39,6 +41,7 @@ __all__ = [
     "SimDNN",
     "SimDNNError",
     "Verdict",
+    "guard_module",
     "load_backbone",
 ]
 

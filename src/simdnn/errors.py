@@ -13,6 +13,14 @@ class ImageReadError(SimDNNError):
     """A file that could not be read as an image; the message says why, in one line."""
 
 
+class ImageTooLargeError(ImageReadError):
+    """An image of more bytes or pixels than are allowed."""
+
+
+class ImageKindError(ImageReadError):
+    """A file of another kind than the image formats that are read."""
+
+
 class WeightsError(SimDNNError):
     """Network weights that are missing, do not fit the network, or are not those the guard was fitted with."""
 
@@ -23,6 +31,21 @@ class ModelFileError(SimDNNError):
 
 class AuditError(SimDNNError):
     """An audit store that cannot be opened, read or written, or a record that it does not hold."""
+
+
+class ServiceError(SimDNNError):
+    """A request that the service refused, or a service that cannot be reached.
+
+    Attributes
+    ----------
+    status : HTTP status; None where there was no answer
+    retry_after : seconds after which to ask again, where the service said so
+    """
+
+    def __init__(self, detail: str, status: int | None, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.retry_after = retry_after
 
 
 class OutputError(SimDNNError):

@@ -23,12 +23,14 @@ class Selection(TypedDict, total=False):
     label : records whose latest human label is this one
     unlabelled : whether only records without a human label are selected
     since : records from this time on
+    before : records with a lower number
     """
 
     verdict: str | None
     label: str | None
     unlabelled: bool
     since: datetime | None
+    before: int | None
 
 
 _latest = select(func.max(Label.id)).where(Label.record_id == Record.id).correlate(Record).scalar_subquery()
@@ -65,6 +67,8 @@ def narrowed(query: Select[Any], only: Selection) -> Select[Any]:
         query = query.where(Label.id.is_(None))
     if since is not None:
         query = query.where(Record.time >= since)
+    if (before := only.get("before")) is not None:
+        query = query.where(Record.id < before)
     return query
 
 

@@ -93,3 +93,22 @@ class ChainHead(Base):
     table_name: Mapped[str] = mapped_column(String(16), primary_key=True)
     number: Mapped[int] = mapped_column(Integer)
     chain: Mapped[str] = mapped_column(String(64))
+
+
+class ShadowCheck(Base):
+    """Verdicts of the guard in use and of a second one on the same image; see :mod:`simdnn.audit.shadow`."""
+
+    __tablename__ = "shadow_check"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    time: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    path: Mapped[str] = mapped_column(Text)
+    image_sha256: Mapped[str | None] = mapped_column(String(64))
+    model_id: Mapped[str] = mapped_column(String(64))
+    verdict: Mapped[str] = mapped_column(String(16))
+    score: Mapped[float | None] = mapped_column(Float(53))
+    p_value: Mapped[float | None] = mapped_column(Float(53))
+    shadow_id: Mapped[str] = mapped_column(String(64))
+    shadow_verdict: Mapped[str] = mapped_column(String(16))
+    shadow_score: Mapped[float | None] = mapped_column(Float(53))
+    shadow_p_value: Mapped[float | None] = mapped_column(Float(53))

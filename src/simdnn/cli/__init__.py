@@ -22,6 +22,8 @@ from simdnn.cli import (
     import_auxiliary,
     info,
     prototypes,
+    serve,
+    token,
     train_auxiliary,
 )
 from simdnn.cli.run import run
@@ -45,6 +47,8 @@ app.command("explain")(explain.explain)
 app.add_typer(prototypes.app, name="prototypes")
 app.command("info")(info.info)
 app.add_typer(audit.app, name="audit")
+app.command("serve")(serve.serve)
+app.add_typer(token.app, name="token")
 app.command("attack")(attack.attack)
 app.command("train-auxiliary")(train_auxiliary.train_auxiliary)
 app.command("import-auxiliary")(import_auxiliary.import_auxiliary)

@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simdnn.cli.options import AsJson, GuardFile, load_guard
 from simdnn.cli.text import echo, shown
-
-if TYPE_CHECKING:
-    from simdnn.guard.guard import Guard
-    from simdnn.networks.record import NetworkRecord
+from simdnn.guard.facts import guard_facts
 
 
 def info(guard: GuardFile, as_json: AsJson = False) -> None:
     """Say which network, weights, preprocessing and classes a guard needs, and what it was fitted on."""
-    facts = _facts(load_guard(guard))
+    facts = guard_facts(load_guard(guard))
     if as_json:
         echo(json.dumps(facts))
         return
     for name, value in _lines(facts):
         echo(shown(f"{name:<12} {value}"))
-
-
-def _facts(guard: Guard) -> dict[str, Any]:
-    settings, training = guard.settings, asdict(guard.training)
-    return {
-        "model_id": guard.model_id,
-        "networks": [_network(record) for record in guard.networks],
-        "auxiliary": None
-        if guard.auxiliary is None
-        else {
-            "file": guard.auxiliary.file,
-            "identity": guard.auxiliary.identity,
-            "draws": guard.auxiliary.draws,
-        },
-        "classes": list(guard.classes),
-        "prototypes": len(guard.model.prototypes),
-        "rule": settings.rule,
-        "alpha": settings.alpha,
-        "threshold": guard.threshold(),
-        "m": settings.m,
-        "sigma": settings.sigma,
-    } | training
-
-
-def _network(record: NetworkRecord) -> dict[str, Any]:
-    return {"spec": asdict(record.spec), "weights_hash": record.weights_hash}
 
 
 def _lines(facts: dict[str, Any]) -> list[tuple[str, object]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
@@ -17,6 +17,7 @@ from simdnn.cli.group import BelowFile
 from simdnn.cli.options import AsJson, Device, GuardFile, Trust, Weights, check_output, load_guard
 from simdnn.cli.text import echo, print_table, shown
 from simdnn.errors import InputError, OutputError
+from simdnn.guard.facts import prototype_facts
 
 if TYPE_CHECKING:
     from simdnn.guard.guard import Guard
@@ -60,7 +61,7 @@ def list_prototypes(
 ) -> None:
     """List the prototypes."""
     guard: Guard = context.obj.guard
-    rows = [_plain(guard, p) for p in guard.model.prototypes if label in (None, p.label)]
+    rows = [prototype_facts(guard, p) for p in guard.model.prototypes if label in (None, p.label)]
     if as_json:
         for row in rows:
             echo(json.dumps(row))
@@ -85,7 +86,7 @@ def show(
     if output is not None:
         check_output(output, "the picture")
         _write_picture(guard, found, output)
-    row = _plain(guard, found)
+    row = prototype_facts(guard, found)
     if as_json:
         echo(json.dumps(row))
         return
@@ -138,16 +139,6 @@ def relabel(
         context.obj.path,
         lambda guard: f"{prototype} is now {guard.model.prototypes.relabel(prototype, label)}",
     )
-
-
-def _plain(guard: Guard, prototype: Prototype) -> dict[str, Any]:
-    return {
-        "id": prototype.id,
-        "label": prototype.label,
-        "support": prototype.support,
-        "sigma": prototype.sigma,
-        "exemplar": guard.exemplar(prototype.exemplar).name,
-    }
 
 
 def _write_picture(guard: Guard, prototype: Prototype, output: Path) -> None:

@@ -15,3 +15,14 @@ FORMATS = {
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 """Suffixes, in lower case, of the image files that are listed in a folder."""
+
+_BEGINNINGS = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"BM", b"P4", b"P5", b"P6", b"II*\0", b"MM\0*")
+
+
+def begins_like_image(data: bytes) -> bool:
+    r"""Say whether bytes begin as those of an image format that is read, whatever follows.
+
+    >>> begins_like_image(b"\x89PNG broken"), begins_like_image(b"%PDF-1.7")
+    (True, False)
+    """
+    return data.startswith(_BEGINNINGS) or (data.startswith(b"RIFF") and data[8:12] == b"WEBP")

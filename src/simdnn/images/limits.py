@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 from PIL import Image
 
-from simdnn.errors import ImageReadError, InputError
+from simdnn.errors import ImageKindError, ImageReadError, ImageTooLargeError, InputError
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class MeteredBytes(io.BytesIO):
 
 
 def check_kind(data: bytes) -> None:
-    """Raise ImageReadError for plain-text PBM, PGM and PPM, whose decoding time is quadratic in the file's length."""
+    """Raise ImageKindError for plain-text PBM, PGM and PPM, whose decoding time is quadratic in the file's length."""
     if _PLAIN.match(data):
-        raise ImageReadError(
+        raise ImageKindError(
             "expected a binary PBM, PGM or PPM file, got one in plain text, which takes too long to read; save it "
             "as PNG"
         )
@@ -117,21 +117,25 @@ def check_cost(image: Image.Image, data: bytes, max_pixels: int) -> None:
 
     Raises
     ------
-    ImageReadError
+    ImageTooLargeError
         If a limit is exceeded.
     """
     pixels = image.width * image.height
     weight = weighed_pixels(image) // max(pixels, 1)
     if weight * pixels > max_pixels:
         of_its_kind = f" in such a {image.format} file" if weight > 1 else ""
-        raise ImageReadError(
+        raise ImageTooLargeError(
             f"expected at most {max_pixels // weight:,} pixels{of_its_kind}, got {image.width:,} x "
             f"{image.height:,}"
         )
     tags = getattr(image, "tag_v2", {})
     width, height = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)
     if width * height > max_pixels:
-        raise ImageReadError(f"expected tiles of at most {max_pixels:,} pixels, got {width:,} x {height:,}")
+        raise ImageTooLargeError(
+            f"expected tiles of at most {max_pixels:,} pixels, got {width:,} x {height:,}"
+        )
     scans = data.count(_START_OF_SCAN) if data.startswith(b"\xff\xd8") else 1
     if scans * pixels > _MAX_SCANS * max_pixels:
-        raise ImageReadError(f"expected a JPEG of about ten scans, got {scans:,}, which would take too long")
+        raise ImageTooLargeError(
+            f"expected a JPEG of about ten scans, got {scans:,}, which would take too long"
+        )

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from simdnn.errors import ImageReadError
+from simdnn.errors import ImageKindError, ImageReadError, ImageTooLargeError
 from simdnn.images.budget import in_flight
-from simdnn.images.formats import FORMATS
+from simdnn.images.formats import FORMATS, begins_like_image
 from simdnn.images.limits import (
     DEFAULT_LIMITS,
     MeteredBytes,
@@ -48,7 +48,8 @@ def read_image(
     Raises
     ------
     ImageReadError
-        If ``source`` is no readable image. The message is one line, without the name of the file.
+        If ``source`` is no readable image: an ImageTooLargeError for one beyond the limits, an ImageKindError for
+        another kind of file. The message is one line, without the name of the file.
     """
     if max_pixels is not None:
         limits = replace(limits, max_pixels=max_pixels)
@@ -75,11 +76,12 @@ def decoded(source: Path | bytes, limits: ReadLimits = DEFAULT_LIMITS) -> Iterat
         except ImageReadError:
             raise
         except UnidentifiedImageError as error:
-            raise ImageReadError(
+            kind = ImageReadError if begins_like_image(data) else ImageKindError
+            raise kind(
                 f"expected an image ({', '.join(FORMATS)}), got something else or a damaged header"
             ) from error
         except Image.DecompressionBombError as error:
-            raise ImageReadError(
+            raise ImageTooLargeError(
                 f"expected at most {limits.max_pixels:,} pixels, got more than Pillow accepts"
             ) from error
         except Exception as error:  # decoders raise almost any type on arbitrary bytes

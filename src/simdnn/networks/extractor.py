@@ -171,47 +171,19 @@ class Extractor:
                         ]
                     )
                 ready = chain.from_iterable(future.result() for future in ahead.popleft())
-                yield self._finish(list(ready), views, draws, pixels, keep_bytes)
+                yield self.run_prepared(list(ready), views, draws, pixels, keep_bytes)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def extract(
-        self,
-        images: Sequence[Image] | Tensor,
-        progress: Progress | None = None,
-        *,
-        views: Sequence[Shift] = (),
-        view_key: str | None = None,
-        draws: Draws | None = None,
-        copies: Mapping[int, Copy] | None = None,
-    ) -> Batch:
-        """Run all images; as `stream`, gathered.
-
-        Parameters
-        ----------
-        images, views, view_key, draws, copies
-            As for `stream`.
-        progress
-            Called after each batch.
-        """
-        batches = [self._finish([], tuple(views), draws, pixels=False)]  # nothing, in the right shapes
-        done = 0
-        for batch in self.stream(images, views=views, view_key=view_key, draws=draws, copies=copies):
-            batches.append(batch)
-            done = min(done + self.batch_size, len(images))
-            if progress is not None:
-                progress(done, len(images))
-        return Batch.joined(batches)
-
-    def _finish(
+    def run_prepared(
         self,
         prepared: list[Prepared],
         views: tuple[Shift, ...],
         draws: Draws | None,
-        pixels: bool,
+        pixels: bool = False,
         keep_bytes: bool = False,
     ) -> Batch:
-        """Run what the cache does not have, keep it, and put the batch together."""
+        """Run images that :func:`simdnn.networks.prepare.prepare` made ready, as one batch of `stream`."""
         sound = [one for one in prepared if one.error is None]
         new = [one for one in sound if one.row is None]
         computed = iter(self._run([one.pixels for one in new], views, draws) if new else [])
@@ -237,6 +209,34 @@ class Extractor:
             errors={one.position: one.error for one in prepared if one.error is not None},
             pixels=torch.stack([one.pixels[0] for one in sound]) if pixels and sound else None,
         )
+
+    def extract(
+        self,
+        images: Sequence[Image] | Tensor,
+        progress: Progress | None = None,
+        *,
+        views: Sequence[Shift] = (),
+        view_key: str | None = None,
+        draws: Draws | None = None,
+        copies: Mapping[int, Copy] | None = None,
+    ) -> Batch:
+        """Run all images; as `stream`, gathered.
+
+        Parameters
+        ----------
+        images, views, view_key, draws, copies
+            As for `stream`.
+        progress
+            Called after each batch.
+        """
+        batches = [self.run_prepared([], tuple(views), draws)]  # nothing, in the right shapes
+        done = 0
+        for batch in self.stream(images, views=views, view_key=view_key, draws=draws, copies=copies):
+            batches.append(batch)
+            done = min(done + self.batch_size, len(images))
+            if progress is not None:
+                progress(done, len(images))
+        return Batch.joined(batches)
 
     def _run(
         self, pixels: list[tuple[Tensor, ...]], views: tuple[Shift, ...], draws: Draws | None

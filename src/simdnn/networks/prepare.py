@@ -86,7 +86,7 @@ def prepare(
     """
     try:
         if isinstance(image, Tensor):
-            return [Prepared(position, tuple(_checked(image, p.size) for p in preprocesses))]
+            return [Prepared(position, tuple(checked_pixels(image, p.size) for p in preprocesses))]
         data = image if isinstance(image, bytes) else read_bytes(Path(image), limits.max_bytes)
         digest = sha256(data).hexdigest()
         wanted = [""] if copy is None else ["", copy.corruption]
@@ -124,7 +124,7 @@ def _key(digest: str, copy: Copy | None, fingerprint: str) -> str:
     return f"{digest}{'' if copy is None else f':{copy.corruption}:{copy.seed}'}:{fingerprint}"
 
 
-def _checked(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+def checked_pixels(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     """Return pixels (3, height, width) as float32 on the CPU; ImageReadError if they are anything else."""
     if pixels.shape != (3, *size) or not pixels.is_floating_point():
         raise ImageReadError(

@@ -74,7 +74,10 @@ class NetworkRecord:
             If the weights are missing, or not those the guard was fitted with.
         """
         from simdnn.networks.backbone import restore_backbone
+        from simdnn.networks.weights import hash_weights
 
+        if source.network is not None and hash_weights(source.network) == self.weights_hash:
+            return restore_backbone(replace(self.spec, weights=None), network=source.network)
         spec = self.spec if source.weights is None else replace(self.spec, weights=source.weights)
         name = spec.name
         if source.network is None:

@@ -1,0 +1,115 @@
+"""Errors as RFC 9457 problems, with a member ``error`` for clients of the Open Inference Protocol."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from simdnn.errors import AuditError, InputError
+from simdnn.images.reading import one_line
+from simdnn.service.replies import json_reply
+
+PROBLEM = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+
+
+class ProblemBody(BaseModel):
+    """An error, as RFC 9457 has it; ``error`` repeats ``detail`` for clients of the Open Inference Protocol."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    error: str
+
+
+class Problem(HTTPException):
+    """An error that the client is told.
+
+    Parameters
+    ----------
+    status : HTTP status
+    detail : what was expected, what was found, and what to do
+    headers : further headers of the answer
+    """
+
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(
+            status, one_line(detail) if len(detail) <= 200 else " ".join(detail.split()), headers
+        )
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return how a path's errors stand in the OpenAPI description."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+        }
+        for status in statuses
+    }
+
+
+def problem_reply(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """Return a problem as an answer."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "error": detail,
+    }
+    return json_reply(body, status, headers, media_type=PROBLEM)
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Have all errors of an application answered as problems; people without a session are sent to log in."""
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        headers = dict(error.headers or {})
+        if error.status_code == 401 and request.method == "GET" and _wants_page(request):
+            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?next={quote(here, safe='')}", 303)
+        return problem_reply(error.status_code, str(error.detail), headers)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        del request
+        assert isinstance(error, RequestValidationError)
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
+        return problem_reply(422, one_line(f"the request does not fit: {said}"))
+
+    async def mistaken(request: Request, error: Exception) -> Response:
+        del request
+        return problem_reply(422, " ".join(str(error).split()))
+
+    async def unrecorded(request: Request, error: Exception) -> Response:
+        del request
+        _log.error("audit store failed: %s", error)
+        return problem_reply(503, "the audit store cannot be used now; ask again later", {"Retry-After": "5"})
+
+    async def crashed(request: Request, error: Exception) -> Response:
+        del request
+        _log.error("internal error", exc_info=error)
+        return problem_reply(500, "an internal error, which the service's log describes")
+
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(InputError, mistaken)
+    app.add_exception_handler(AuditError, unrecorded)
+    app.add_exception_handler(Exception, crashed)
+
+
+def _wants_page(request: Request) -> bool:
+    if request.url.path.startswith(("/v1/", "/v2/")):
+        return False
+    return "text/html" in request.headers.get("accept", "")

@@ -1,0 +1,110 @@
+"""Sessions of people: one-time links, signed cookies, and tokens against forged forms."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+COOKIE = "simdnn_session"
+LINK_SECONDS = 3600
+"""For how long a link can be used."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A person who is logged in.
+
+    Attributes
+    ----------
+    name, role : as in the file of tokens
+    id : of the session
+    key : hash of the token that it began with; empty where it began with a link
+    """
+
+    name: str
+    role: str
+    id: str
+    key: str = ""
+
+
+class Sessions:
+    """Opens, reads and ends sessions; all workers with the same secret and folder agree about them.
+
+    Parameters
+    ----------
+    secret : signs cookies and links
+    folder : remembers links that were used and sessions that were ended
+    hours : life of a session
+    """
+
+    def __init__(self, secret: str, folder: Path, hours: float) -> None:
+        self._sessions = _signer(secret, "session")
+        self._links = _signer(secret, "link")
+        self._forms = _signer(secret, "form")
+        self._folder = folder
+        self.seconds = round(hours * 3600)
+
+    def link(self, name: str, role: str) -> str:
+        """Return a token that opens one session: for ``/login?token=...``."""
+        return self._links.dumps({"name": name, "role": role, "id": token_hex(16)})
+
+    def redeem(self, link: str) -> Session | None:
+        """Open the session of a link; None if it was used before, is too old, or is none of ours."""
+        session = _loaded(self._links, link, LINK_SECONDS)
+        return session if session is not None and self._mark(session.id) else None
+
+    def open(self, name: str, role: str, key: str) -> Session:
+        """Open a session for the holder of a token, whose hash is the key."""
+        return Session(name, role, token_hex(16), key)
+
+    def cookie(self, session: Session) -> str:
+        """Return the value of the session's cookie."""
+        return self._sessions.dumps(asdict(session))
+
+    def read(self, cookie: str) -> Session | None:
+        """Return the session of a cookie; None if it was ended, is too old, or is none of ours."""
+        session = _loaded(self._sessions, cookie, self.seconds)
+        return None if session is None or self._path(f"ended-{session.id}").exists() else session
+
+    def end(self, session: Session) -> None:
+        """End a session: its cookie is worth nothing from now on."""
+        self._mark(f"ended-{session.id}")
+
+    def form_token(self, session: Session) -> str:
+        """Return what every form of the session must carry, and no other site knows."""
+        signed = self._forms.make_signer(self._forms.salt).get_signature(session.id)
+        return signed.decode()
+
+    def is_form_token(self, session: Session, given: str) -> bool:
+        """Say whether a form carries the session's own token."""
+        return compare_digest(self.form_token(session).encode(), given.encode(errors="surrogatepass"))
+
+    def _mark(self, name: str) -> bool:
+        """Remember a name; False if it was remembered before."""
+        try:
+            os.close(os.open(self._path(name), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            return False
+        return True
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"session-{name}"
+
+
+def _signer(secret: str, purpose: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(secret, f"simdnn-{purpose}", signer_kwargs={"digest_method": sha256})
+
+
+def _loaded(signer: URLSafeTimedSerializer, text: str, seconds: int) -> Session | None:
+    try:
+        plain: Any = signer.loads(text, max_age=seconds)
+    except BadData:
+        return None
+    return Session(**plain)
