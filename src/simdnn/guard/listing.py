@@ -72,7 +72,7 @@ def training_images(
 
 def needed_for(alpha: float) -> int:
     """Return how many images must calibrate a false-alarm rate: n can promise 1 / (n + 1)."""
-    return ceil(1 / alpha - 1e-9) - 1
+    return ceil(min(1 / alpha, 1e18) - 1e-9) - 1
 
 
 def _check_enough(labels: NDArray[np.str_], found: int, alpha: float, calibration: float) -> None:

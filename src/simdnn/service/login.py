@@ -43,7 +43,12 @@ def login_page(request: Request, state: State, token: str | None = None, next: s
     return _logged_in(request, state, session, next)
 
 
-@router.post("/login", responses={303: _PAGES[303], **documented(400, 401, 413, 422)}, status_code=303)
+@router.post(
+    "/login",
+    responses={303: _PAGES[303], **documented(400, 401, 413, 422)},
+    status_code=303,
+    response_class=RedirectResponse,
+)
 def login(
     request: Request,
     state: State,
@@ -61,6 +66,7 @@ def login(
     "/logout",
     responses={303: {"description": "Logged out."}, **documented(400, 401, 403, 413)},
     status_code=303,
+    response_class=RedirectResponse,
 )
 def logout(who: Auditor, state: State) -> Response:
     """End the session."""

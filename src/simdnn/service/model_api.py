@@ -26,7 +26,9 @@ class ModelBody(BaseModel):
     rule: str
     alpha: float
     classes: list[str]
-    size: tuple[int, int] = Field(description="Height and width of the images that the network takes.")
+    size: list[int] = Field(
+        min_length=2, max_length=2, description="Height and width of the images that the network takes."
+    )
     facts: dict[str, Any] | None
 
 
