@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import schemathesis
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -54,7 +55,7 @@ def test_every_path_says_what_it_may_answer(fuzzed: Service) -> None:
 
 def test_no_request_breaks_the_description(fuzzed: Service) -> None:
     schema = schemathesis.openapi.from_asgi("/openapi.json", fuzzed.app)
-    operations = [cast(Any, found).ok() for found in schema.get_all_operations()]
+    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) > 15
     for operation in operations:
         ask_at_random(fuzzed, operation)
