@@ -25,8 +25,9 @@ from simdnn.images.files import find_images
 from simdnn.images.reading import read_image
 from simdnn.networks.auxiliary import AuxiliaryNetwork, read_auxiliary, untrained
 from simdnn.networks.backbone import Backbone, load_backbone
+from simdnn.networks.draws import Draws
 from simdnn.networks.extractor import Extractor
-from simdnn.networks.votes import Draws, count_votes
+from simdnn.networks.votes import count_votes
 from speed import bare, check
 
 NETWORKS = ("vgg16", "resnet18")

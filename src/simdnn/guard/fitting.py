@@ -27,10 +27,10 @@ from simdnn.images.names import ClassNames
 from simdnn.images.shifts import Shift
 from simdnn.networks.auxiliary_record import AuxiliaryRecord
 from simdnn.networks.batch import Batch
+from simdnn.networks.draws import Draws
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.prepare import Copy
 from simdnn.networks.record import NetworkRecord
-from simdnn.networks.votes import Draws
 from simdnn.paper.model import SimilarityModel
 from simdnn.progress import Progress
 from simdnn.rules.calibration import CalibrationSet

@@ -11,8 +11,8 @@ from simdnn.evaluation.records import Records, cell_key
 from simdnn.guard.guard import Guard
 from simdnn.images.files import labelled_images
 from simdnn.networks.batch import Batch
+from simdnn.networks.draws import Draws
 from simdnn.networks.extractor import Extractor
-from simdnn.networks.votes import Draws, count_votes
 from simdnn.progress import Progress
 from simdnn.rules.inputs import RuleInput
 
@@ -87,8 +87,7 @@ def certificate_draws(own: Draws, n: int) -> Draws:
 
 def _counts(extractor: Extractor, batch: Batch, row: int, draws: Draws) -> list[int]:
     """Count the votes of one image, so that what an interruption loses is one image."""
-    assert extractor.auxiliary is not None
+    assert extractor.voter is not None
     assert batch.pixels is not None
-    image = batch.pixels[row : row + 1].to(extractor.device)
-    counts: list[int] = count_votes(extractor.auxiliary, image, draws)[0].tolist()
+    counts: list[int] = extractor.voter.count(batch.pixels[row : row + 1], draws)[0].tolist()
     return counts
