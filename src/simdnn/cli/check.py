@@ -79,8 +79,12 @@ def check(
         ),
     ] = None,
     audit_images: Annotated[
-        Path | None,
-        typer.Option(help="Keep the flagged images themselves in this folder, too.", rich_help_panel=RESULT),
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep the flagged images themselves, too, in this folder or at this URL for fsspec.",
+            rich_help_panel=RESULT,
+        ),
     ] = None,
     fail_on_attack: Annotated[
         bool,
@@ -262,7 +266,7 @@ def _bar_beside(as_json: bool) -> AbstractContextManager[Progress | None]:
 
 @contextmanager
 def _recorder(
-    audit: str | None, images: Path | None, guard: Guard | FeatureGuard
+    audit: str | None, images: str | None, guard: Guard | FeatureGuard
 ) -> Iterator[Callable[[Verdict, bytes | None], object]]:
     """Yield what keeps a flagged verdict: in the audit store, or nowhere if there is none."""
     if audit is None:

@@ -87,6 +87,17 @@ class ClassModel:
         self.next_serial += len(other)
         return [int(serial) for serial in serials]
 
+    def insert(self, other: ClassModel) -> None:
+        """Insert prototypes of this class that were taken out before, each in its place by its serial."""
+        rows = np.searchsorted(self.serials, other.serials)
+        self.vectors = np.insert(self.vectors, rows, other.vectors, axis=0)
+        self.support = np.insert(self.support, rows, other.support)
+        self.scatter = np.insert(self.scatter, rows, other.scatter)
+        self.exemplars = np.insert(self.exemplars, rows, other.exemplars)
+        self.exemplar_vectors = np.insert(self.exemplar_vectors, rows, other.exemplar_vectors, axis=0)
+        self.serials = np.insert(self.serials, rows, other.serials)
+        self.next_serial = max(self.next_serial, int(other.serials.max()) + 1)
+
 
 def learning_order(label: str, rows: IntArray, start: int, seed: int) -> IntArray:
     """Shuffle (K,) rows of a class, reproducibly; ``start`` is the number of its samples in earlier batches."""

@@ -163,6 +163,26 @@ class PrototypeSet:
         model = self.classes[label]
         self.classes[label] = model.take(np.arange(len(model)) != j)
 
+    def restore(self, label: str, removed: ClassModel) -> str:
+        """Put a prototype that was removed from a class back in its place, with its old id, which is returned.
+
+        Parameters
+        ----------
+        label : its class
+        removed : the prototype alone, as :meth:`simdnn.paper.learning.ClassModel.take` gives it
+
+        Raises
+        ------
+        InputError
+            If the class has a prototype of this id.
+        """
+        model = self.model(label)
+        (serial,) = removed.serials.tolist()
+        if serial in model.serials:
+            raise InputError(f"the prototype {label}/{serial} is there already; nothing was restored")
+        model.insert(removed)
+        return f"{label}/{serial}"
+
     def relabel(self, prototype_id: str, label: str) -> str:
         """Move a prototype to another class, which may be new; return its new id.
 
