@@ -200,7 +200,7 @@ class Guard(GuardState):
 
     def threshold(self, rule: str | None = None, *, alpha: float | None = None) -> float:
         """Return the score below which a rule flags, at its start."""
-        return self._judge(rule, alpha).threshold.offset
+        return self.judge(rule, alpha).threshold.offset
 
     def check(
         self,
@@ -307,7 +307,7 @@ class Guard(GuardState):
         names = [str(i) for i in range(len(images))] if names is None else names
         if len(names) != len(images):
             raise InputError(f"expected a name for each of the {len(images)} images, got {len(names)}")
-        judging = self._judging(self._judge(rule, alpha))
+        judging = self._judging(self.judge(rule, alpha))
         return [verdict for verdict, _ in judging.verdicts(list(images), names)]
 
     def explain(
@@ -332,7 +332,7 @@ class Guard(GuardState):
         InputError
             If the rule has no second opinion to certify with.
         """
-        judge = self._judge(rule, alpha)
+        judge = self.judge(rule, alpha)
         certifier = self._judging(judge, certify).certifier
         batch = next(
             self.extractor.stream([image], views=judge.rule.views, draws=self.draws(judge.rule), pixels=True)
@@ -400,7 +400,7 @@ class Guard(GuardState):
             raise InputError("expected one threshold for all classes to stop early by; leave out one of both")
         given = [images] if isinstance(images, (str, Path)) else images
         paths = find_images([Path(path) for path in given])
-        judging = self._judging(self._judge(rule, alpha, per_class), certify, fresh=fresh, early=early)
+        judging = self._judging(self.judge(rule, alpha, per_class), certify, fresh=fresh, early=early)
         return judging.verdicts(paths, [str(path) for path in paths], progress, keep_bytes)
 
     def _judging(
@@ -410,7 +410,8 @@ class Guard(GuardState):
 
         return Judging.of(self.extractor, judge, self.draws(judge.rule), certify, fresh=fresh, early=early)
 
-    def _judge(self, name: str | None, alpha: float | None, per_class: bool = False) -> Judge:
+    def judge(self, name: str | None, alpha: float | None, per_class: bool = False) -> Judge:
+        """Return what turns outputs of the networks into verdicts; parameters and errors as of :meth:`check`."""
         rule, settings = self.rule_named(name), self.settings
         threshold = rule.threshold(
             alpha=settings.alpha if alpha is None else alpha, m=settings.m, per_class=per_class
