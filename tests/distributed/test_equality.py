@@ -65,7 +65,7 @@ def alone(digits: Path, photos: Path) -> Guard:
 def test_the_guard_and_its_verdicts_are_those_of_one_process_though_two_are_killed(
     cluster: Cluster, digits: Path, photos: Path, alone: Guard, tmp_path: Path
 ) -> None:
-    killed = []
+    killed: list[int] = []
 
     def kill_some(done: int, total: int) -> None:
         if len(killed) < 2 and done > (len(killed) * total) // 4:

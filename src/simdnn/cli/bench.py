@@ -10,6 +10,7 @@ import typer
 
 from simdnn.cli.bench_certify import certify
 from simdnn.cli.libraries import lab_libraries
+from simdnn.cli.optional_value import Ray, RayCommand
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 from simdnn.errors import InputError
@@ -39,7 +40,7 @@ RecordsFolder = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=RayCommand)
 def run(
     plan: PlanFile,
     records: RecordsFolder = None,
@@ -52,6 +53,7 @@ def run(
     again: Annotated[bool, typer.Option("--again", help="Measure also what is measured already.")] = False,
     cache: Cache = None,
     weights: Weights = Path("build/weights"),
+    ray: Ray = None,
 ) -> None:
     """Measure every cell of a plan that has no record yet.
 
@@ -62,12 +64,24 @@ def run(
     read = read_plan(plan)
     wanted = _cell_filter(only or [], read)
     cells = _records(read, records)
+    if ray is not None:
+        from simdnn.distributed.benchmark import run_on_ray
+        from simdnn.distributed.cluster import connected
+
+        with connected(ray) as cluster, lab_libraries():
+            run_on_ray(read, cells, _folders(cache, weights), cluster, _log, wanted=wanted, again=again)
+    else:
+        _measure_here(read, cells, _folders(cache, weights), wanted, again)
+    broken = sum("error" in record for record in cells)
+    typer.echo(f"{sum(1 for _ in cells) - broken} cells measured, {broken} broken; records in {cells.path}")
+
+
+def _measure_here(read: Plan, cells: Records, folders: Folders, wanted: CellFilter, again: bool) -> None:
+    """Measure in this process."""
     with lab_libraries():
         from simdnn.evaluation.run import run as measure
 
-        measure(read, cells, _folders(cache, weights), progress_bar, _log, wanted=wanted, again=again)
-    broken = sum("error" in record for record in cells)
-    typer.echo(f"{sum(1 for _ in cells) - broken} cells measured, {broken} broken; records in {cells.path}")
+        measure(read, cells, folders, progress_bar, _log, wanted=wanted, again=again)
 
 
 @app.command()

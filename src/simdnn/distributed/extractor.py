@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -69,7 +70,7 @@ class RayExtractor(Extractor):
 
     def stream(
         self,
-        images: Sequence[Any],
+        images: Sequence[Any] | Any,
         *,
         views: Sequence[Shift] = (),
         view_key: str | None = None,
@@ -203,6 +204,9 @@ def _quiet(ray: Any) -> Iterator[None]:
     """Let Ray Data pass over blocks that it cannot read, and say nothing; our own progress is shown."""
     context = ray.data.DataContext.get_current()
     before = (context.max_errored_blocks, context.enable_progress_bars, context.print_on_execution_start)
+    log = logging.getLogger("ray.data")
+    level = log.level
+    log.setLevel(logging.ERROR)
     context.max_errored_blocks, context.enable_progress_bars, context.print_on_execution_start = (
         -1,
         False,
@@ -212,3 +216,4 @@ def _quiet(ray: Any) -> Iterator[None]:
         yield
     finally:
         context.max_errored_blocks, context.enable_progress_bars, context.print_on_execution_start = before
+        log.setLevel(level)

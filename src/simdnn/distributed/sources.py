@@ -226,12 +226,12 @@ class ParquetSource:
 
 
 def _url(path: Path | str) -> str:
-    """Return a path as it was typed: `Path` takes one of two slashes behind a protocol."""
-    return (
-        re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/+(?=[^/])", r"\1://", str(path))
-        if ":/" in str(path)
-        else str(path)
-    )
+    """Return a path as it was typed: `Path` keeps one of several slashes behind a protocol."""
+    lost = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)", str(path))
+    if lost is None:
+        return str(path)
+    root = "/" if lost[1] in ("file", "local") else ""
+    return f"{lost[1]}://{root}{str(path)[lost.end() :]}"
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
