@@ -1,9 +1,9 @@
 """Fit and check with Ray and without: `python experiments/scripts/ray_equality.py --images 3000 --kill`.
 
-The same photographs, network and seeds in one process, and on a local Ray of one and of two processes: how far the guards
-are apart, which verdicts differ, and how many photographs a second each comes to. With --kill two processes that run the
-network are killed on the way, and the driver once; then how many finished blocks it found when it was started again is
-recorded, too. Each process has one thread.
+The same photographs, network and seeds in one process, and on a local Ray of one and of two processes: how far the
+guards are apart, which verdicts differ, and how many photographs a second each comes to. With --kill two processes that
+run the network are killed on the way, and the driver once; then how many finished blocks it found when it was started
+again is recorded, too. Each process has one thread.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Clock:
         self.first = self.last = (0, 0.0)
 
     def __call__(self, done: int, total: int) -> None:
+        """Note how far the work is."""
         self.last = (done, time.perf_counter())
         if not self.first[1]:
             self.first = self.last
@@ -207,9 +208,9 @@ def main() -> None:
             "one_process": alone,
             **found,
             "load_before_and_after": load,
-            "note": "images_per_second is taken between the first images done and the last, without start-up; it counts "
-            "images that are compared with views, which take three passes, and others alike. All runs have one thread a "
-            "process; with Ray a further process reads.",
+            "note": "images_per_second is taken between the first images done and the last, without start-up; it "
+            "counts images that are compared with views, which take three passes, and others alike. All runs have one "
+            "thread a process; with Ray a further process reads.",
         },
     )
     print(path)
