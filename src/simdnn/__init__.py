@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from simdnn.guard.verdict import Verdict
     from simdnn.networks.backbone import Backbone, load_backbone
     from simdnn.networks.extractor import Extractor
+    from simdnn.onnx.export import export_onnx
+    from simdnn.onnx.guard import load_onnx
     from simdnn.paper.estimator import SimDNN
 
 __version__ = "0.1.0"
@@ -27,7 +29,9 @@ _MODULES = {
     "SimDNN": "simdnn.paper.estimator",
     "SimDNNError": "simdnn.errors",
     "Verdict": "simdnn.guard.verdict",
+    "export_onnx": "simdnn.onnx.export",
     "load_backbone": "simdnn.networks.backbone",
+    "load_onnx": "simdnn.onnx.guard",
 }
 
 __all__ = [
@@ -39,7 +43,9 @@ __all__ = [
     "SimDNN",
     "SimDNNError",
     "Verdict",
+    "export_onnx",
     "load_backbone",
+    "load_onnx",
 ]
 
 

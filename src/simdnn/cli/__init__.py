@@ -18,6 +18,7 @@ from simdnn.cli import (
     demo,
     evaluate,
     explain,
+    export,
     fit,
     import_auxiliary,
     info,
@@ -38,6 +39,7 @@ app = typer.Typer(
     add_completion=True,
 )
 app.command("fit")(fit.fit)
+app.command("export")(export.export)
 app.command("calibrate")(calibrate.calibrate)
 app.command("check")(check.check)
 app.command("evaluate")(evaluate.evaluate)
