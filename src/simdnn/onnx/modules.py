@@ -52,11 +52,9 @@ class GuardGraph(nn.Module):
             parts += [part.float() for part in output.features.values()]
             logits.append(output.logits.float())
         features = torch.cat(parts, dim=1)
-        given = (features[:n], logits[0][:n])
-        shape = (len(self.views), n, -1)
-        of_views = tuple(
-            values[n:].reshape(shape).transpose(0, 1) for values in (features, logits[0]) if self.views
-        )
+        both = [values.unflatten(0, (1 + len(self.views), n)) for values in (features, logits[0])]
+        given = (both[0][0], both[1][0])
+        of_views = tuple(values[1:].transpose(0, 1) for values in both if self.views)
         if not self.decides:
             return given + of_views
         score = self._score(*given, of_views)
