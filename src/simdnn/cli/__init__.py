@@ -18,6 +18,7 @@ from simdnn.cli import (
     demo,
     evaluate,
     explain,
+    export,
     fit,
     import_auxiliary,
     info,
@@ -41,6 +42,7 @@ app = typer.Typer(
     add_completion=True,
 )
 app.command("fit", cls=RayCommand)(fit.fit)
+app.command("export")(export.export)
 app.command("calibrate")(calibrate.calibrate)
 app.command("check", cls=RayCommand)(check.check)
 app.command("evaluate")(evaluate.evaluate)

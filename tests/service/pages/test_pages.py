@@ -78,7 +78,10 @@ def test_an_address_that_makes_no_sense_is_refused_with_the_reason(watched: Serv
 
 def test_label_note_and_undo_are_recorded_actions(watched: Service) -> None:
     number = flagged(watched)[0]["id"]
-    assert post(watched, f"/records/{number}/label", {"label": "clean"}).headers["location"] == f"/records/{number}"
+    assert (
+        post(watched, f"/records/{number}/label", {"label": "clean"}).headers["location"]
+        == f"/records/{number}"
+    )
     assert post(watched, f"/records/{number}/note", {"note": "dust"}).status_code == 303
     page = json_of(watched, f"/records/{number}.json")
     assert (page["record"]["human_label"], page["record"]["note"]) == ("clean", "dust")
@@ -169,14 +172,18 @@ def test_the_preview_counts_what_changes(watched: Service) -> None:
     listed = json_of(watched, "/prototypes.json?class=3")
     victim = listed["prototypes"][0]["id"]
     preview = json_of(watched, f"/prototypes/preview.json?edit=relabel&prototype={victim}&label=8")
-    verdicts = {record["id"]: record["verdict"] for record in json_of(watched, "/queue.json?verdict=any")["records"]}
+    verdicts = {
+        record["id"]: record["verdict"] for record in json_of(watched, "/queue.json?verdict=any")["records"]
+    }
     assert preview["recorded"]["before"] == list(verdicts.values()).count("attack")
     form = {"edit": "relabel", "prototype": victim, "label": "8"}
     assert post(watched, f"/prototypes?model_id={model.id}", form).status_code == 303
     changed = []
     for record in watched.state.store.records():
         data = watched.state.store.image(record)
-        reply = watched.client.post("/v1/check", headers=watched.checker, files={"image": ("x.png", data, "image/png")})
+        reply = watched.client.post(
+            "/v1/check", headers=watched.checker, files={"image": ("x.png", data, "image/png")}
+        )
         if reply.json()["verdict"] != verdicts[record.id]:
             changed.append(record.id)
     assert sorted(preview["recorded"]["changed"]) == sorted(changed)
