@@ -88,7 +88,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     compared = np.sort(np.concatenate([np.flatnonzero(out), reference]))
     rest = np.setdiff1d(np.arange(len(paths)), compared)
     seen = _extract(
-        extractor, paths, compared, len(paths), progress, 0, views, _view_key(view_seed), draws, copies
+        extractor, paths, compared, len(paths), progress, 0, views, _view_key(view_seed, views), draws, copies
     )
     plain = Batch.joined(
         [seen.without_views(), _extract(extractor, paths, rest, len(paths), progress, len(compared))]
@@ -175,9 +175,9 @@ def _extract(
     return batch.placed(rows)
 
 
-def _view_key(view_seed: int) -> str:
+def _view_key(view_seed: int, views: tuple[Shift, ...]) -> str:
     """Stand for the views where others may read: 256 random bits are not guessed from their hash."""
-    return sha256(f"views {view_seed}".encode()).hexdigest()
+    return sha256(f"views {view_seed} {len(views)}".encode()).hexdigest()
 
 
 def _draws_secret(view_seed: int) -> bytes:
