@@ -157,7 +157,12 @@ def check(
     loaded: Guard | FeatureGuard
     paths: list[Path] = []
     if features is not None:
-        foreign = {"IMAGES": images, "--audit-images": audit_images, "--drift": drift, "--certify": certify}
+        foreign: dict[str, object] = {
+            "IMAGES": images,
+            "--audit-images": audit_images,
+            "--drift": drift,
+            "--certify": certify,
+        }
         loaded = on_features = read_feature_guard(
             guard, foreign | {"--rule": None if rule == "similarity" else rule}
         )

@@ -15,8 +15,8 @@ from simdnn.images.limits import ReadLimits
 from simdnn.images.shifts import Shift
 from simdnn.networks.auxiliary import AuxiliaryNetwork
 from simdnn.networks.backbone import Backbone
+from simdnn.networks.draws import Draws
 from simdnn.networks.prepare import Copy
-from simdnn.networks.votes import Draws
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Block:
         batch = self.batch
         arrays: dict[str, NDArray[Any]] = {name: np.ascontiguousarray(getattr(batch, name)) for name in ROWS}
         if batch.pixels is not None:
-            arrays["pixels"] = np.ascontiguousarray(np.asarray(batch.pixels))
+            arrays["pixels"] = np.ascontiguousarray(batch.pixels)
         if batch.image_bytes:
             arrays["image_bytes"] = np.frombuffer(b"".join(batch.image_bytes), dtype=np.uint8)
         text = {
@@ -48,7 +48,6 @@ class Block:
         length = int.from_bytes(raw[:8], "little")
         text = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"][_KEY])
         arrays = load(raw)
-        pixels = arrays.pop("pixels", None)
         blob, ends = (
             arrays.pop("image_bytes", np.empty(0, np.uint8)).tobytes(),
             np.cumsum([0, *text["sizes"]]),
@@ -59,7 +58,7 @@ class Block:
             image_sha256=tuple(text["image_sha256"]),
             image_bytes=tuple(blob[a:b] for a, b in pairwise(ends.tolist())),
             errors={int(i): reason for i, reason in text["errors"].items()},
-            pixels=None if pixels is None else _tensor(pixels),
+            pixels=arrays.get("pixels"),
         )
         return cls(tuple(text["ids"]), batch)
 
@@ -79,9 +78,10 @@ def joined(parts: Sequence[Batch]) -> Batch:
     """Return batches of one after the other as one, with pixels and bytes where all rows have them."""
     whole = Batch.joined(parts)
     found = [part.pixels for part in parts if part.pixels is not None]
-    pixels = _tensor(np.concatenate([np.asarray(some) for some in found])) if found else None
     return replace(
-        whole, pixels=pixels, image_bytes=tuple(data for part in parts for data in part.image_bytes)
+        whole,
+        pixels=np.concatenate(found) if found else None,
+        image_bytes=tuple(data for part in parts for data in part.image_bytes),
     )
 
 
@@ -92,9 +92,3 @@ def _taken(batch: Batch, rows: NDArray[np.int64]) -> Batch:
         pixels=None if batch.pixels is None or not len(rows) else batch.pixels[rows],
         image_bytes=tuple(batch.image_bytes[i] for i in rows.tolist()) if batch.image_bytes else (),
     )
-
-
-def _tensor(array: NDArray[Any]) -> Any:
-    from torch import from_numpy
-
-    return from_numpy(np.array(array))

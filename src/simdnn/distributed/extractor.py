@@ -25,9 +25,9 @@ from simdnn.networks.auxiliary import AuxiliaryNetwork
 from simdnn.networks.backbone import Backbone
 from simdnn.networks.batch import Batch
 from simdnn.networks.cache import FeatureCache
+from simdnn.networks.draws import Draws
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.prepare import Copy
-from simdnn.networks.votes import Draws
 
 
 class ClusterError(SimDNNError):
@@ -90,7 +90,7 @@ class RayExtractor(Extractor):
         if not names:
             return
         seen = tuple(views) if view_key is None else view_key
-        what = [self._fingerprint(seen, draws), self.batch_size, pixels, keep_bytes]
+        what = [self.fingerprint_of(seen, draws), self.batch_size, pixels, keep_bytes]
         facts = [*what, *map(str, names), {i: vars(copy) for i, copy in (copies or {}).items()}]
         manifest = Manifest(self.runs / sha256(json.dumps(facts).encode()).hexdigest()[:32])
         self.manifests.append(manifest)
