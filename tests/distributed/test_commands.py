@@ -60,14 +60,8 @@ def test_bench_measures_what_one_process_measures(
 ) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text(Path("experiments/plans/digits.toml").read_text(encoding="utf-8"), encoding="utf-8")
-    only = [
-        "--only",
-        "method=sim-dnn similarity",
-        "--only",
-        "column=noise 0.01",
-        "--cache",
-        tmp_path / "cache",
-    ]
+    cells = "method=sim-dnn similarity,column=noise 0.01"
+    only = ["--only", cells, "--cache", tmp_path / "cache", "--dirty"]
     code, out, err = simdnn("bench", "run", plan, "--records", tmp_path / "many", *only, "--ray")
     assert code == 0, err
     assert "0 broken" in out
