@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +29,7 @@ class Prototype:
     support : number of samples behind it, ``N_j``
     sigma : square root of the scalar variance of these samples; 0 for a single sample
     exemplar : index of its exemplar, the training sample shown for it; -1 without one
-    vector : (n,) the mean of its samples
+    vector : (n,) the mean of its samples; it moves when the set learns more
     """
 
     id: str
@@ -96,6 +96,7 @@ class PrototypeSet:
         *,
         first: int = 0,
         n_jobs: int | None = None,
+        scaling: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     ) -> None:
         """Learn samples; the result does not depend on how they are split over calls and jobs.
 
@@ -105,14 +106,23 @@ class PrototypeSet:
         rows : for each class, its rows of ``samples`` in the order in which they are learned
         first : index of the first sample among all that were ever learned, for the exemplars
         n_jobs : classes learned in parallel, as in joblib
+        scaling : scales samples where they are not scaled yet, a few at a time
         """
-        from joblib import Parallel, delayed
+        from joblib import Parallel, delayed, effective_n_jobs
 
-        jobs = [(self.model(label), order) for label, order in rows.items()]
-        learned = Parallel(n_jobs=n_jobs, prefer="threads")(
-            delayed(learn)(model, samples, first + order, order) for model, order in jobs
-        )
-        self.classes.update(zip(rows, learned, strict=True))
+        def learn_all(labels: Sequence[str]) -> None:
+            for label in labels:
+                learn(self.classes[label], samples, first + rows[label], rows[label], scaling)
+
+        for label in rows:
+            self.model(label)
+        jobs: int = effective_n_jobs(n_jobs)  # type: ignore[arg-type]  # None is one, or what a backend says
+        if jobs == 1:
+            learn_all(list(rows))
+            return
+        largest_first = sorted(rows, key=lambda label: -len(rows[label]))
+        shares = [largest_first[job::jobs] for job in range(jobs)]
+        Parallel(n_jobs=jobs, prefer="threads")(delayed(learn_all)(share) for share in shares)
 
     def add(self, label: str, vector: ArrayLike, exemplar: int = -1) -> str:
         """Add a prototype to a class, which may be new; return its id.
