@@ -33,6 +33,10 @@ class AuditError(SimDNNError):
     """An audit store that cannot be opened, read or written, or a record that it does not hold."""
 
 
+class UnknownRecordError(AuditError):
+    """A record or an action that the audit store does not hold."""
+
+
 class ServiceError(SimDNNError):
     """A request that the service refused, or a service that cannot be reached.
 

@@ -125,10 +125,10 @@ def test_label(path: Path, simdnn: Simdnn) -> None:
     ("arguments", "said"),
     [
         (("show", 9), "no record 9 in the audit store; its numbers go from 1 to 3"),
-        (("label", 1, "dog"), "expected the label attack or clean; got 'dog'"),
+        (("label", 1, "dog"), "expected the label attack or clean or unsure; got 'dog'"),
         (("list", "--verdict", "dog"), "expected the verdict clean or attack or error; got 'dog'"),
         (("list", "--since", "noon"), "--since takes a time such as 2026-11-23 or 2026-11-23T10:00+02:00; got 'noon'"),
-        (("export", "-o", "out.xlsx"), "expected a file that ends in .csv or .jsonl; got out.xlsx"),
+        (("export", "-o", "out.xlsx"), "expected a file that ends in .csv or .jsonl or .zip; got out.xlsx"),
         (("export", "-o", "/nosuch/out.csv"), "cannot write /nosuch/out.csv: No such file or directory"),
         (
             ("show", 2, "-o", "out.png"),

@@ -28,6 +28,7 @@ ATTACK = Verdict(
 
 def _record(number: int, verdict: Verdict, human: str | None = None) -> AuditRecord:
     kept = {"human_class": None, "labelled_by": None, "labelled_at": None, "note": None, "image_kept": False}
+    kept |= {"image_bytes": None, "token": None, "request_id": None}
     time = datetime(2026, 11, 23, 10, 11, 12, tzinfo=UTC)
     plain = {"image_sha256": None} | vars(verdict)
     return AuditRecord(id=number, time=time, model_id="m", human_label=human, **plain, **kept)  # type: ignore[arg-type]

@@ -22,6 +22,8 @@ from simdnn.audit.upgrade import upgrade
 from simdnn.errors import AuditError
 from simdnn.guard.verdict import Verdict
 
+TABLES = {"record", "label", "action", "shadow_check", "chain_head", "alembic_version"}
+
 
 def _tables(engine: Engine) -> set[str]:
     return set(inspect(engine).get_table_names())
@@ -35,14 +37,14 @@ def test_a_fresh_store_is_what_the_models_say(target: str) -> None:
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
         assert compare_metadata(context, Base.metadata) == []
-        assert context.get_current_revision() == "0002"
+        assert context.get_current_revision() == "0010"
     engine.dispose()
 
 
 def test_every_step_goes_down_and_up_again(target: str) -> None:
     engine = connect(target)
     upgrade(engine)
-    assert _tables(engine) == {"record", "label", "chain_head", "alembic_version"}
+    assert _tables(engine) == TABLES
     config = Config()
     config.set_main_option("script_location", str(Path(simdnn.audit.migrations.__file__).parent))
     with engine.begin() as connection:
@@ -50,7 +52,7 @@ def test_every_step_goes_down_and_up_again(target: str) -> None:
         command.downgrade(config, "base")
     assert _tables(engine) == {"alembic_version"}
     upgrade(engine)
-    assert _tables(engine) == {"record", "label", "chain_head", "alembic_version"}
+    assert _tables(engine) == TABLES
     engine.dispose()
 
 
@@ -69,7 +71,7 @@ def test_a_newer_store_is_refused_and_left_alone(target: str, attack: Verdict) -
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(
         AuditError,
-        match=r"^the audit store has schema revision 9999, newer than 0002 of this version; update simdnn$",
+        match=r"^the audit store has schema revision 9999, newer than 0010 of this version; update simdnn$",
     ):
         AuditStore.open(target)
     with engine.connect() as connection:
@@ -147,7 +149,7 @@ def test_an_older_store_is_not_read_before_it_was_upgraded(
 ) -> None:
     _write_first_schema(target)
     said = (
-        "the audit store has schema revision 0001, older than 0002 of this version; reading changes nothing, "
+        "the audit store has schema revision 0001, older than 0010 of this version; reading changes nothing, "
         "so bring it up to date first: `simdnn audit STORE upgrade`"
     )
     assert simdnn("audit", target, "list") == (2, "", f"error: {said}\n")

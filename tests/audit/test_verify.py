@@ -49,7 +49,11 @@ def test_an_untouched_store_has_no_faults(store_of_five: str) -> None:
     with AuditStore.open(store_of_five) as store:
         heads = store.heads()
         store.record(Verdict("6.png", "clean"), model_id="m")
-        assert {table: number for table, (number, _) in heads.items()} == {"record": 5, "label": 3}
+        assert {table: number for table, (number, _) in heads.items()} == {
+            "record": 5,
+            "label": 3,
+            "action": 3,
+        }
     assert _faults(store_of_five, heads["record"][1]) == []
     assert _faults(store_of_five, heads["label"][1]) == []
 
@@ -73,6 +77,13 @@ def test_an_untouched_store_has_no_faults(store_of_five: str) -> None:
         ("UPDATE label SET record_id = 1 WHERE id = 2", ["label 2 (of record 1) was altered"]),
         ("DELETE FROM label WHERE id = 2", ["label 2 is missing"]),
         ("DELETE FROM label WHERE id = 3", ["label 3 is missing"]),
+        ("UPDATE record SET standing = 'attack' WHERE id = 3",
+         ["record 3 does not have the label that was given last"]),
+        ("UPDATE record SET standing = 'clean' WHERE id = 5",
+         ["record 5 does not have the label that was given last"]),
+        ("UPDATE action SET who = 'eve' WHERE id = 2", ["action 2 was altered"]),
+        ("DELETE FROM action WHERE id = 1", ["action 1 is missing"]),
+        ("DELETE FROM action WHERE id = 3", ["action 3 is missing"]),
         ("DELETE FROM chain_head WHERE table_name = 'label'", ["the end of the labels' chain is missing"]),
         ("UPDATE chain_head SET chain = 'ab' WHERE table_name = 'record'",
          ["the end of the records' chain was altered"]),
@@ -169,7 +180,10 @@ def test_the_command_says_each_fault_and_fails(tmp_path: Path, simdnn: Simdnn, a
         store.record_all([(attack, b"one"), (attack, b"two"), (attack, b"three")], model_id="m")
         store.label(1, "clean")
         heads = store.heads()
-    told = f"3 records, chain value {heads['record'][1]}\n1 label, chain value {heads['label'][1]}\n"
+    told = "".join(
+        f"{number}, chain value {heads[table][1]}\n"
+        for number, table in (("3 records", "record"), ("1 label", "label"), ("1 action", "action"))
+    )
     assert simdnn("audit", path, "verify", "--images", images) == (0, f"{told}nothing was altered\n", "")
     assert simdnn("audit", path, "verify", "--head", heads["record"][1])[0] == 0
     one, two = (images / name[:2] / name for name in (sha256(word).hexdigest() for word in (b"one", b"two")))

@@ -82,6 +82,7 @@ def test_flagged_images_are_on_disk_when_they_are_answered(service: Service, odd
     found = service.client.get(f"/v1/audit/{reply['record']}", headers=service.auditor).json()
     assert found["image_sha256"] == reply["image_sha256"]
     assert found["model_id"] == reply["model_id"]
+    assert found["token"] == "a-checker"
     assert service.client.get("/v1/audit/99", headers=service.auditor).status_code == 404
 
 

@@ -1,13 +1,18 @@
-"""Export records as CSV and as JSON lines."""
+"""Export records as CSV, as JSON lines, and with their images as a zip file: in pieces, so that memory stays flat."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Iterable
-from typing import Any, TextIO
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from tempfile import TemporaryFile
+from typing import Any
 
 from simdnn.audit.records import FIELDS, AuditRecord
+from simdnn.errors import AuditError
+from simdnn.images.formats import suffix_of
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Texts with which a formula starts in a spreadsheet; the last four are full-width forms of the first four."""
@@ -25,23 +30,77 @@ def csv_cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith((*FORMULA, "'")) else value
 
 
-def write_csv(records: Iterable[AuditRecord], file: TextIO) -> int:
-    """Write a header and one row per record, with :func:`csv_cell`; return the number of records. Evidence is JSON."""
-    writer = csv.DictWriter(file, FIELDS)
+def as_csv(records: Iterable[AuditRecord]) -> Iterator[bytes]:
+    """Yield a header and one row a record, with :func:`csv_cell`. Evidence is JSON."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS)
     writer.writeheader()
-    number = 0
     for record in records:
+        yield _taken(text)
         plain = record.as_dict()
         plain["evidence"] = json.dumps(plain["evidence"])
         writer.writerow({name: csv_cell(value) for name, value in plain.items()})
-        number += 1
-    return number
+    yield _taken(text)
 
 
-def write_json_lines(records: Iterable[AuditRecord], file: TextIO) -> int:
-    """Write one JSON object per line, without escaping for spreadsheets; return the number of records."""
-    number = 0
+def as_json_lines(records: Iterable[AuditRecord]) -> Iterator[bytes]:
+    """Yield one JSON object a line and record, without escaping for spreadsheets."""
     for record in records:
-        file.write(json.dumps(record.as_dict()) + "\n")
-        number += 1
-    return number
+        yield json.dumps(record.as_dict()).encode() + b"\n"
+
+
+def as_zip(
+    records: Iterable[AuditRecord], image_of: Callable[[AuditRecord], bytes | None]
+) -> Iterator[bytes]:
+    """Yield a zip file: each image that is kept as ``images/<number of the record>.<suffix>``, and ``records.jsonl``.
+
+    ``image_of`` is :meth:`simdnn.audit.store.AuditStore.image`. An image that is missing or was altered is left out;
+    ``missing.txt`` then says why.
+    """
+    target = _Pieces()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file, TemporaryFile() as lines:
+        missing = []
+        for record in records:
+            image = None
+            try:
+                image = image_of(record)
+            except AuditError as error:
+                missing.append(f"record {record.id}: {error}\n")
+            if image is not None:
+                file.writestr(f"images/{record.id}{suffix_of(image)}", image)
+            lines.write(json.dumps(record.as_dict()).encode() + b"\n")
+            yield target.taken()
+        lines.seek(0)
+        with file.open(zipfile.ZipInfo("records.jsonl"), "w", force_zip64=True) as member:
+            while some := lines.read(1 << 16):
+                member.write(some)
+                yield target.taken()
+        if missing:
+            file.writestr("missing.txt", "".join(missing))
+    yield target.taken()
+
+
+class _Pieces(io.RawIOBase):
+    """What is written, until it is taken: a zip file can be written without going back in it."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._held += data
+        return len(data)
+
+    def taken(self) -> bytes:
+        held = bytes(self._held)
+        self._held.clear()
+        return held
+
+
+def _taken(text: io.StringIO) -> bytes:
+    held = text.getvalue().encode()
+    text.seek(0)
+    text.truncate()
+    return held

@@ -2,123 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, Self, Unpack
+from itertools import zip_longest
+from typing import Any, Unpack
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Float,
-    Select,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import select
 
 from simdnn.audit import query
-from simdnn.audit.chain import link, storable
-from simdnn.audit.engine import connect, file_of, name, reading
-from simdnn.audit.files import create_private
-from simdnn.audit.images import ImageFolder
-from simdnn.audit.records import HUMAN_LABELS, AuditRecord, HumanLabel
-from simdnn.audit.schema import ChainHead, Label, Record
-from simdnn.audit.upgrade import require_newest, upgrade
-from simdnn.audit.verify import faults
-from simdnn.errors import AuditError
+from simdnn.audit.cursor import cursor as cursor_of
+from simdnn.audit.labelling import Labels
+from simdnn.audit.records import AuditRecord, Origin, Page
+from simdnn.audit.schema import Record
+from simdnn.errors import AuditError, InputError
 from simdnn.guard.verdict import Verdict
 
 PAGE = 1000
 """Number of records in memory at a time."""
 
+SIMILAR = 500
+"""Records among which similar ones are looked for."""
 
-class AuditStore:
+
+class AuditStore(Labels):
     """A store of verdicts, opened by :meth:`open` and used in a ``with`` statement.
 
     Several processes may write at the same time. When :meth:`record` returns, the record is on the disk. Rows are only
-    ever added, each chained to the one before it; :meth:`verify` finds later changes.
+    ever added, each chained to the one before it; :meth:`verify` finds later changes. What
+    :func:`simdnn.audit.retention.retain` removes is noted in the chain.
     """
 
-    def __init__(self, engine: Engine, images: ImageFolder | None) -> None:
-        self._engine = engine
-        self._images = images
-
-    @classmethod
-    def open(
-        cls, target: str | Path, *, images: Path | None = None, create: bool = True, read_only: bool = False
-    ) -> Self:
-        """Open a store, and upgrade its schema if it is older.
-
-        Parameters
-        ----------
-        target : a file, or a database URL such as ``postgresql+psycopg://user@host/database``
-        images : folder for the images themselves; None if only their hashes are stored
-        create : whether a file that does not exist is created
-        read_only : whether nothing is written, so that no write permission is needed; a store with an older schema is
-            refused
-
-        Raises
-        ------
-        AuditError
-            If it cannot be opened, does not exist and is not to be created, is no audit store, or was written by a
-            newer version.
-        """
-        engine = connect(target, read_only=read_only)
-        file = file_of(engine)
-        if file is not None and not file.exists():
-            if read_only or not create:
-                raise AuditError(f"there is no audit store {file}; `simdnn check --audit {file}` makes one")
-            create_private(file)
-        try:
-            require_newest(engine) if read_only else upgrade(engine)
-        except (SQLAlchemyError, OSError) as error:
-            engine.dispose()
-            raise AuditError(f"cannot open the audit store {name(engine)}: {_reason(error)}") from error
-        except AuditError:
-            engine.dispose()
-            raise
-        return cls(engine, None if images is None else ImageFolder(images))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *reason: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._engine.dispose()
-
-    def record(self, verdict: Verdict, *, model_id: str, image: bytes | None = None) -> int:
+    def record(
+        self,
+        verdict: Verdict,
+        *,
+        model_id: str,
+        image: bytes | None = None,
+        origin: Origin | None = None,
+    ) -> int:
         """Add one verdict; return its number, once it is on the disk.
 
         Parameters
         ----------
         verdict : the guard's verdict
         model_id : id of the guard
-        image : bytes of the checked image; their hash is stored, and the bytes if the store has a folder for images
+        image : bytes of the checked image; their hash is stored, and the bytes if the store has a place for images
+        origin : who had it checked, over a service
 
         Raises
         ------
         AuditError
             If it cannot be written, or the image is not the one of the verdict.
         """
-        return self.record_all([(verdict, image)], model_id=model_id)[0]
+        origins = [] if origin is None else [origin]
+        return self.record_all([(verdict, image)], model_id=model_id, origins=origins)[0]
 
-    def record_all(self, verdicts: Iterable[tuple[Verdict, bytes | None]], *, model_id: str) -> list[int]:
-        """Add verdicts with their images in one transaction, all or none; return their numbers; as :meth:`record`."""
+    def record_all(
+        self,
+        verdicts: Iterable[tuple[Verdict, bytes | None]],
+        *,
+        model_id: str,
+        origins: Sequence[Origin] = (),
+    ) -> list[int]:
+        """Add verdicts with their images in one transaction, all or none; return their numbers; as :meth:`record`.
+
+        ``origins`` has one of each verdict, or none at all.
+        """
+        given = list(verdicts)
+        if origins and len(origins) != len(given):
+            raise InputError(f"expected an origin of each of the {len(given)} verdicts, got {len(origins)}")
         rows = [
-            verdict.as_dict() | self._keep(verdict, image) | {"time": datetime.now(UTC), "model_id": model_id}
-            for verdict, image in verdicts
+            verdict.as_dict()
+            | self._keep(verdict, image)
+            | vars(origin)
+            | {"time": datetime.now(UTC), "model_id": model_id}
+            for (verdict, image), origin in zip_longest(given, origins, fillvalue=Origin())
         ]
-        return self._append(Record, rows)
+        with self._writing() as connection:
+            numbers = self._append(connection, Record, rows)
+        if self._images is not None:
+            for row, (_, image) in zip(rows, given, strict=True):
+                # retention may have removed it before the record was there that needs it
+                if image is not None and not self._images.has(row["image_sha256"]):
+                    self._images.put(image)
+        return numbers
 
     def stream(self, *, limit: int | None = None, **only: Unpack[query.Selection]) -> Iterator[AuditRecord]:
         """Iterate over records, newest first, with a limited number in memory.
@@ -133,97 +101,86 @@ class AuditStore:
         AuditError
             If there is no such verdict or label.
         """
-        return self._pages(query.narrowed(query.records(), only), limit)
+        left, after = limit, None
+        while left is None or left > 0:
+            size = PAGE if left is None else min(PAGE, left)
+            page = self.page(after=after, size=size, **only)
+            yield from page.records
+            if page.next is None:
+                return
+            after = page.next
+            left = None if left is None else left - size
+            del page  # free the memory before the next page is read
 
     def records(self, *, limit: int | None = None, **only: Unpack[query.Selection]) -> list[AuditRecord]:
         """Return the records of :meth:`stream` as a list."""
         return list(self.stream(limit=limit, **only))
 
-    def count(self, **only: Unpack[query.Selection]) -> int:
-        """Return the number of records that meet the conditions, as in :meth:`stream`."""
-        with self._reading() as connection:
-            number: int = connection.execute(query.narrowed(query.count(), only)).scalar_one()
-        return number
-
-    def get(self, record_id: int) -> AuditRecord:
-        """Return one record by its number; AuditError if there is none."""
-        with self._reading() as connection:
-            row = connection.execute(query.records().where(Record.id == record_id)).first()
-            if row is None:
-                raise self._unknown(connection, record_id)
-            return query.from_row(row._asdict())
-
-    def label(
-        self,
-        record_id: int,
-        human_label: str,
-        *,
-        by: str | None = None,
-        human_class: str | None = None,
-        note: str | None = None,
-    ) -> AuditRecord:
-        """Add a human label to a record; return the record.
-
-        Earlier labels stay in the store; :meth:`labels` returns them.
+    def page(self, *, after: str | None = None, size: int = 50, **only: Unpack[query.Selection]) -> Page:
+        """Return one page of records, newest first, in a transaction of its own.
 
         Parameters
         ----------
-        record_id : number of the record
-        human_label : ``"attack"``, or ``"clean"`` for a false alarm
-        by, human_class, note : as ``labelled_by``, ``human_class`` and ``note`` of
-            :class:`simdnn.audit.records.HumanLabel`
+        after : cursor of the page before, its ``next``; None for the first page
+        size : largest number of records
+        **only : conditions, as in :class:`simdnn.audit.query.Selection`
 
         Raises
         ------
         AuditError
-            If there is no such record or label.
+            If there is no such verdict or label.
+        InputError
+            If it is no cursor.
         """
-        query.expect("label", human_label, HUMAN_LABELS)
-        self.get(record_id)  # it must exist; it cannot be deleted later
-        row = {
-            "record_id": record_id,
-            "human_label": human_label,
-            "human_class": human_class,
-            "labelled_by": by,
-            "labelled_at": datetime.now(UTC),
-            "note": note,
-        }
-        self._append(Label, [row])
-        return self.get(record_id)
-
-    def labels(self, record_id: int) -> list[HumanLabel]:
-        """Return all human labels of a record, oldest first; AuditError if there is no such record."""
-        table = Label.__table__
-        columns = [table.c[field.name] for field in fields(HumanLabel)]
         with self._reading() as connection:
-            rows = connection.execute(
-                select(*columns).where(table.c.record_id == record_id).order_by(table.c.id)
-            ).all()
-        if not rows:
-            self.get(record_id)
-        return [HumanLabel(**row._asdict()) for row in rows]
+            rows = connection.execute(query.page(only, after, size + 1)).all()
+        records = tuple(query.from_row(row._asdict()) for row in rows[:size])
+        more = len(rows) > size and bool(records)
+        return Page(records, cursor_of(records[-1].time, records[-1].id) if more else None)
+
+    def count(self, **only: Unpack[query.Selection]) -> int:
+        """Return the number of records that meet the conditions, as in :meth:`stream`."""
+        with self._reading() as connection:
+            number: int = connection.execute(query.count(only)).scalar_one()
+        return number
+
+    def around(self, record: AuditRecord, **only: Unpack[query.Selection]) -> tuple[int | None, int | None]:
+        """Return the numbers of the next newer and the next older record of a selection; None where there is none."""
+        with self._reading() as connection:
+            newer, older = (
+                connection.execute(
+                    query.neighbour(only, record.time, record.id, newer=newer)
+                ).scalar_one_or_none()
+                for newer in (True, False)
+            )
+        return newer, older
+
+    def similar(self, record: AuditRecord, *, limit: int = 12) -> list[tuple[AuditRecord, float]]:
+        """Return flagged records like one, with their similarity in (0, 1], most similar first.
+
+        They are those of the newest :data:`SIMILAR` with the same most similar prototype; the similarity is the cosine
+        between their similarities to the prototypes of their evidence, 1 for the very same image.
+        """
+        if record.prototype is None:
+            return []
+        same = (
+            select(Record.id)
+            .where(Record.prototype == record.prototype, Record.id != record.id, Record.verdict == "attack")
+            .order_by(Record.time.desc(), Record.id.desc())
+            .limit(SIMILAR)
+            .subquery()
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query.records().where(Record.id.in_(select(same.c.id)))).all()
+        found = [query.from_row(row._asdict()) for row in rows]
+        rated = [(other, _likeness(record, other)) for other in found]
+        return sorted(rated, key=lambda one: (-one[1], -one[0].id))[:limit]
 
     def image(self, record: AuditRecord) -> bytes | None:
         """Return the image of a record; None if it was not kept, AuditError if it is missing or was altered."""
         if record.image_sha256 is None or record.image_kept is False or self._images is None:
             return None
         return self._images.get(record.image_sha256)
-
-    def verify(self, *, head: str | None = None) -> Iterator[str]:
-        """Verify the hash chains; yield one line for each row that was altered, added or removed.
-
-        Kept images are verified as well if the store was opened with their folder. Somebody who can write the store
-        can also recompute the chain. To detect that, pass a ``head``: an earlier chain value from :meth:`heads`, saved
-        where they cannot write, which must still be in the store.
-        """
-        with self._reading() as connection:
-            yield from faults(connection, self._images, head)
-
-    def heads(self) -> dict[str, tuple[int, str]]:
-        """Return, for records and for labels, the number of rows and the chain value of the last one."""
-        with self._reading() as connection:
-            rows = connection.execute(select(ChainHead.table_name, ChainHead.number, ChainHead.chain))
-            return {table: (number, chain) for table, number, chain in rows}
 
     def _keep(self, verdict: Verdict, image: bytes | None) -> dict[str, Any]:
         checked = verdict.image_sha256
@@ -236,72 +193,17 @@ class AuditStore:
             )
         if self._images is not None:
             self._images.put(image)
-        return {"image_sha256": digest, "image_kept": self._images is not None}
-
-    def _append(self, kind: type[Record | Label], rows: list[dict[str, Any]]) -> list[int]:
-        """Add rows, each chained to the one before it; return their numbers."""
-        of_table = ChainHead.table_name == kind.__tablename__
-        with self._writing() as connection:
-            # on servers the lock on this row serialises writers; on SQLite the whole file is locked
-            end = select(ChainHead.number, ChainHead.chain).where(of_table).with_for_update()
-            number, chain = connection.execute(end).one()
-            chained = []
-            for row in rows:
-                number += 1
-                values = {column.name: _value(row.get(column.name), column) for column in kind.__table__.c}
-                full = storable(values) | {"id": number}
-                chain = link(chain, full)
-                chained.append(full | {"chain": chain})
-            if chained:
-                connection.execute(insert(kind), chained)
-                connection.execute(update(ChainHead).where(of_table).values(number=number, chain=chain))
-        return [row["id"] for row in chained]
-
-    def _pages(self, selected: Select[Any], limit: int | None) -> Iterator[AuditRecord]:
-        """Read records in pages, each in its own transaction, so that a slow reader blocks nobody."""
-        selected = selected.order_by(Record.id.desc())
-        page, left = selected, limit
-        while left is None or left > 0:
-            size = PAGE if left is None else min(PAGE, left)
-            with self._reading() as connection:
-                rows = connection.execute(page.limit(size)).all()
-            for row in rows:
-                yield query.from_row(row._asdict())
-            if len(rows) < size:
-                return
-            page = selected.where(Record.id < rows[-1].id)
-            del rows  # free the memory before the next page is read
-            left = None if left is None else left - size
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._checked(), self._engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._checked(), reading(self._engine).connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _checked(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, OverflowError) as error:  # the latter: a number that no record can have
-            raise AuditError(f"the audit store {name(self._engine)} failed: {_reason(error)}") from error
-
-    @staticmethod
-    def _unknown(connection: Connection, record_id: int) -> AuditError:
-        low, high = connection.execute(select(func.min(Record.id), func.max(Record.id))).one()
-        held = "it is empty" if low is None else f"its numbers go from {low} to {high}"
-        return AuditError(f"no record {record_id} in the audit store; {held}")
+        return {
+            "image_sha256": digest,
+            "image_kept": self._images is not None,
+            "image_bytes": len(image),
+        }
 
 
-def _value(value: Any, column: ColumnElement[Any]) -> Any:
-    """Convert a value to the type that its column returns, so that the chain value stays the same."""
-    return float(value) if isinstance(column.type, Float) and value is not None else value
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of the database's message, without the statement and its values."""
-    return str(getattr(error, "orig", None) or error).strip().split("\n")[0]
+def _likeness(one: AuditRecord, other: AuditRecord) -> float:
+    if one.image_sha256 is not None and one.image_sha256 == other.image_sha256:
+        return 1.0
+    a, b = ({seen.prototype: seen.similarity for seen in record.evidence} for record in (one, other))
+    norms = [sum(value**2 for value in seen.values()) ** 0.5 for seen in (a, b)]
+    dot = sum(value * b.get(name, 0.0) for name, value in a.items())
+    return float(min(1.0, dot / (norms[0] * norms[1]))) if all(norms) else 0.0

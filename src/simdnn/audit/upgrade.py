@@ -61,6 +61,11 @@ def require_newest(engine: Engine) -> None:
         )
 
 
+def newest_revision() -> str:
+    """Return the newest revision of the schema that this version knows."""
+    return str(_scripts()[1].get_current_head())
+
+
 def _refuse_unknown(found: str | None, scripts: ScriptDirectory) -> None:
     if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
         raise AuditError(

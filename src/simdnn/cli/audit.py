@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from simdnn.cli.audit_filters import (
+    HumanLabelled,
+    ModelId,
+    OfClass,
+    PMax,
+    PMin,
+    Since,
+    Token,
+    Unlabelled,
+    Until,
+    Verdict,
+    selected,
+)
 from simdnn.cli.audit_list import listed
 from simdnn.cli.options import AsJson
 from simdnn.cli.text import WIDE, echo, shown
@@ -23,10 +34,15 @@ if TYPE_CHECKING:
     from simdnn.audit.records import AuditRecord, HumanLabel
     from simdnn.audit.store import AuditStore
 
-app = typer.Typer(help="List, show, label, export and verify what was flagged.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show, label, export, verify, retain and back up what was flagged.", no_args_is_help=True
+)
 
 RecordId = Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
-Images = Annotated[Path | None, typer.Option(help="Folder with the images that were kept.")]
+Images = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="Folder, or URL for fsspec, of the images that were kept."),
+]
 
 SCREENFUL = 50
 """Records that `list` shows people where they do not say how many."""
@@ -37,24 +53,26 @@ def store(
     context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="STORE", help="The store: a file, or a database URL.")],
 ) -> None:
-    """List, show, label, export and verify what was flagged. Only `label` and `upgrade` change the store."""
+    """List, show, label, export and verify what was flagged.
+
+    Only `label`, `undo`, `retain`, `restore` and `upgrade` change the store.
+    """
     context.obj = target
 
 
 @app.command("list")
 def list_records(
     context: typer.Context,
-    verdict: Annotated[str | None, typer.Option(help="Only those with this verdict.")] = None,
-    label: Annotated[str | None, typer.Option(help="Only those labelled so: attack or clean.")] = None,
-    unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Only those nobody labelled.")] = False,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Only those from this time on, as 2026-11-23, 2026-11-23T10:00 or 2026-11-23T10:00+02:00; "
-            "without an offset it is UTC.",
-        ),
-    ] = None,
+    verdict: Verdict = None,
+    label: HumanLabelled = None,
+    unlabelled: Unlabelled = False,
+    since: Since = None,
+    until: Until = None,
+    class_name: OfClass = None,
+    p_min: PMin = None,
+    p_max: PMax = None,
+    model_id: ModelId = None,
+    token: Token = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -64,11 +82,11 @@ def list_records(
     as_json: AsJson = False,
 ) -> None:
     """List the records, newest first."""
-    time = None if since is None else _instant(since)
-    found = _open(context)
+    only = selected(verdict, label, unlabelled, since, until, class_name, p_min, p_max, model_id, token)
+    found = open_store(context)
     if limit is None and not as_json:
         limit = SCREENFUL
-    records = found.stream(verdict=verdict, label=label, unlabelled=unlabelled, since=time, limit=limit)
+    records = found.stream(limit=limit, **only)
     if as_json:
         for record in records:
             echo(json.dumps(record.as_dict()))
@@ -76,7 +94,7 @@ def list_records(
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
     for line in listed(records, width):
         echo(line)
-    total = found.count(verdict=verdict, label=label, unlabelled=unlabelled, since=time)
+    total = found.count(**only)
     if limit is not None and total > limit:
         echo(f"{total - limit} older records are not shown; --limit {total} shows all", err=True)
 
@@ -90,7 +108,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show all of one record and every label that it was given, and write the image it is about."""
-    found = _open(context, images=images)
+    found = open_store(context, images=images)
     record, labels = found.get(record_id), found.labels(record_id)
     if output is not None:
         image = found.image(record)
@@ -99,7 +117,7 @@ def show(
                 "the image was not kept, or --images does not say where; "
                 "`simdnn check --audit-images FOLDER` keeps them"
             )
-        with _writing(output) as file:
+        with writing(output) as file:
             file.write(image)
     if as_json:
         echo(json.dumps(record.as_dict() | {"labels": [said.as_dict() for said in labels]}))
@@ -111,13 +129,15 @@ def show(
 def label(
     context: typer.Context,
     record_id: RecordId,
-    said: Annotated[str, typer.Argument(metavar="attack|clean", help="What it was; clean is a false alarm.")],
+    said: Annotated[
+        str, typer.Argument(metavar="attack|clean|unsure", help="What it was; clean is a false alarm.")
+    ],
     by: Annotated[str | None, typer.Option(help="Who says so.")] = None,
     true_class: Annotated[str | None, typer.Option("--class", help="The class that you see.")] = None,
     note: Annotated[str | None, typer.Option(help="Any remark.")] = None,
 ) -> None:
     """Say what a flagged image really was. The latest label stands; `show` lists all of them."""
-    found = _open(context, read_only=False)
+    found = open_store(context, read_only=False)
     record = found.label(record_id, said, by=by, human_class=true_class, note=note)
     earlier = len(found.labels(record_id)) - 1
     kept = f"; `show {record.id}` lists its {earlier} earlier label{'s' * (earlier > 1)}" if earlier else ""
@@ -132,26 +152,51 @@ def export(
         typer.Option(
             "-o",
             "--output",
-            help="A .csv or .jsonl file; - for JSON lines on the screen. In a .csv, a text that a spreadsheet "
-            "would take for a formula has an apostrophe in front.",
+            help="A .csv or .jsonl file, or a .zip of the kept images and a .jsonl; - for JSON lines on the screen. In "
+            "a .csv, a text that a spreadsheet would take for a formula has an apostrophe in front.",
         ),
     ],
+    images: Images = None,
+    verdict: Verdict = None,
+    label: HumanLabelled = None,
+    unlabelled: Unlabelled = False,
+    since: Since = None,
+    until: Until = None,
+    class_name: OfClass = None,
+    p_min: PMin = None,
+    p_max: PMax = None,
+    model_id: ModelId = None,
+    token: Token = None,
 ) -> None:
-    """Write all records into a file, newest first."""
-    from simdnn.audit.export import write_csv, write_json_lines
+    """Write records into a file, newest first: all, or those that are asked for."""
+    from simdnn.audit.export import as_csv, as_json_lines, as_zip
 
-    records = _open(context).stream()
+    only = selected(verdict, label, unlabelled, since, until, class_name, p_min, p_max, model_id, token)
+    store = open_store(context, images=images)
     if str(output) == "-":
-        for record in records:
+        for record in store.stream(**only):
             echo(json.dumps(record.as_dict()))
         return
-    writers = {".csv": write_csv, ".jsonl": write_json_lines}
-    if output.suffix not in writers:
-        raise InputError(f"expected a file that ends in {' or '.join(writers)}; got {output.name}")
-    with _writing(output) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        number = writers[output.suffix](records, text)
-        text.detach()
+    kinds = {
+        ".csv": as_csv,
+        ".jsonl": as_json_lines,
+        ".zip": lambda records: as_zip(records, store.image),
+    }
+    if output.suffix not in kinds:
+        raise InputError(f"expected a file that ends in {' or '.join(kinds)}; got {output.name}")
+    if output.suffix == ".zip" and images is None:
+        raise InputError("a .zip is of the images that were kept; say with --images where they are")
+    number = 0
+
+    def counted() -> Iterator[AuditRecord]:
+        nonlocal number
+        for record in store.stream(**only):
+            number += 1
+            yield record
+
+    with writing(output) as file:
+        for piece in kinds[output.suffix](counted()):
+            file.write(piece)
     echo(f"wrote {number} records to {shown(output)}")
 
 
@@ -171,7 +216,7 @@ def verify(
     Exit status: 0 if there are none, 1 if there are. Who can write the store can also compute its hashes anew: note
     the chain values that are printed where they cannot write, and give one to --head later.
     """
-    found = _open(context, images=images)
+    found = open_store(context, images=images)
     faults = 0
     for fault in found.verify(head=head):
         echo(shown(fault))
@@ -187,30 +232,24 @@ def verify(
 @app.command()
 def upgrade(context: typer.Context) -> None:
     """Bring a store that an older version wrote to the schema of this one."""
-    _open(context, read_only=False)
+    open_store(context, read_only=False)
     echo("the store has the schema of this version")
 
 
-def _open(context: typer.Context, *, images: Path | None = None, read_only: bool = True) -> AuditStore:
+def open_store(
+    context: typer.Context, *, images: str | None = None, read_only: bool = True, create: bool = False
+) -> AuditStore:
+    """Open the store of the command, until it ends."""
     from simdnn.audit.store import AuditStore
 
     return context.with_resource(
-        AuditStore.open(context.obj, images=images, create=False, read_only=read_only)
+        AuditStore.open(context.obj, images=images, create=create, read_only=read_only)
     )
 
 
-def _instant(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(
-            f"--since takes a time such as 2026-11-23 or 2026-11-23T10:00+02:00; got {text!r}"
-        ) from error
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
-
-
 @contextmanager
-def _writing(output: Path) -> Iterator[BinaryIO]:
+def writing(output: Path) -> Iterator[BinaryIO]:
+    """Open a file that is there once all of it is; OutputError if it cannot be written."""
     from simdnn.atomic import whole_file
 
     try:
@@ -236,6 +275,6 @@ def _print(record: AuditRecord, labels: list[HumanLabel]) -> None:
         note = f": {said.note}" if said.note else ""
         echo(
             shown(
-                f"{'labelled':<17} {said.labelled_at:%Y-%m-%d %H:%M:%S} {said.human_label}{who}{seen}{note}"
+                f"{'labelled':<17} {said.labelled_at:%Y-%m-%d %H:%M:%S} {said.human_label or 'none'}{who}{seen}{note}"
             )
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from simdnn.cli.fit_features import fit_features
 from simdnn.cli.options import (
     CALIBRATION,
     DATA,
@@ -37,12 +38,20 @@ OFTEN = "once, or once per network"
 
 
 def fit(
-    data: Annotated[
-        Path, typer.Argument(help="Folder with one subfolder of images per class, or a CSV file: path,label.")
-    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Where to write the guard.", rich_help_panel=DATA)
     ],
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="Folder with one subfolder of images per class, or a CSV file: path,label."),
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Learn from features that you have, instead of images: a folder of .npy or Parquet files.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     names: Annotated[
         Path | None,
         typer.Option(
@@ -205,6 +214,14 @@ def fit(
     Exit status: 0 if the guard was written, 2 for a mistake, 74 if it could not be written.
     """
     check_output(output, "the guard")
+    if features is not None:
+        foreign: dict[str, object] = {"DATA": data, "--names": names, "--backbone": backbone}
+        foreign |= {"--second-opinion": second_opinion, "--calibrate-on": calibrate_on, "--shuffle": shuffle}
+        foreign |= {"--view-seed": view_seed, "--rule": None if rule == "similarity" else rule}
+        fit_features(features, output, alpha=alpha, calibration=calibration, seed=seed, foreign=foreign)
+        return
+    if data is None:
+        raise InputError("expected a folder of images or a CSV file, or --features; got neither")
     if second_opinion is None and draws is not None:
         raise InputError("--draws needs --second-opinion, the network that they belong to")
     if no_cache and (cache or cache_limit):

@@ -64,7 +64,12 @@ def serve(
         ),
     ] = None,
     audit_images: Annotated[
-        str | None, typer.Option(help="Keep the recorded images here, too.", rich_help_panel=RECORDS)
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep the recorded images, too, in this folder or at this URL for fsspec.",
+            rich_help_panel=RECORDS,
+        ),
     ] = None,
     record_all: Annotated[
         bool, typer.Option("--record-all", help="Record clean images, too.", rich_help_panel=RECORDS)

@@ -27,10 +27,10 @@ from simdnn.images.names import ClassNames
 from simdnn.images.shifts import Shift
 from simdnn.networks.auxiliary_record import AuxiliaryRecord
 from simdnn.networks.batch import Batch
+from simdnn.networks.draws import Draws
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.prepare import Copy
 from simdnn.networks.record import NetworkRecord
-from simdnn.networks.votes import Draws
 from simdnn.paper.model import SimilarityModel
 from simdnn.progress import Progress
 from simdnn.rules.calibration import CalibrationSet
@@ -175,9 +175,9 @@ def _extract(
     return batch.placed(rows)
 
 
-def _view_key(view_seed: int, views: tuple[Shift, ...]) -> str:
+def _view_key(view_seed: int, views: Sequence[Shift]) -> str:
     """Stand for the views where others may read: 256 random bits are not guessed from their hash."""
-    return sha256(f"views {view_seed} {len(views)}".encode()).hexdigest()
+    return sha256(f"views {view_seed} {[view.as_dict() for view in views]}".encode()).hexdigest()
 
 
 def _draws_secret(view_seed: int) -> bytes:

@@ -363,7 +363,7 @@ class Guard(GuardState):
         shares = {} if opinion is None else opinion.by_class(seen.shares[0])
         return Explanation(
             verdict=verdict,
-            image=batch.pixels[0].permute(1, 2, 0).numpy(),
+            image=batch.pixels[0].transpose(1, 2, 0),
             exemplars=tuple(self.exemplar(row) for row in rows),
             calibration_scores=scores[order],
             corrupted=~self.calibration.clean[order],

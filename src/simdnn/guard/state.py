@@ -31,7 +31,7 @@ from simdnn.rules.registry import find_rule
 from simdnn.rules.rule import Rule
 
 if TYPE_CHECKING:  # a guard file is read without PyTorch
-    from simdnn.networks.votes import Draws
+    from simdnn.networks.draws import Draws
 
 _RULE = "rule_"
 """Before the names of arrays that a rule learned."""

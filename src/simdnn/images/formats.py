@@ -26,3 +26,15 @@ def begins_like_image(data: bytes) -> bool:
     (True, False)
     """
     return data.startswith(_BEGINNINGS) or (data.startswith(b"RIFF") and data[8:12] == b"WEBP")
+
+
+_SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".bmp", b"RIFF": ".webp"}
+
+
+def suffix_of(data: bytes) -> str:
+    r"""Return the suffix of a file's name by how its bytes begin; ``.bin`` for what no browser shows.
+
+    >>> suffix_of(b"\x89PNG..."), suffix_of(b"P6 ...")
+    ('.png', '.bin')
+    """
+    return next((suffix for start, suffix in _SUFFIXES.items() if data.startswith(start)), ".bin")

@@ -7,7 +7,6 @@ import binascii
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from pydantic import BaseModel, Field
 
 from simdnn.service.jobs import Upload
@@ -45,7 +44,7 @@ def uploads_of(tensor: InputTensor, most: int) -> list[Upload]:
     if len(tensor.shape) != 4:
         raise Problem(422, f"expected pixels of shape [N, 3, height, width], got {tensor.shape}")
     pixels = _pixels(tensor)
-    return [Upload(f"{UNNAMED}-{i}", one) for i, one in enumerate(torch.from_numpy(pixels))]
+    return [Upload(f"{UNNAMED}-{i}", one) for i, one in enumerate(pixels)]
 
 
 def _file(text: object, i: int) -> bytes:
