@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from check_speed import network
+from local_networks import network
 from record import timed, write_record
 from service_process import served
 from simdnn.guard.guard import Guard

@@ -21,6 +21,7 @@ from simdnn.cli.bench_options import (
 )
 from simdnn.cli.bench_status import status
 from simdnn.cli.libraries import lab_libraries
+from simdnn.cli.optional_value import Ray, RayCommand
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 from simdnn.errors import InputError
@@ -34,7 +35,7 @@ app.command("certify")(certify)
 app.command("status")(status)
 
 
-@app.command()
+@app.command(cls=RayCommand)
 def run(
     plan: PlanFile,
     records: RecordsFolder = None,
@@ -53,6 +54,7 @@ def run(
     ] = False,
     cache: Cache = None,
     weights: Weights = Path("build/weights"),
+    ray: Ray = None,
 ) -> None:
     """Measure every cell of a plan that has no record of the code, data and weights as they are.
 
@@ -63,16 +65,28 @@ def run(
     read = read_plan(plan)
     wanted = _cell_filter(only or [], read)
     cells = records_of(read, records)
-    with lab_libraries():
-        from simdnn.evaluation.provenance import require_clean
-        from simdnn.evaluation.run import run as measure
+    if ray is not None:
+        from simdnn.distributed.benchmark import run_on_ray
+        from simdnn.distributed.cluster import connected
 
-        if not dirty:
-            require_clean()
+        with connected(ray) as cluster, lab_libraries():
+            _check_tree(dirty=dirty)
+            run_on_ray(read, cells, folders_of(cache, weights), cluster, _log, wanted=wanted, again=again)
+    else:
+        with lab_libraries():
+            from simdnn.evaluation.run import run as measure
 
-        measure(read, cells, folders_of(cache, weights), progress_bar, _log, wanted=wanted, again=again)
+            _check_tree(dirty=dirty)
+            measure(read, cells, folders_of(cache, weights), progress_bar, _log, wanted=wanted, again=again)
     broken = sum("error" in record for record in cells)
     typer.echo(f"{sum(1 for _ in cells) - broken} cells measured, {broken} broken; records in {cells.path}")
+
+
+def _check_tree(*, dirty: bool) -> None:
+    from simdnn.evaluation.provenance import require_clean
+
+    if not dirty:
+        require_clean()
 
 
 @app.command()

@@ -14,6 +14,8 @@ import typer
 
 from simdnn.cli.check_csv import csv_rows
 from simdnn.cli.check_features import judged_features, read_feature_guard
+from simdnn.cli.check_ray import ray_verdicts
+from simdnn.cli.optional_value import Ray
 from simdnn.cli.options import (
     OPINION,
     RESULT,
@@ -140,6 +142,7 @@ def check(
     weights: Weights = None,
     trust: Trust = None,
     device: Device = None,
+    ray: Ray = None,
     batch_size: BatchSize = 32,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
@@ -154,13 +157,18 @@ def check(
     loaded: Guard | FeatureGuard
     paths: list[Path] = []
     if features is not None:
-        foreign = {"IMAGES": images, "--audit-images": audit_images, "--drift": drift, "--certify": certify}
+        foreign: dict[str, object] = {
+            "IMAGES": images,
+            "--audit-images": audit_images,
+            "--drift": drift,
+            "--certify": certify,
+        }
         loaded = on_features = read_feature_guard(
             guard, foreign | {"--rule": None if rule == "similarity" else rule}
         )
     else:
         loaded = on_images = load_guard(guard, weights, trust, device)
-        paths = images_named(images or [], null=null)
+        paths = images_named(images or [], null=null) if ray is None else images or []
     count = {"clean": 0, "attack": 0, "error": 0}
     watch = _Watch(on_images.drift_monitor(rule, delta=delta)) if drift else None
     with ExitStack() as opened:
@@ -180,6 +188,22 @@ def check(
         if features is not None:
             judged = judged_features(
                 on_features, features, alpha=alpha, per_class=per_class, progress=progress
+            )
+        elif ray is not None:
+            judged, record = opened.enter_context(
+                ray_verdicts(
+                    ray,
+                    on_images,
+                    paths,
+                    asked,
+                    keep_bytes=audit_images is not None,
+                    audit=audit,
+                    device=device,
+                    actors=workers,
+                    batch_size=batch_size,
+                    max_pixels=max_pixels,
+                    record=record,
+                )
             )
         else:
             judged = _judged(on_images, paths, asked, keep_bytes=audit_images is not None)

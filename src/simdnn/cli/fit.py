@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from simdnn.cli.fit_features import fit_features
+from simdnn.cli.fit_ray import guard_on_ray
+from simdnn.cli.optional_value import Ray
 from simdnn.cli.options import (
     CALIBRATION,
     DATA,
@@ -186,6 +188,7 @@ def fit(
             rich_help_panel=CALIBRATION,
         ),
     ] = None,
+    ray: Ray = None,
     batch_size: BatchSize = 32,
     workers: Workers = None,
     device: Device = None,
@@ -235,45 +238,61 @@ def fit(
     given = None if names is None else read_names(names)
     rule = rule or default_rule(second_opinion=second_opinion is not None)
     settings = Settings(rule, alpha, seed=seed)
-    training_images(
-        data, settings, calibration, calibrate_on, given
-    )  # mistakes show before weights are fetched
+    if ray is None:  # mistakes show before weights are fetched
+        training_images(data, settings, calibration, calibrate_on, given)
 
     from simdnn.networks.auxiliary import read_auxiliary
     from simdnn.networks.device import chosen_device
     from simdnn.networks.extractor import Extractor
 
-    chosen_device(device)
+    if ray is None:
+        chosen_device(device)
     auxiliary = None if second_opinion is None else read_auxiliary(second_opinion)
     backbones = _backbones(backbone or [DEFAULT_BACKBONE], weights, layers, mean, std, size)
     kept = None if no_cache else _cache(cache, cache_limit)
-    with nullcontext() if kept is None else kept, progress_bar("reading", then="learning") as progress:
-        extractor = Extractor(
-            backbones,
-            batch_size=batch_size,
-            workers=workers,
-            device=device,
-            cache=kept,
-            auxiliary=auxiliary,
-            limits=read_limits(max_pixels),
-        )
-        guard = Guard.fit(
-            data,
-            extractor,
-            rule=rule,
-            level=level,
-            alpha=alpha,
-            calibration=calibration,
-            calibrate_on=calibrate_on,
-            seed=seed,
-            view_seed=view_seed,
-            draws=draws,
-            shuffle=shuffle,
-            max_unreadable=max_unreadable,
-            names=given,
-            progress=progress,
-        )
-    guard.save(output)
+    networks: dict[str, Any] = {
+        "backbones": backbones,
+        "batch_size": batch_size,
+        "cache": kept,
+        "auxiliary": auxiliary,
+        "limits": read_limits(max_pixels),
+    }
+    with nullcontext() if kept is None else kept:
+        if ray is not None:
+            from simdnn.guard.fitting import Fit
+
+            asked = Fit(
+                data,
+                settings,
+                level,
+                calibration,
+                calibrate_on,
+                view_seed,
+                shuffle,
+                max_unreadable,
+                draws,
+                given,
+            )
+            guard = guard_on_ray(ray, asked, output, actors=workers, device=device, networks=networks)
+        else:
+            with progress_bar("reading", then="learning") as progress:
+                guard = Guard.fit(
+                    data,
+                    Extractor(workers=workers, device=device, **networks),
+                    rule=rule,
+                    level=level,
+                    alpha=alpha,
+                    calibration=calibration,
+                    calibrate_on=calibrate_on,
+                    seed=seed,
+                    view_seed=view_seed,
+                    draws=draws,
+                    shuffle=shuffle,
+                    max_unreadable=max_unreadable,
+                    names=given,
+                    progress=progress,
+                )
+            guard.save(output)
 
     learned = guard.training
     echo(

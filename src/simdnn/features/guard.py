@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -83,18 +83,23 @@ class FeatureGuard:
         """(M,) index of each prototype's class."""
         return np.repeat(np.arange(len(self.classes)), self.sizes)
 
-    def calibrate(self, features: NDArray[np.floating]) -> None:
-        """Calibrate on (k, n) features of clean images that were not learned.
+    def calibrate(self, parts: Sequence[NDArray[np.floating]]) -> None:
+        """Calibrate on features of clean images that were not learned, k in all.
+
+        Parameters
+        ----------
+        parts : one or more arrays (k_i, n), not scaled
 
         Raises
         ------
         InputError
-            If one is missing or infinite.
+            If a number is missing or infinite.
         """
-        if not np.isfinite(features).all():
+        if not all(np.isfinite(part).all() for part in parts):
             raise InputError("expected finite features to calibrate on, got missing or infinite ones")
-        winners, self.calibration_scores = self.decide(features)
-        self.calibration_labels = self.owners[winners]
+        decided = [self.decide(part) for part in parts]
+        self.calibration_labels = self.owners[np.concatenate([winners for winners, _ in decided])]
+        self.calibration_scores = np.concatenate([scores for _, scores in decided])
 
     def decide(self, features: NDArray[np.floating]) -> tuple[IntArray, FloatArray]:
         """Return (N,) the most similar prototype's index, eq. (13), and its similarity, the score, eq. (10).

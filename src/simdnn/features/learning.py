@@ -111,7 +111,7 @@ def learn_features(
         learned=int((~out).sum()),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    guard.calibrate(np.concatenate(held))
+    guard.calibrate(held)
     return guard
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import BaseModel
 from starlette.responses import HTMLResponse
 
 from simdnn import __version__
@@ -45,7 +46,7 @@ def twin(router: APIRouter, path: str, template: str) -> Callable[[Page], Page]:
 
         @wraps(function)
         def plain(**given: Any) -> Any:
-            return json_reply(function(**given))
+            return json_reply({name: _plain(value) for name, value in function(**given).items()})
 
         for suffix, answer in (("", page), (".json", plain)):
             answer.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
@@ -80,6 +81,10 @@ def _done(request: Request, state: Any) -> Any:
     if not number.isdecimal() or len(number) > 9 or state.audit is None:
         return None
     return next(iter(state.audit.actions(before=int(number) + 1, limit=1)), None)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
 
 
 def _number(value: float | None, digits: int = 3) -> str:

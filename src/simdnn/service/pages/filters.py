@@ -53,9 +53,9 @@ class Filters(BaseModel, frozen=True):
     def of(cls, request: Request) -> Self:
         """Read the filters of a request's address; InputError for a value that cannot be."""
         names = {field.alias or name for name, field in cls.model_fields.items()}
-        given = {name: value for name, value in request.query_params.items() if name in names and value}
+        asked = {name: value for name, value in request.query_params.items() if name in names and value}
         try:
-            return cls.model_validate(given)
+            return cls.model_validate(asked)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"][:1])
@@ -86,7 +86,7 @@ class Filters(BaseModel, frozen=True):
         return urlencode({name: value for name, value in plain.items() if value is not None})
 
     @property
-    def set(self) -> dict[str, Any]:
+    def given(self) -> dict[str, Any]:
         """The filters that are not as by default, by their names in addresses, without the place in the pages."""
         plain = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         return {name: value for name, value in plain.items() if name not in ("cursor", "up_to")}
