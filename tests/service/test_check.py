@@ -97,7 +97,7 @@ def test_clean_images_are_recorded_where_that_is_asked_for(start: Start, picture
         )
     page = service.client.get("/v1/audit?limit=2", headers=service.auditor).json()
     assert [record["id"] for record in page["records"]] == [3, 2]
-    page = service.client.get(f"/v1/audit?limit=2&before={page['next']}", headers=service.auditor).json()
+    page = service.client.get(f"/v1/audit?limit=2&cursor={page['next']}", headers=service.auditor).json()
     assert [record["id"] for record in page["records"]] == [1]
     assert page["next"] is None
 
