@@ -82,6 +82,7 @@ def test_flagged_images_are_on_disk_when_they_are_answered(service: Service, odd
     found = service.client.get(f"/v1/audit/{reply['record']}", headers=service.auditor).json()
     assert found["image_sha256"] == reply["image_sha256"]
     assert found["model_id"] == reply["model_id"]
+    assert found["token"] == "a-checker"
     assert service.client.get("/v1/audit/99", headers=service.auditor).status_code == 404
 
 
@@ -96,7 +97,7 @@ def test_clean_images_are_recorded_where_that_is_asked_for(start: Start, picture
         )
     page = service.client.get("/v1/audit?limit=2", headers=service.auditor).json()
     assert [record["id"] for record in page["records"]] == [3, 2]
-    page = service.client.get(f"/v1/audit?limit=2&before={page['next']}", headers=service.auditor).json()
+    page = service.client.get(f"/v1/audit?limit=2&cursor={page['next']}", headers=service.auditor).json()
     assert [record["id"] for record in page["records"]] == [1]
     assert page["next"] is None
 

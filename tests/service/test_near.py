@@ -63,3 +63,5 @@ def test_a_search_by_small_changes_is_noticed(start: Start, picture: bytes, digi
         files = {"image": content.getvalue()}
         assert service.client.post("/v1/check", files=files, headers=service.checker).status_code == 200
     assert alarms() == "simdnn_near_duplicate_alarms_total 1.0"
+    (action,) = service.state.store.actions(what=["near-duplicate queries"])
+    assert (action.who, action.target) == ("service", "a-checker")

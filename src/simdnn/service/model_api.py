@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -78,7 +79,8 @@ async def change(state: State, who: Auditor, wanted: Change) -> Response:
         made = await state.models.change(file)
     except SimDNNError as error:
         raise Problem(409, f"the guard in use stays: {error}") from error
-    state.note(who.name, "guard changed", made.file.name, before.id if before else None, made.id)
+    was = None if before is None else before.id
+    await asyncio.to_thread(state.note, who.name, "guard changed", made.file.name, was, made.id)
     return json_reply(_plain(made, facts=True))
 
 
