@@ -10,6 +10,9 @@ from simdnn.errors import InputError
 LAB = {"secmlt", "foolbox", "pyautoattack", "pytorch_ood", "skimage", "pywt"}
 """Libraries of ``pip install 'simdnn[lab]'``, for attacks and the benchmark."""
 
+TORCH = {"torch", "torchvision", "scipy", "sklearn", "joblib", "numba", "matplotlib"}
+"""Libraries of ``pip install 'simdnn[torch]'``, for all but reading guards and judging by an exported one."""
+
 
 @contextmanager
 def lab_libraries() -> Iterator[None]:

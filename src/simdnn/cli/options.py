@@ -24,7 +24,9 @@ DATA, NETWORKS, RULE, OPINION, CALIBRATION, SPEED, RESULT = (
 )
 """Panels of the help."""
 
-GuardFile = Annotated[Path, typer.Argument(metavar="GUARD", help="The file that `simdnn fit` wrote, or `simdnn export`.")]
+GuardFile = Annotated[
+    Path, typer.Argument(metavar="GUARD", help="The file that `simdnn fit` wrote, or `simdnn export`.")
+]
 Rule = Annotated[
     str | None,
     typer.Option(

@@ -22,7 +22,11 @@ from simdnn.errors import ModelFileError, OutputError
 PROTOCOL = 1
 """Raised by one when a file changes so that an older version could misread it."""
 
-_METADATA_PROPS, _KEY, _VALUE = b"\x72", b"\x0a", b"\x12"  # fields 14 of ModelProto, 1 and 2 of StringStringEntryProto
+_METADATA_PROPS, _KEY, _VALUE = (
+    b"\x72",
+    b"\x0a",
+    b"\x12",
+)  # fields 14 of ModelProto, 1 and 2 of StringStringEntryProto
 _DIGEST = "simdnn.digest"
 
 
@@ -125,7 +129,9 @@ def read(path: Path) -> bytes:
     end = len(_entry(_DIGEST, "0" * 64))
     digest = _digest(raw[-end:])
     if digest is None:
-        raise ModelFileError(f"{path} is truncated, or no file that `simdnn export` wrote; export the guard again")
+        raise ModelFileError(
+            f"{path} is truncated, or no file that `simdnn export` wrote; export the guard again"
+        )
     if sha256(raw[:-end]).hexdigest() != digest:
         raise ModelFileError(
             f"{path} was altered: its content does not match its digest; take another copy of it, or export it again"

@@ -44,8 +44,6 @@ def load_onnx(path: Path | str, *, device: str | None = None) -> Guard:
             raise ModelFileError(f"{name} lacks what a guard needs: {error}; export it again") from error
     preprocesses = [record.spec.preprocess for record in guard.networks]
     guard.use(
-        OnnxStream(
-            session, guard.rule.views, preprocesses, contents.n_features, contents.n_classes, voter
-        )
+        OnnxStream(session, guard.rule.views, preprocesses, contents.n_features, contents.n_classes, voter)
     )
     return guard
