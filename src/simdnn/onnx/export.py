@@ -124,8 +124,20 @@ def _exported(
     finally:
         module.to(home)
     assert program is not None
-    raw: bytes = program.model_proto.SerializeToString()
+    model = program.model_proto
+    fixed = next((given.name for given in model.graph.input if _is_fixed(given.name, given, shapes)), None)
+    if fixed is not None:
+        raise InputError(
+            f"expected a network that takes batches of any size, got one that takes {_EXAMPLES} {fixed} alone"
+        )
+    raw: bytes = model.SerializeToString()
     return raw
+
+
+def _is_fixed(name: str, given: Any, shapes: dict[str, Any]) -> bool:
+    """Tell whether an input's number of rows was to be free, and is a constant in the graph."""
+    free = shapes.get(name, True) is not None
+    return free and given.type.tensor_type.shape.dim[0].HasField("dim_value")
 
 
 @contextmanager
