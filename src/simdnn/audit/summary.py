@@ -46,6 +46,6 @@ class Summary:
         with self._store._reading() as connection:
             rows = connection.execute(newest).all()
         return {
-            name: sorted({row[i] for row in rows if row[i] is not None})[:CHOICES]
+            name: sorted({str(row[i]) for row in rows if row[i] is not None})[:CHOICES]
             for i, name in enumerate(("classes", "models", "tokens"))
         }

@@ -6,14 +6,13 @@ import inspect
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from simdnn import __version__
 from simdnn.service.replies import json_reply
@@ -38,14 +37,11 @@ def twin(router: APIRouter, path: str, template: str) -> Callable[[Page], Page]:
     """
 
     def register(function: Page) -> Page:
-        @wraps(function)
         def page(**given: Any) -> HTMLResponse:
-            return render(
-                template, **frame(given["request"], given["state"], given["who"]), **function(**given)
-            )
+            around = frame(given["request"], given["state"], given["who"])
+            return render(template, **around, **function(**given))
 
-        @wraps(function)
-        def plain(**given: Any) -> Any:
+        def plain(**given: Any) -> Response:
             return json_reply({name: _plain(value) for name, value in function(**given).items()})
 
         for suffix, answer in (("", page), (".json", plain)):

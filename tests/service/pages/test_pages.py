@@ -59,7 +59,8 @@ def test_every_page_has_a_twin_and_is_an_auditors(watched: Service) -> None:
 
 
 def test_paging_sees_each_record_once_newest_first(watched: Service) -> None:
-    seen, cursor = [], ""
+    seen: list[int] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = json_of(watched, f"/queue.json?verdict=any&limit=5&cursor={cursor}")
         seen += [record["id"] for record in page["records"]]
@@ -181,6 +182,7 @@ def test_the_preview_counts_what_changes(watched: Service) -> None:
     changed = []
     for record in watched.state.store.records():
         data = watched.state.store.image(record)
+        assert data is not None
         reply = watched.client.post(
             "/v1/check", headers=watched.checker, files={"image": ("x.png", data, "image/png")}
         )

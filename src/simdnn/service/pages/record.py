@@ -43,23 +43,24 @@ def record(
     store = state.store
     found = record_of(state, record_id)
     model = state.models.current
-    own = model is not None and model.id == found.model_id
+    own = model if model is not None and model.id == found.model_id else None
+    score, threshold = found.score, found.threshold
     plot = None
     if (
-        own
-        and found.score is not None
-        and found.threshold is not None
-        and found.rule == model.guard.settings.rule
+        own is not None
+        and own.guard.settings.rule == found.rule
+        and score is not None
+        and threshold is not None
     ):
-        plot = histogram(calibration_scores(model), found.score, found.threshold)
+        plot = histogram(calibration_scores(own), score, threshold)
     newer, older = store.around(found, **filters.selection)
     known = set() if model is None else {prototype.id for prototype in model.guard.model.prototypes}
     return {
         "filters": filters,
         "record": found,
-        "own_model": own,
+        "own_model": own is not None,
         "plot": plot,
-        "profile": own and bool(found.image_kept) and bool(model.guard.rule.views),
+        "profile": own is not None and bool(found.image_kept) and bool(own.guard.rule.views),
         "pictured": [neighbour.prototype for neighbour in found.evidence if neighbour.prototype in known],
         "labels": store.labels(record_id),
         "newer": newer,
