@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def test_bench_measures_what_one_process_measures(
 ) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text(Path("experiments/plans/digits.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    shutil.copytree(digits, tmp_path / "cache" / "digits")  # the network is trained already
     only = [
         "--only",
         "method=sim-dnn similarity",
