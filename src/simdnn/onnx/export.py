@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from simdnn import __version__
 from simdnn.errors import InputError
 from simdnn.guard.guard import Guard
 from simdnn.onnx import file
@@ -66,7 +65,6 @@ def export_onnx(guard: Guard, path: Path | str) -> None:
 def _readable(guard: Guard) -> dict[str, Any]:
     """Return what other programs may want to know of a guard."""
     return {
-        "version": __version__,
         "model_id": guard.model_id,
         "classes": list(guard.networks[0].categories or guard.classes),
         "rule": guard.settings.rule,

@@ -2,8 +2,8 @@
 
 The facts stand in the model's ``metadata_props``, where every runtime shows them: the whole guard file in base64, and,
 readable, its classes, threshold, calibration scores and preprocessing. They are appended to the serialised model:
-Protocol Buffers joins the parts of a message that follow each other, so that neither writing nor reading them takes more
-than this file. The digest catches damage and tampering by accident; it is no signature.
+Protocol Buffers joins the parts of a message that follow each other, so that neither writing nor reading them takes
+more than this file. The digest catches damage and tampering by accident; it is no signature.
 """
 
 from __future__ import annotations

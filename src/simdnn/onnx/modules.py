@@ -77,7 +77,8 @@ class GuardGraph(nn.Module):
         products = x @ self.prototypes.T
         distances = (x * x).sum(1)[:, None] - 2 * products + (self.prototypes**2).sum(1)
         ratio = distances.clamp_min(0.0) / self.variances.clamp_min(1e-300)
-        return 1.0 / (1.0 + ratio)
+        similarities: Tensor = 1.0 / (1.0 + ratio)
+        return similarities
 
 
 class VoterGraph(nn.Module):

@@ -40,8 +40,8 @@ def session_of(model: bytes, name: str, device: str | None = None) -> InferenceS
     provider = _PROVIDERS.get(device or "cpu")
     if provider not in onnxruntime.get_available_providers():
         raise InputError(
-            f"expected a device that this ONNX Runtime has, {' or '.join(_PROVIDERS)}, got {device!r}; for a GPU install "
-            "onnxruntime-gpu in place of onnxruntime"
+            f"expected a device that this ONNX Runtime has, {' or '.join(_PROVIDERS)}, got {device!r}; for a GPU "
+            "install onnxruntime-gpu in place of onnxruntime"
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
