@@ -6,7 +6,6 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,6 @@ def export_onnx(guard: Guard, path: Path | str) -> None:
 def _readable(guard: Guard) -> dict[str, Any]:
     """Return what other programs may want to know of a guard."""
     return {
-        "version": version("simdnn"),
         "model_id": guard.model_id,
         "classes": list(guard.networks[0].categories or guard.classes),
         "rule": guard.settings.rule,
