@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Unpack
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from simdnn.audit import query
 from simdnn.audit.chunks import chunks
@@ -99,7 +99,7 @@ class Labels(Ledger):
         query.expect("label", human_label, HUMAN_LABELS)
         with self._writing() as connection:
             self._lock(connection, Action)
-            standing: Select[Any] = select(Record.id, Record.standing)
+            standing: Any = select(Record.id, Record.standing)
             found = connection.execute(query.narrowed(standing, only)).all()
             if expected is not None and len(found) != expected:
                 raise InputError(
