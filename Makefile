@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types tables clean
+.PHONY: demo test lint types tables bench clean
 
 demo: .venv/demo
 	$(BIN)/simdnn demo -o demo
@@ -26,6 +26,11 @@ tables: .venv/dev
 	mkdir -p docs/tables
 	cp build/report/*.md docs/tables/
 	PYTHONPATH=experiments/scripts $(BIN)/python experiments/scripts/adaptive_attack_tables.py
+	PYTHONPATH=experiments/scripts $(BIN)/python experiments/scripts/opinion_tables.py
+
+# Ratios of speed beside those of the last record; what became slower is marked. Needs SIMDNN_DATA.
+bench: .venv/dev
+	$(BIN)/python experiments/scripts/speed.py
 
 clean:
 	rm -rf .venv demo

@@ -14,6 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.trained_digits import TrainedDigits
 
+pytest_plugins = ["tests.stores"]
+
 Simdnn = Callable[..., tuple[int, str, str]]
 
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from check_speed import NETWORKS
+from local_networks import NETWORKS
 from record import write_record
 from simdnn.attacks import make_attack, run_attack
 from simdnn.attacks.attack import predict

@@ -104,8 +104,10 @@ def main() -> None:
     """Measure, and append the records."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--subject", choices=list(SUBJECTS), default="imagenette")
-    parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--measurements", default=",".join(MEASUREMENTS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, metavar="NAME")
+    parser.add_argument(
+        "--measurements", nargs="+", choices=MEASUREMENTS, default=MEASUREMENTS, metavar="NAME"
+    )
     parser.add_argument("--attacks", default="balanced,selective,orthogonal,joint-1,feature-matching")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--ranks", type=int, default=1, help="target classes, the likeliest first")
@@ -117,9 +119,6 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("build/weights"))
     parser.add_argument("--list", type=Path, help="write the images that guards learn as CSV, and stop")
     options = parser.parse_args()
-    for given, known in ((options.methods, METHODS), (options.measurements, MEASUREMENTS)):
-        if unknown := set(given.split(",")) - set(known):
-            parser.error(f"got {', '.join(unknown)}; known are {', '.join(known)}")
     log = Console(soft_wrap=True).print
     torch.manual_seed(0)
     records = Records(RECORDS / f"adaptive_{options.subject}.jsonl")
@@ -127,12 +126,12 @@ def main() -> None:
     if options.list:
         subject.dataset.fit.write(options.list)
         return
-    for method in options.methods.split(","):
+    for method in options.methods:
         fitted: tuple[GuardedModel, dict[str, float]] | None = None
         auxiliary: dict[str, Any] = {}
         if method == OPINION:
             auxiliary = {"auxiliary": subject.load_auxiliary().identity, "draws_of_attack": options.draws}
-        for measurement in options.measurements.split(","):
+        for measurement in options.measurements:
             if measurement == UNKNOWN_VIEWS and method not in (OPINION, "profile"):
                 continue
             many = options.fewer if measurement in FEW else options.images

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,8 @@ from simdnn.evaluation.adaptive.baseline_scores import BASELINE_SCORES
 from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
 from simdnn.evaluation.adaptive.scoring import predict_and_score
 from simdnn.evaluation.baselines.inputs import baseline_input
-from simdnn.evaluation.certified.summary import ERROR, MISS
+from simdnn.evaluation.certified.measure import certificate_draws
+from simdnn.evaluation.certified.summary import radii_of_counts
 from simdnn.evaluation.datasets import Dataset, Part, load_dataset
 from simdnn.evaluation.load_network import load_network
 from simdnn.evaluation.plan import NetworkPlan
@@ -32,11 +32,9 @@ from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.cache import FeatureCache, default_cache
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.reduction import reduction_norm
-from simdnn.networks.votes import Draws, count_votes
+from simdnn.networks.votes import count_votes
 from simdnn.networks.weights import read_weights
 from simdnn.paper.holdout import calibration_mask
-from simdnn.smoothing.bounds import lower_bound
-from simdnn.smoothing.radius import attack_radius
 
 PLANS = Path(__file__).parents[1] / "plans"
 SUBJECTS = {"imagenette": ("MobileNet", "ResNet"), "cifar10": ("ResNet (cifar10)", "ShuffleNet")}
@@ -128,17 +126,15 @@ class Subject:
         assert guarded.auxiliary is not None
         assert guarded.secret_draws is not None
         assert guarded.rule.opinion is not None
-        more = Draws(sha256(b"certify " + guarded.secret_draws.secret).digest(), CERTIFICATE_DRAWS)
-        counts = count_votes(guarded.auxiliary, clean.images, more)
-        n = guarded.secret_draws.n
-        needed = min(guarded.rule.votes_needed(guarded.threshold, n), n)
-        radii = attack_radius(
+        own = guarded.secret_draws
+        counts = count_votes(guarded.auxiliary, clean.images, certificate_draws(own, CERTIFICATE_DRAWS))
+        radii = radii_of_counts(
             counts[:, list(guarded.rule.opinion.columns)],
-            clean.labels,
-            float(lower_bound(needed, n, MISS)),
+            clean.labels.numpy(),
+            draws=own.n,
+            needed=guarded.rule.votes_needed(guarded.threshold, own.n),
             sigma=guarded.auxiliary.spec.sigma,
             norm=reduction_norm(*clean.images.shape[2:], guarded.auxiliary.spec.side),
-            error=ERROR,
         )
         return replace(clean, radii=torch.from_numpy(radii))
 

@@ -22,7 +22,7 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from check_speed import NETWORKS, network
+from local_networks import NETWORKS, network
 from record import write_record
 from simdnn.arrays import FloatArray
 from simdnn.attacks import Attack, predict, run_attack

@@ -16,6 +16,7 @@ from scipy.stats import norm
 from simdnn.arrays import FloatArray, IntArray
 from simdnn.conformal.joint import JointThreshold
 from simdnn.conformal.split import ConformalThreshold
+from simdnn.conformal.threshold import Threshold
 from simdnn.guard.guard import Guard
 from simdnn.rules.inputs import RuleInput
 from simdnn.rules.opinion_scale import OpinionScale
@@ -36,10 +37,10 @@ class Evidence(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """Scores by column; flags by column and alpha; the smallest share that passes, whatever else, by alpha."""
+    """Scores by column; thresholds by alpha; the smallest share that passes, whatever else, by alpha."""
 
     scores: dict[str, FloatArray]
-    flags: dict[str, dict[str, NDArray[np.bool_]]]
+    thresholds: dict[float, Threshold]
     share_needed: dict[str, float]
 
 
@@ -125,19 +126,15 @@ def joined_scores(
         learned = clean & first
         score = learn(Evidence(own.profile[learned], own.share[learned]), groups[learned])
         calibrating = score(own.profile, own.share, groups)[~first]
-        thresholds = {
+        thresholds: dict[float, Threshold] = {
             alpha: JointThreshold(
                 ConformalThreshold(calibrating[clean[~first]], alpha), ConformalThreshold(calibrating, alpha)
             )
             for alpha in alphas
         }
-        scores = {column: score(*evidence(seen), grouped(seen)) for column, seen in columns.items()}
         found[name] = Joined(
-            scores,
-            {
-                column: {str(alpha): one.judge(values).attack for alpha, one in thresholds.items()}
-                for column, values in scores.items()
-            },
+            {column: score(*evidence(seen), grouped(seen)) for column, seen in columns.items()},
+            thresholds,
             {str(alpha): _needed(score, one.offset, np.unique(groups)) for alpha, one in thresholds.items()},
         )
     return found

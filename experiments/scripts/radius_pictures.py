@@ -1,4 +1,4 @@
-"""What certified radii look like: `python experiments/scripts/radius_pictures.py` writes docs/radius.png.
+"""What certified radii look like: `python experiments/scripts/radius_pictures.py` writes docs/radius.jpg.
 
 The photograph is scikit-learn's china.jpg, by danielbuechele, CC BY 2.0.
 """
@@ -55,7 +55,7 @@ def main() -> None:
             one.set_xticks([])
             one.set_yticks([])
     axes[1, 0].set_ylabel(f"the change,\n{AMPLIFIED} times as large", fontsize=9)
-    figure.savefig(Path(__file__).parents[2] / "docs" / "radius.png", dpi=110)
+    figure.savefig(Path(__file__).parents[2] / "docs" / "radius.jpg", dpi=100, pil_kwargs={"quality": 80})
 
 
 if __name__ == "__main__":

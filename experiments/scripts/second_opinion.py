@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from check_speed import network
+from local_networks import network
 from noise import attacked, write_images
 from opinion_joins import joined_scores
 from record import write_record
@@ -27,6 +26,7 @@ from simdnn.arrays import FloatArray
 from simdnn.attacks import predict
 from simdnn.attacks.registry import make_attack
 from simdnn.cli.progress import progress_bar
+from simdnn.conformal.threshold import Threshold
 from simdnn.evaluation.intervals import auroc, rate
 from simdnn.guard.guard import Guard
 from simdnn.images.corruptions import corrupt, generator_for
@@ -110,25 +110,21 @@ def measured(guard: Guard, columns: dict[str, RuleInput]) -> dict[str, dict[str,
         rule = guard.rule_named(name)
         thresholds = {alpha: rule.threshold(alpha=alpha, m=guard.settings.m) for alpha in ALPHAS}
         scores = {column: np.asarray(rule.score(seen)) for column, seen in columns.items()}
-        flags = {
-            column: {
-                str(alpha): threshold.judge(values, rule.model.labels(columns[column].similarities)).attack
-                for alpha, threshold in thresholds.items()
-            }
-            for column, values in scores.items()
-        }
-        found[name] = table(scores, flags)
+        found[name] = table(scores, thresholds)
     return found
 
 
-def table(scores: dict[str, FloatArray], flags: dict[str, dict[str, NDArray[np.bool_]]]) -> dict[str, Any]:
+def table(scores: dict[str, FloatArray], thresholds: dict[float, Threshold]) -> dict[str, Any]:
     """Return rates and AUROC by column, and their means over the nine attacks."""
 
-    def flagged(column: str) -> dict[str, Any]:
-        return {alpha: rate(int(hit.sum()), len(hit))._asdict() for alpha, hit in flags[column].items()}
+    def flagged(values: FloatArray) -> dict[str, Any]:
+        return {
+            str(alpha): rate(int(threshold.judge(values).attack.sum()), len(values))._asdict()
+            for alpha, threshold in thresholds.items()
+        }
 
     cells: dict[str, dict[str, Any]] = {
-        column: {"n": len(values), "flagged": flagged(column)}
+        column: {"n": len(values), "flagged": flagged(values)}
         | ({} if column == "clean" else {"auroc": auroc(scores["clean"], values, seed=SEED)._asdict()})
         for column, values in scores.items()
     }
@@ -194,7 +190,7 @@ def main() -> None:
         "attacks": ATTACKS,
         "rules": measured(guard, columns),
         "joins": {
-            name: table(found.scores, found.flags) | {"share_needed": found.share_needed}
+            name: table(found.scores, found.thresholds) | {"share_needed": found.share_needed}
             for name, found in joined_scores(guard, columns, ALPHAS).items()
         },
     }

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from simdnn.guard.verdict import Verdict
     from simdnn.networks.backbone import Backbone, load_backbone
     from simdnn.networks.extractor import Extractor
+    from simdnn.onnx.export import export_onnx
+    from simdnn.onnx.guard import load_onnx
     from simdnn.paper.estimator import SimDNN
 
 __version__ = "0.1.0"
@@ -29,7 +31,9 @@ _MODULES = {
     "SimDNNError": "simdnn.errors",
     "Verdict": "simdnn.guard.verdict",
     "guard_module": "simdnn.guard.module",
+    "export_onnx": "simdnn.onnx.export",
     "load_backbone": "simdnn.networks.backbone",
+    "load_onnx": "simdnn.onnx.guard",
 }
 
 __all__ = [
@@ -41,8 +45,10 @@ __all__ = [
     "SimDNN",
     "SimDNNError",
     "Verdict",
+    "export_onnx",
     "guard_module",
     "load_backbone",
+    "load_onnx",
 ]
 
 

@@ -49,7 +49,7 @@ def index_like(values: Any, reference: Array) -> Array:
 
 def at(values: Array, columns: Array) -> Array:
     """Return (N,) one value from each row of (N, K) ``values``: the one in its column (N,)."""
-    return namespace(values).take_along_axis(values, columns[:, None], axis=1)[:, 0]
+    return values[namespace(values).arange(values.shape[0], device=device(values)), columns]
 
 
 def best_other(values: Array, columns: Array) -> Array:

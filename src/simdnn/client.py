@@ -144,7 +144,7 @@ class Client:
         while params is not None:
             page = self._ask("GET", "/v1/audit", params=params)
             yield from page["records"]
-            params = None if page["next"] is None else only | {"before": page["next"]}
+            params = None if page["next"] is None else only | {"cursor": page["next"]}
 
     def _ask(self, method: str, path: str, **content: Any) -> Any:
         try:

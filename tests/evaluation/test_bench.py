@@ -136,6 +136,53 @@ def test_a_second_run_measures_only_what_broke(run: Any, folder: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) == before
 
 
+def test_the_status_tells_what_has_changed_since(
+    simdnn: Simdnn, folder: Path, measured: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    def status(records: list[dict[str, Any]]) -> tuple[int, dict[tuple[str, str, str, str], tuple[str, str]]]:
+        (tmp_path / "smoke.jsonl").write_text(
+            "".join(json.dumps(r) + "\n" for r in records), encoding="utf-8"
+        )
+        where = ("--records", tmp_path, "--cache", folder / "cache", "--weights", folder / "weights")
+        code, out, _ = simdnn("bench", "status", folder / "smoke.toml", *where, "--json")
+        cells = [json.loads(line) for line in out.splitlines()]
+        names = ("network", "method", "column", "through")
+        return code, {tuple(c[name] for name in names): (c["state"], c["reason"]) for c in cells}
+
+    code, cells = status(measured)
+    assert code == 0
+    assert len(cells) == 2 * 17 * 6
+    states = {(network, method): state for (network, method, *_), (state, _) in cells.items()}
+    assert {network for network, _ in states if states[network, "knn"] == "broken"} == {"absent"}
+    assert {method for (n, method), state in states.items() if n == "MobileNet" and state != "current"} == {
+        "resupnet"
+    }
+    changed: dict[str, dict[str, Any]] = {"msp": {"alpha": 0.2}, "knn": {"commit": "abc with changes"}}
+    code, cells = status([r | changed.get(r["method"], {}) for r in measured if r["method"] != "vim"])
+    assert code == 1
+    found = {method: cells["MobileNet", method, "clean", ""] for method in ("msp", "knn", "vim", "rmd")}
+    assert found["msp"] == ("stale", "alpha was 0.2, is 0.05")
+    assert found["knn"] == ("dirty", "commit abc with changes")
+    assert found["vim"] == ("missing", "")
+    assert found["rmd"] == ("current", "")
+    place = ("MobileNet", "lid", "clean")
+    other_data = [
+        r | {"key": "0" * 16} if (r["network"], r["method"], r["column"]) == place else r for r in measured
+    ]
+    _, cells = status(other_data)
+    wanted = "other images, weights, preprocessing or numbers of images"
+    assert cells["MobileNet", "lid", "clean", ""] == ("stale", wanted)
+
+
+def test_a_tree_with_changes_is_refused(
+    simdnn: Simdnn, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simdnn.evaluation.provenance.commit", lambda _: "abc with changes")
+    code, _, err = simdnn("bench", "run", folder / "smoke.toml", "--cache", folder / "cache")
+    assert code == 2
+    assert "commit them, or measure with --dirty, which the tables will show" in err
+
+
 def test_one_cell_measured_again_agrees(run: Any, folder: Path, measured: list[dict[str, Any]]) -> None:
     chosen = "network=MobileNet,method={},column=pgd-0.1"
     path = folder / "records" / "smoke.jsonl"

@@ -10,11 +10,12 @@ import pytest
 
 from simdnn.evaluation.plan_file import read_plan
 from simdnn.evaluation.records import Records
-from simdnn.evaluation.render import markdown
+from simdnn.evaluation.render import MARKS, markdown
 from simdnn.evaluation.tables import tables
 
 ROOT = Path(__file__).parents[2]
 PLANS = sorted((ROOT / "experiments" / "plans").glob("*.toml"))
+MARKED = "".join(MARKS.values())
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
@@ -42,9 +43,9 @@ def table_of(network: str, metric: str) -> dict[str, dict[str, float]]:
     ]
     return {
         label: {
-            name: float(cell)
+            name: float(cell.rstrip(MARKED))
             for name, cell in zip(head[1:], cells, strict=True)
-            if re.fullmatch(r"[\d.]+", cell)
+            if re.fullmatch(rf"[\d.]+[{MARKED}]?", cell)
         }
         for label, *cells in rows
     }
@@ -74,7 +75,7 @@ def test_the_page_about_detection_has_the_rates_of_table_v() -> None:
     page = (ROOT / "docs" / "detection.md").read_text(encoding="utf-8")
     lines = (ROOT / "docs" / "tables" / "table5-MobileNet-auroc.md").read_text(encoding="utf-8").splitlines()
     means = {
-        name: fmean(float(cell) for cell in re.findall(r"\| (\d\.\d{3}) ", line)[:9])
+        name: fmean(float(cell) for cell in re.findall(rf"\| (\d\.\d{{3}})[{MARKED}]? ", line)[:9])
         for line in lines
         for name in ("sim-dnn profile standard", "mahalanobis")
         if line.startswith(f"| {name} |")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from simdnn.evaluation.freshness import describe
 from simdnn.evaluation.paper_tables import COLUMNS, OURS, TABLES, paper_cell
 from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.plan_file import read_plan
@@ -41,14 +43,16 @@ def plan(tmp_path: Path) -> Plan:
     return read_plan(path)
 
 
-def record(column: str, value: float, method: str = "none", form: str = "8-bit") -> Record:
+def record(plan: Plan, label: str, value: float, method: str = "none", **other: Any) -> Record:
+    """A record of today's code from a clean commit, but for what is given."""
+    (column,) = (column for column in plan.columns if column.label == label)
     metrics = {"eq_14": {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 50}}
-    names = {"network": "VGG", "method": method, "column": column, "form": form, "through": ""}
-    return names | {"metrics": metrics, "kind": "clean" if column == "clean" else "attack"}
+    described = describe(plan, plan.networks[0], column, method)
+    return described | {"commit": "abc", "metrics": metrics} | other
 
 
 def test_the_papers_cells_stand_beside_ours(plan: Plan) -> None:
-    (table,) = tables(plan, [record("clean", 0.5), record("fgsm-0.01", 0.25)])
+    (table,) = tables(plan, [record(plan, "clean", 0.5), record(plan, "fgsm-0.01", 0.25)])
     text = markdown(table)
     assert "| VGG (some) | 50.0 [68.7] | 25.0 [0.0] |" in text
     assert "| VGG (some), sim-dnn similarity | \N{EN DASH} | \N{EN DASH} |" in text
@@ -58,27 +62,43 @@ def test_the_papers_cells_stand_beside_ours(plan: Plan) -> None:
 
 
 def test_what_was_measured_later_counts_and_a_value_before_an_error(plan: Plan) -> None:
-    broken = record("clean", 0.1)
+    broken = record(plan, "clean", 0.1)
     del broken["metrics"]
-    records = [record("clean", 0.2), record("clean", 0.3), broken | {"error": "no weights"}]
+    records = [record(plan, "clean", 0.2), record(plan, "clean", 0.3), broken | {"error": "no weights"}]
     (table,) = tables(plan, records)
     assert table.rows[0][1][0].value == 0.3
 
 
 def test_a_broken_cell_gives_its_reason(plan: Plan) -> None:
-    broken = record("fgsm-0.01", 0.1) | {"error": "out of memory"}
+    broken = record(plan, "fgsm-0.01", 0.1) | {"error": "out of memory"}
     (table,) = tables(plan, [broken])
     assert table.rows[0][1][1].error == "out of memory"
     assert "out of memory (VGG (some): fgsm-0.01)" in markdown(table)
 
 
 def test_latex_and_csv_hold_the_same(plan: Plan) -> None:
-    (table,) = tables(plan, [record("clean", 0.5), record("fgsm-0.01", 0.25)])
+    (table,) = tables(plan, [record(plan, "clean", 0.5), record(plan, "fgsm-0.01", 0.25)])
     text = latex(table)
     assert r"Two \& more" in text
     assert r"VGG (some) & 50.0 [68.7] & 25.0 [0.0] \\" in text
     lines = comma_separated(table).splitlines()
-    assert lines[1] == "VGG (some),clean,eq_14,0.5,0.4,0.6,50,0.687,"
+    assert lines[1] == "VGG (some),clean,eq_14,0.5,0.4,0.6,50,0.687,,"
+
+
+def test_values_of_other_code_and_of_changed_trees_are_marked(plan: Plan) -> None:
+    stale = record(plan, "clean", 0.5, parameters={"other": 1})
+    dirty = record(plan, "fgsm-0.01", 0.25, commit="abc with changes")
+    old = record(plan, "clean", 0.75, "sim-dnn similarity", version=0)
+    (table,) = tables(plan, [stale, dirty, old, record(plan, "fgsm-0.01", 0.125, "sim-dnn similarity")])
+    text = markdown(table)
+    assert "| VGG (some) | 50.0\N{DAGGER} [68.7] | 25.0\N{DOUBLE DAGGER} [0.0] |" in text
+    assert "| VGG (some), sim-dnn similarity | 75.0\N{DAGGER} | 12.5 |" in text
+    assert "- \N{DAGGER} of an earlier version of the method or the plan" in text
+    assert "- \N{DOUBLE DAGGER} from a working tree with changes" in text
+    assert "\N{DAGGER} of an earlier" in latex(table)
+    assert [line.rpartition(",")[2] for line in comma_separated(table).splitlines()[1:5]] == [
+        "stale", "dirty", "stale", "",
+    ]  # fmt: skip
 
 
 def test_the_papers_tables_are_whole() -> None:

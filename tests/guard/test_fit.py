@@ -15,6 +15,7 @@ from tests.guard.networks import digits_backbone, handed_over
 
 from simdnn.errors import InputError
 from simdnn.guard.guard import Guard
+from simdnn.networks.cache import FeatureCache
 from simdnn.networks.digits import DigitsNet
 from simdnn.networks.extractor import Extractor
 from simdnn.progress import Progress
@@ -179,3 +180,11 @@ def test_the_folder_is_left_as_it_is(few: Path, extractor: Extractor, tmp_path: 
         for folder in (tmp_path / "copy", few)
     )
     assert before == after
+
+
+def test_a_cache_serves_each_level_its_own_views(few: Path, digits: Path, tmp_path: Path) -> None:
+    cached = Extractor([digits_backbone(digits)], cache=FeatureCache(tmp_path / "features.sqlite"))
+    for level in ("light", "standard"):
+        guard = Guard.fit(few, cached, level=level, alpha=0.1, view_seed=0)
+        alone = Guard.fit(few, Extractor([digits_backbone(digits)]), level=level, alpha=0.1, view_seed=0)
+        assert guard.threshold() == pytest.approx(alone.threshold(), rel=1e-4)

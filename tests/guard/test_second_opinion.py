@@ -19,8 +19,9 @@ from simdnn.guard.guard import Guard
 from simdnn.guard.plots import draw_explanation
 from simdnn.networks.auxiliary import AuxiliaryNetwork
 from simdnn.networks.cache import FeatureCache
+from simdnn.networks.draws import Draws
 from simdnn.networks.extractor import Extractor
-from simdnn.networks.votes import Draws, count_votes
+from simdnn.networks.votes import count_votes
 from simdnn.rules.profile_and_opinion import ProfileAndOpinionRule
 from simdnn.smoothing.radius import image_radius
 
@@ -141,7 +142,7 @@ def test_radii_are_those_of_the_counts(guard: Guard, files: list[Path]) -> None:
     draws = Draws(record.all_draws.secret, 200)
     for batch in guard.extractor.stream(files[:20], pixels=True):
         assert batch.pixels is not None
-        counts = count_votes(auxiliary, batch.pixels, draws)
+        counts = count_votes(auxiliary, torch.from_numpy(batch.pixels), draws)
         for row, position in enumerate(batch.positions.tolist()):
             verdict = verdicts[position]
             votes = counts[row, int(verdict.classifier_label or -1)]
@@ -160,7 +161,7 @@ def test_the_majority_of_nearby_originals_is_the_certified_class(guard: Guard, f
         radius, given = verdict.certified_radius or 0.0, int(verdict.opinion_class or -1)
         (batch,) = guard.extractor.stream([Path(verdict.path)], pixels=True)
         assert batch.pixels is not None
-        moved = batch.pixels.clone().requires_grad_(True)
+        moved = torch.from_numpy(batch.pixels).requires_grad_(True)
         others = auxiliary(torch.nn.functional.avg_pool2d(moved, 2)).index_fill(
             1, torch.tensor([given]), -torch.inf
         )

@@ -9,12 +9,13 @@ from scipy.special import ndtr
 from torch import Tensor, nn
 
 from simdnn.errors import InputError
-from simdnn.networks import votes
+from simdnn.networks import voter
 from simdnn.networks.auxiliary import AuxiliaryNetwork, AuxiliarySpec
 from simdnn.networks.backbone import load_backbone
+from simdnn.networks.draws import Draws
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.reduction import reduced, reduction_norm
-from simdnn.networks.votes import Draws, count_votes, mean_posterior
+from simdnn.networks.votes import count_votes, mean_posterior
 from simdnn.smoothing.draws import noise
 
 SECRET = b"a secret of 32 bytes, for a test"
@@ -46,10 +47,10 @@ def test_votes_are_those_of_each_draw_on_its_own(
     expected = np.zeros((3, 2), dtype=int)
     for row, image in enumerate(images):
         for number in range(37):
-            drawn = torch.from_numpy(noise(draws.seed(image), number, number + 1, (3, 4, 4)))
+            drawn = torch.from_numpy(noise(draws.seed(image.numpy()), number, number + 1, (3, 4, 4)))
             expected[row, int(network(reduced(image[None], 4) + 0.5 * drawn).argmax())] += 1
     assert count_votes(network, images, draws).tolist() == expected.tolist()
-    monkeypatch.setattr(votes, "AT_ONCE", 5)
+    monkeypatch.setattr(voter, "AT_ONCE", 5)
     assert count_votes(network, images, draws).tolist() == expected.tolist()
     first = count_votes(network, images, Draws(SECRET, 10))
     rest = count_votes(network, images, draws, start=10)
@@ -67,11 +68,11 @@ def test_the_share_of_many_draws_is_the_true_share(network: AuxiliaryNetwork) ->
 
 def test_the_seed_follows_from_the_pixels_at_8_bits_and_from_the_secret(images: Tensor) -> None:
     draws, image = Draws(SECRET, 1), (images[0] * 255).round() / 255
-    assert draws.seed(image) == draws.seed(image + 0.001)  # within the same 8-bit value
+    assert draws.seed(image.numpy()) == draws.seed((image + 0.001).numpy())  # within the same 8-bit value
     changed = image.clone()
     changed[0, 0, 0] += 1 / 255 if changed[0, 0, 0] < 0.5 else -1 / 255
-    assert draws.seed(image) != draws.seed(changed)
-    assert draws.seed(image) != Draws(SECRET[::-1], 1).seed(image)
+    assert draws.seed(image.numpy()) != draws.seed(changed.numpy())
+    assert draws.seed(image.numpy()) != Draws(SECRET[::-1], 1).seed(image.numpy())
 
 
 def test_the_key_tells_neither_secret_nor_seed() -> None:

@@ -118,7 +118,12 @@ def test_a_tight_class_far_from_the_origin_keeps_its_variance() -> None:
 
 def test_order_matters_and_float32_does_not() -> None:
     samples = random(5, count=300, classes=1)[0].astype(np.float32)
-    assert_same_bits(learned(samples), learned(samples.astype(np.float64)))
+    single = learned(samples)
+    assert single.exemplar_vectors.dtype == np.float32
+    mixed = learned(samples[:100], samples[100:].astype(np.float64))
+    single.exemplar_vectors = single.exemplar_vectors.astype(np.float64)
+    assert_same_bits(single, learned(samples.astype(np.float64)))
+    assert_same_bits(single, mixed)
     assert learned(samples[::-1]).support.tolist() != learned(samples).support.tolist()
 
 
@@ -166,3 +171,15 @@ def test_every_sample_may_be_a_prototype() -> None:
     assert_array_equal(model.vectors, samples)
     assert_array_equal(model.serials, np.arange(700))
     assert_same_bits(learned(samples[:333], samples[333:]), model)
+
+
+def test_two_copies_of_a_class_learn_apart() -> None:
+    """Arrays that still have room are used on; those of a class made from another are not the same."""
+    samples = random(4, count=200, classes=1)[0]
+    one = learned(samples[:100])
+    other = one.take(np.arange(len(one)))
+    other.moments = Moments(one.moments.mean.copy(), one.moments.count, one.moments.scatter)
+    before = one.vectors.copy()
+    learn(other, samples[100:], np.arange(100, 200))
+    assert_array_equal(one.vectors, before)
+    assert_same_bits(other, learned(samples))

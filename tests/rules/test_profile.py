@@ -17,6 +17,7 @@ from simdnn.guard.guard import Guard
 from simdnn.guard.plots import draw_explanation
 from simdnn.images.corruptions import CORRUPTIONS
 from simdnn.networks.backbone import load_backbone
+from simdnn.networks.cache import FeatureCache
 from simdnn.networks.digits import SIDE
 from simdnn.networks.extractor import Extractor
 from simdnn.rules.profile import ProfileRule
@@ -60,6 +61,18 @@ def guard(digits: Path, extractor: Extractor) -> Guard:
 def held_out(digits: Path) -> tuple[Tensor, Tensor]:
     _, images, labels = read_digits(digits / "test")
     return images[::3], labels[::3]
+
+
+def test_levels_with_the_same_seed_share_no_rows_of_the_cache(
+    digits: Path, extractor: Extractor, tmp_path: Path
+) -> None:
+    with FeatureCache(tmp_path / "features.sqlite") as cache:
+        cached = Extractor(extractor.backbones, cache=cache)
+        light = Guard.fit(digits / "train", cached, view_seed=3, level="light")
+        standard = Guard.fit(digits / "train", cached, view_seed=3, level="standard")
+    assert [len(guard.rule.views) for guard in (light, standard)] == [1, 2]
+    uncached = Guard.fit(digits / "train", extractor, view_seed=3, level="standard")
+    assert standard.threshold() == pytest.approx(uncached.threshold(), rel=1e-4)
 
 
 def scores(guard: Guard, images: Tensor, rule: str) -> list[float]:

@@ -34,12 +34,13 @@ def test_one_image_is_judged_as_by_the_command(
     service: Service, digits: Path, picture: bytes, way: str
 ) -> None:
     image = min((digits / "test" / "3").glob("*.png"))
-    content: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "raw": {"content": picture, "headers": {"Content-Type": "image/png"}},
         "octets": {"content": picture, "headers": {"Content-Type": "application/octet-stream"}},
         "form": {"files": {"image": ("a/b\x1b[2J.png", picture, "image/png")}},
-    }[way]
-    headers = service.checker | content.pop("headers", {})
+    }
+    content = ways[way]
+    headers: dict[str, str] = service.checker | content.pop("headers", {})
     reply = service.client.post("/v1/check", headers=headers, **content)
     assert reply.status_code == 200, reply.text
     body = reply.json()
@@ -81,6 +82,7 @@ def test_flagged_images_are_on_disk_when_they_are_answered(service: Service, odd
     found = service.client.get(f"/v1/audit/{reply['record']}", headers=service.auditor).json()
     assert found["image_sha256"] == reply["image_sha256"]
     assert found["model_id"] == reply["model_id"]
+    assert found["token"] == "a-checker"
     assert service.client.get("/v1/audit/99", headers=service.auditor).status_code == 404
 
 
@@ -95,7 +97,7 @@ def test_clean_images_are_recorded_where_that_is_asked_for(start: Start, picture
         )
     page = service.client.get("/v1/audit?limit=2", headers=service.auditor).json()
     assert [record["id"] for record in page["records"]] == [3, 2]
-    page = service.client.get(f"/v1/audit?limit=2&before={page['next']}", headers=service.auditor).json()
+    page = service.client.get(f"/v1/audit?limit=2&cursor={page['next']}", headers=service.auditor).json()
     assert [record["id"] for record in page["records"]] == [1]
     assert page["next"] is None
 

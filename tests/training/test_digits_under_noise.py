@@ -14,9 +14,8 @@ from simdnn.training.losses import DISTILLATION, LOSSES
 from simdnn.training.vote import vote_accuracy
 
 
-@pytest.mark.parametrize(
-    "name", sorted(LOSSES.keys() - {DISTILLATION})
-)  # it needs a trained network to start from
+# distillation needs a trained network to start from
+@pytest.mark.parametrize("name", sorted(LOSSES.keys() - {DISTILLATION}))
 def test_a_network_learns_to_read_digits_under_noise(name: str, tmp_path: Path) -> None:
     write_digits(tmp_path)
     _, images, digits = read_digits(tmp_path / "network")

@@ -103,9 +103,8 @@ def test_the_attack_gives_images() -> None:
 
 
 def teaching(network: Small) -> dict[str, Any]:
-    """Return a copy of a network as teacher, and the last layers of both."""
-    teacher = deepcopy(network).eval().requires_grad_(False)
-    return {"teacher": teacher, "head": network.head, "teacher_head": teacher.head}
+    """Return a copy of a network as teacher."""
+    return {"teacher": deepcopy(network).eval().requires_grad_(False)}
 
 
 def test_distillation_adds_the_divergence_from_the_teacher() -> None:

@@ -99,7 +99,8 @@ class Labels(Ledger):
         query.expect("label", human_label, HUMAN_LABELS)
         with self._writing() as connection:
             self._lock(connection, Action)
-            found = connection.execute(query.narrowed(select(Record.id, Record.standing), only)).all()
+            standing: Any = select(Record.id, Record.standing)
+            found = connection.execute(query.narrowed(standing, only)).all()
             if expected is not None and len(found) != expected:
                 raise InputError(
                     f"expected {expected} matching records, as was shown; now {len(found)} match: look again"
@@ -112,7 +113,7 @@ class Labels(Ledger):
                 BULK,
                 f"{len(numbers)} records",
                 {"selection": _selection(only), "labels": _counts(row.standing for row in found)},
-                _plain(after) | {"records": _ranges(numbers)},
+                {**(_plain(after) or {}), "records": _ranges(numbers)},
             )
             self._say(connection, action, by, [(number, after) for number in numbers])
         return action, len(numbers)
@@ -213,21 +214,28 @@ class Labels(Ledger):
 
 
 def _earlier(connection: Connection, given: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (number, what stood before) of each record on which its label, by number, is still the latest."""
+    """Yield (number, what stood before) of each record on which its label, by number, is still the latest.
+
+    Labels that were taken back do not count, so that one after the other can be.
+    """
     for some in chunks(given):
-        of_records = Label.record_id.in_([number for number, _ in some])
         rows = connection.execute(
-            select(Label.id, Label.record_id, *(getattr(Label, name) for name in _SAID))
-            .where(of_records)
+            select(Label.id, Label.record_id, Action.what, *(getattr(Label, name) for name in _SAID))
+            .outerjoin(Action, Action.id == Label.action_id)
+            .where(Label.record_id.in_([number for number, _ in some]))
             .order_by(Label.id)
         ).all()
-        labels: dict[int, list[Any]] = {}
+        standing: dict[int, list[Any]] = {}
         for row in rows:
-            labels.setdefault(row.record_id, []).append(row)
+            labels = standing.setdefault(row.record_id, [])
+            if row.what in (UNDO, BULK_UNDO):
+                labels.pop()
+            else:
+                labels.append(row)
         for number, label_id in some:
-            *older, latest = labels[number]
-            if latest.id == label_id:
-                before = {name: getattr(older[-1], name) if older else None for name in _SAID}
+            labels = standing[number]
+            if labels and labels[-1].id == label_id:
+                before = {name: getattr(labels[-2], name) if len(labels) > 1 else None for name in _SAID}
                 yield number, before
 
 

@@ -18,6 +18,7 @@ from simdnn.cli import (
     demo,
     evaluate,
     explain,
+    export,
     fit,
     import_auxiliary,
     info,
@@ -26,6 +27,7 @@ from simdnn.cli import (
     token,
     train_auxiliary,
 )
+from simdnn.cli.optional_value import RayCommand
 from simdnn.cli.run import run
 from simdnn.cli.text import echo
 
@@ -39,9 +41,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
-app.command("fit")(fit.fit)
+app.command("fit", cls=RayCommand)(fit.fit)
+app.command("export")(export.export)
 app.command("calibrate")(calibrate.calibrate)
-app.command("check")(check.check)
+app.command("check", cls=RayCommand)(check.check)
 app.command("evaluate")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.add_typer(prototypes.app, name="prototypes")

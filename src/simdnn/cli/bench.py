@@ -9,37 +9,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simdnn.cli.bench_certify import certify
+from simdnn.cli.bench_options import (
+    Cache,
+    PlanFile,
+    Plans,
+    RecordsFolder,
+    Weights,
+    chosen_plans,
+    folders_of,
+    records_of,
+)
+from simdnn.cli.bench_status import status
 from simdnn.cli.libraries import lab_libraries
+from simdnn.cli.optional_value import Ray, RayCommand
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 from simdnn.errors import InputError
 
 if TYPE_CHECKING:
     from simdnn.evaluation.plan import Plan
-    from simdnn.evaluation.records import Records
     from simdnn.evaluation.run import CellFilter
-    from simdnn.evaluation.tested_network import Folders
 
 app = typer.Typer(help="Measure detectors and defences on attacked images.", no_args_is_help=True)
 app.command("certify")(certify)
-
-PLANS = Path("experiments/plans")
-
-PlanFile = Annotated[Path, typer.Argument(help=f"What to measure, such as {PLANS}/table1.toml.")]
-Cache = Annotated[
-    Path | None,
-    typer.Option(help="Folder for attacked images and features; default: the user's cache folder."),
-]
-Weights = Annotated[Path, typer.Option(help="Folder with the weights of defences.")]
-RecordsFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--records", help="Folder of the records; default: the plan's, or records/ beside the plan."
-    ),
-]
+app.command("status")(status)
 
 
-@app.command()
+@app.command(cls=RayCommand)
 def run(
     plan: PlanFile,
     records: RecordsFolder = None,
@@ -50,10 +46,17 @@ def run(
         ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure also what is measured already.")] = False,
+    dirty: Annotated[
+        bool,
+        typer.Option(
+            "--dirty", help="Measure although the code has changes that are not committed; tables mark that."
+        ),
+    ] = False,
     cache: Cache = None,
     weights: Weights = Path("build/weights"),
+    ray: Ray = None,
 ) -> None:
-    """Measure every cell of a plan that has no record yet.
+    """Measure every cell of a plan that has no record of the code, data and weights as they are.
 
     A stopped run goes on where it was. If a cell fails, the reason is recorded, and the next run tries it again.
     """
@@ -61,30 +64,42 @@ def run(
 
     read = read_plan(plan)
     wanted = _cell_filter(only or [], read)
-    cells = _records(read, records)
-    with lab_libraries():
-        from simdnn.evaluation.run import run as measure
+    cells = records_of(read, records)
+    if ray is not None:
+        from simdnn.distributed.benchmark import run_on_ray
+        from simdnn.distributed.cluster import connected
 
-        measure(read, cells, _folders(cache, weights), progress_bar, _log, wanted=wanted, again=again)
+        with connected(ray) as cluster, lab_libraries():
+            _check_tree(dirty=dirty)
+            run_on_ray(read, cells, folders_of(cache, weights), cluster, _log, wanted=wanted, again=again)
+    else:
+        with lab_libraries():
+            from simdnn.evaluation.run import run as measure
+
+            _check_tree(dirty=dirty)
+            measure(read, cells, folders_of(cache, weights), progress_bar, _log, wanted=wanted, again=again)
     broken = sum("error" in record for record in cells)
     typer.echo(f"{sum(1 for _ in cells) - broken} cells measured, {broken} broken; records in {cells.path}")
 
 
+def _check_tree(*, dirty: bool) -> None:
+    from simdnn.evaluation.provenance import require_clean
+
+    if not dirty:
+        require_clean()
+
+
 @app.command()
 def report(
-    plans: Annotated[list[Path] | None, typer.Argument(help=f"Plans; default: all in {PLANS}/.")] = None,
+    plans: Plans = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("report"),
     records: RecordsFolder = None,
 ) -> None:
     """Make all tables (HTML, Markdown, LaTeX, CSV) and figures from the records."""
-    from simdnn.evaluation.plan_file import read_plan
     from simdnn.evaluation.report import write_report
 
-    chosen = plans or sorted(PLANS.glob("*.toml"))
-    if not chosen:
-        raise InputError(f"expected plans in the folder {PLANS}/, got none; name them")
-    read = [read_plan(plan) for plan in chosen]
-    page = write_report([(plan, _records(plan, records)) for plan in read], output)
+    read = chosen_plans(plans)
+    page = write_report([(plan, records_of(plan, records)) for plan in read], output)
     typer.echo(f"wrote {page}, and {len(list(output.iterdir())) - 1} tables and figures")
 
 
@@ -106,7 +121,7 @@ def gallery(
     with lab_libraries():
         from simdnn.evaluation.gallery import write_gallery
 
-        write_gallery(read, network, _folders(cache, weights), output, images, progress_bar)
+        write_gallery(read, network, folders_of(cache, weights), output, images, progress_bar)
     typer.echo(f"wrote {output}")
 
 
@@ -165,19 +180,6 @@ def _cell_filter(only: list[str], plan: Plan) -> CellFilter:
         return not filters or any(all(cell[k] == v for k, v in chosen.items()) for chosen in filters)
 
     return wanted
-
-
-def _records(plan: Plan, folder: Path | None) -> Records:
-    from simdnn.evaluation.records import Records
-
-    return Records(folder / plan.records.name if folder else plan.records)
-
-
-def _folders(cache: Path | None, weights: Path) -> Folders:
-    from simdnn.evaluation.tested_network import Folders
-    from simdnn.networks.cache import default_cache
-
-    return Folders(cache or default_cache().parent, weights)
 
 
 def _log(line: str) -> None:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simdnn.cli.check_csv import csv_rows
+from simdnn.cli.check_features import judged_features, read_feature_guard
+from simdnn.cli.check_ray import ray_verdicts
+from simdnn.cli.optional_value import Ray
 from simdnn.cli.options import (
     OPINION,
     RESULT,
@@ -40,6 +43,7 @@ from simdnn.errors import InputError
 
 if TYPE_CHECKING:
     from simdnn.conformal.drift import DriftMonitor
+    from simdnn.features.guard import FeatureGuard
     from simdnn.guard.guard import Guard
     from simdnn.guard.verdict import Verdict
     from simdnn.progress import Progress
@@ -48,9 +52,15 @@ if TYPE_CHECKING:
 def check(
     guard: GuardFile,
     images: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(help="Image files, and folders of them; - for a list of paths on standard input."),
-    ],
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge features by a guard of fit --features, instead of images: a folder of .npy or Parquet files."
+        ),
+    ] = None,
     null: Annotated[
         bool, typer.Option("-0", "--null", help="The list on standard input has NUL after each path.")
     ] = False,
@@ -132,6 +142,7 @@ def check(
     weights: Weights = None,
     trust: Trust = None,
     device: Device = None,
+    ray: Ray = None,
     batch_size: BatchSize = 32,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
@@ -143,10 +154,23 @@ def check(
     """
     if early and drift:
         raise InputError("--drift needs the scores of all draws; leave out --early")
-    loaded = load_guard(guard, weights, trust, device)
-    paths = images_named(images, null=null)
+    loaded: Guard | FeatureGuard
+    paths: list[Path] = []
+    if features is not None:
+        foreign: dict[str, object] = {
+            "IMAGES": images,
+            "--audit-images": audit_images,
+            "--drift": drift,
+            "--certify": certify,
+        }
+        loaded = on_features = read_feature_guard(
+            guard, foreign | {"--rule": None if rule == "similarity" else rule}
+        )
+    else:
+        loaded = on_images = load_guard(guard, weights, trust, device)
+        paths = images_named(images or [], null=null) if ray is None else images or []
     count = {"clean": 0, "attack": 0, "error": 0}
-    watch = _Watch(loaded.drift_monitor(rule, delta=delta)) if drift else None
+    watch = _Watch(on_images.drift_monitor(rule, delta=delta)) if drift else None
     with ExitStack() as opened:
         record = opened.enter_context(_recorder(audit, audit_images, loaded))
         row = opened.enter_context(csv_rows(csv))
@@ -160,8 +184,30 @@ def check(
             "early": early,
             "progress": progress,
         }
-        judged = _judged(loaded, paths, asked, keep_bytes=audit_images is not None)
-        set_speed(loaded, batch_size, workers, max_pixels)
+        judged: Iterator[tuple[Verdict, bytes | None]]
+        if features is not None:
+            judged = judged_features(
+                on_features, features, alpha=alpha, per_class=per_class, progress=progress
+            )
+        elif ray is not None:
+            judged, record = opened.enter_context(
+                ray_verdicts(
+                    ray,
+                    on_images,
+                    paths,
+                    asked,
+                    keep_bytes=audit_images is not None,
+                    audit=audit,
+                    device=device,
+                    actors=workers,
+                    batch_size=batch_size,
+                    max_pixels=max_pixels,
+                    record=record,
+                )
+            )
+        else:
+            judged = _judged(on_images, paths, asked, keep_bytes=audit_images is not None)
+            set_speed(on_images, batch_size, workers, max_pixels)
         for verdict, data in judged:
             count[verdict.verdict] += 1
             if verdict.verdict == "attack":
@@ -212,7 +258,7 @@ class _Watch:
         return f"no drift: the scores look like those of clean images (delta {delta:g})"
 
 
-def _line(verdict: Verdict, guard: Guard) -> str:
+def _line(verdict: Verdict, guard: Guard | FeatureGuard) -> str:
     if verdict.verdict == "error":
         return shown(f"error   {verdict.path}: {verdict.error}")
     p_value = "" if verdict.p_value is None else f", p = {verdict.p_value:.3g}"
@@ -226,8 +272,10 @@ def _line(verdict: Verdict, guard: Guard) -> str:
     )
 
 
-def _both(verdict: Verdict, guard: Guard) -> str:
+def _both(verdict: Verdict, guard: Guard | FeatureGuard) -> str:
     """Say what the prototypes and the classifier see; with care where they have different names for the classes."""
+    if verdict.classifier_label is None or not hasattr(guard, "networks"):
+        return f"nearest is {verdict.label}, as {verdict.prototype}"
     if verdict.label == verdict.classifier_label:
         return f"looks like {verdict.label}, as the classifier says"
     if verdict.label in (guard.networks[0].categories or guard.classes):
@@ -242,7 +290,7 @@ def _bar_beside(as_json: bool) -> AbstractContextManager[Progress | None]:
 
 @contextmanager
 def _recorder(
-    audit: str | None, images: str | None, guard: Guard
+    audit: str | None, images: str | None, guard: Guard | FeatureGuard
 ) -> Iterator[Callable[[Verdict, bytes | None], object]]:
     """Yield what keeps a flagged verdict: in the audit store, or nowhere if there is none."""
     if audit is None:

@@ -53,7 +53,7 @@ def explain(
     from simdnn.guard.plots import draw_explanation
 
     loaded = load_guard(guard, weights, trust, device)
-    loaded.extractor.limits = read_limits(max_pixels)
+    loaded.stream.limits = read_limits(max_pixels)
     explanation = loaded.explain(image, rule=rule, alpha=alpha, certify=draws if certify else None)
     draw_explanation(explanation, output)
     verdict = explanation.verdict

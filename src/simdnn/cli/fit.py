@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from simdnn.cli.fit_features import fit_features
+from simdnn.cli.fit_ray import guard_on_ray
+from simdnn.cli.optional_value import Ray
 from simdnn.cli.options import (
     CALIBRATION,
     DATA,
@@ -37,12 +40,20 @@ OFTEN = "once, or once per network"
 
 
 def fit(
-    data: Annotated[
-        Path, typer.Argument(help="Folder with one subfolder of images per class, or a CSV file: path,label.")
-    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Where to write the guard.", rich_help_panel=DATA)
     ],
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="Folder with one subfolder of images per class, or a CSV file: path,label."),
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Learn from features that you have, instead of images: a folder of .npy or Parquet files.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     names: Annotated[
         Path | None,
         typer.Option(
@@ -177,6 +188,7 @@ def fit(
             rich_help_panel=CALIBRATION,
         ),
     ] = None,
+    ray: Ray = None,
     batch_size: BatchSize = 32,
     workers: Workers = None,
     device: Device = None,
@@ -205,6 +217,14 @@ def fit(
     Exit status: 0 if the guard was written, 2 for a mistake, 74 if it could not be written.
     """
     check_output(output, "the guard")
+    if features is not None:
+        foreign: dict[str, object] = {"DATA": data, "--names": names, "--backbone": backbone}
+        foreign |= {"--second-opinion": second_opinion, "--calibrate-on": calibrate_on, "--shuffle": shuffle}
+        foreign |= {"--view-seed": view_seed, "--rule": None if rule == "similarity" else rule}
+        fit_features(features, output, alpha=alpha, calibration=calibration, seed=seed, foreign=foreign)
+        return
+    if data is None:
+        raise InputError("expected a folder of images or a CSV file, or --features; got neither")
     if second_opinion is None and draws is not None:
         raise InputError("--draws needs --second-opinion, the network that they belong to")
     if no_cache and (cache or cache_limit):
@@ -218,45 +238,61 @@ def fit(
     given = None if names is None else read_names(names)
     rule = rule or default_rule(second_opinion=second_opinion is not None)
     settings = Settings(rule, alpha, seed=seed)
-    training_images(
-        data, settings, calibration, calibrate_on, given
-    )  # mistakes show before weights are fetched
+    if ray is None:  # mistakes show before weights are fetched
+        training_images(data, settings, calibration, calibrate_on, given)
 
     from simdnn.networks.auxiliary import read_auxiliary
     from simdnn.networks.device import chosen_device
     from simdnn.networks.extractor import Extractor
 
-    chosen_device(device)
+    if ray is None:
+        chosen_device(device)
     auxiliary = None if second_opinion is None else read_auxiliary(second_opinion)
     backbones = _backbones(backbone or [DEFAULT_BACKBONE], weights, layers, mean, std, size)
     kept = None if no_cache else _cache(cache, cache_limit)
-    with nullcontext() if kept is None else kept, progress_bar("reading", then="learning") as progress:
-        extractor = Extractor(
-            backbones,
-            batch_size=batch_size,
-            workers=workers,
-            device=device,
-            cache=kept,
-            auxiliary=auxiliary,
-            limits=read_limits(max_pixels),
-        )
-        guard = Guard.fit(
-            data,
-            extractor,
-            rule=rule,
-            level=level,
-            alpha=alpha,
-            calibration=calibration,
-            calibrate_on=calibrate_on,
-            seed=seed,
-            view_seed=view_seed,
-            draws=draws,
-            shuffle=shuffle,
-            max_unreadable=max_unreadable,
-            names=given,
-            progress=progress,
-        )
-    guard.save(output)
+    networks: dict[str, Any] = {
+        "backbones": backbones,
+        "batch_size": batch_size,
+        "cache": kept,
+        "auxiliary": auxiliary,
+        "limits": read_limits(max_pixels),
+    }
+    with nullcontext() if kept is None else kept:
+        if ray is not None:
+            from simdnn.guard.fitting import Fit
+
+            asked = Fit(
+                data,
+                settings,
+                level,
+                calibration,
+                calibrate_on,
+                view_seed,
+                shuffle,
+                max_unreadable,
+                draws,
+                given,
+            )
+            guard = guard_on_ray(ray, asked, output, actors=workers, device=device, networks=networks)
+        else:
+            with progress_bar("reading", then="learning") as progress:
+                guard = Guard.fit(
+                    data,
+                    Extractor(workers=workers, device=device, **networks),
+                    rule=rule,
+                    level=level,
+                    alpha=alpha,
+                    calibration=calibration,
+                    calibrate_on=calibrate_on,
+                    seed=seed,
+                    view_seed=view_seed,
+                    draws=draws,
+                    shuffle=shuffle,
+                    max_unreadable=max_unreadable,
+                    names=given,
+                    progress=progress,
+                )
+            guard.save(output)
 
     learned = guard.training
     echo(

@@ -24,7 +24,9 @@ DATA, NETWORKS, RULE, OPINION, CALIBRATION, SPEED, RESULT = (
 )
 """Panels of the help."""
 
-GuardFile = Annotated[Path, typer.Argument(metavar="GUARD", help="The file that `simdnn fit` wrote.")]
+GuardFile = Annotated[
+    Path, typer.Argument(metavar="GUARD", help="The file that `simdnn fit` wrote, or `simdnn export`.")
+]
 Rule = Annotated[
     str | None,
     typer.Option(
@@ -117,7 +119,15 @@ def load_guard(
     trust: list[str] | None = None,
     device: str | None = None,
 ) -> Guard:
-    """Read a guard with the given whereabouts of its weights."""
+    """Read a guard with the given whereabouts of its weights, or one in an ONNX file, which has them in it."""
+    from simdnn.onnx.file import is_exported
+
+    if is_exported(path):
+        from simdnn.onnx.guard import load_onnx
+
+        if weights or trust:
+            raise InputError(f"{path} has its networks in it; leave out --weights and --trust")
+        return load_onnx(path, device=device)
     from simdnn.guard.guard import Guard
 
     return Guard.load(path, weights=weights or (), trust=trust or (), device=device)
@@ -125,10 +135,10 @@ def load_guard(
 
 def set_speed(guard: Guard, batch_size: int, workers: int | None, max_pixels: int | None) -> None:
     """Set how a guard's networks are fed; this loads them."""
-    extractor = guard.extractor
-    extractor.batch_size = batch_size
-    extractor.workers = workers or extractor.workers
-    extractor.limits = read_limits(max_pixels)
+    stream = guard.stream
+    stream.batch_size = batch_size
+    stream.workers = workers or stream.workers
+    stream.limits = read_limits(max_pixels)
 
 
 def read_limits(max_pixels: int | None) -> ReadLimits:

@@ -60,6 +60,7 @@ def serve(
         typer.Option(
             help="Record what is flagged in this audit store, a file or a database URL.",
             rich_help_panel=RECORDS,
+            envvar="SIMDNN_AUDIT",
         ),
     ] = None,
     audit_images: Annotated[

@@ -90,6 +90,10 @@ class DriftMonitor:
     delta : probability of a false alarm, ever, in (0, 1)
     seed : seed of the random tie-breaking
 
+    Attributes
+    ----------
+    state : the state after the last score
+
     Raises
     ------
     InputError
@@ -130,6 +134,7 @@ class DriftMonitor:
         self._log_awake: FloatArray = np.full(2 * len(EXPONENTS), -np.inf)
         self._n = 0
         self._alarm = False
+        self.state = DriftState(0, 1.0, 0.0, False)
 
     def observe(self, score: float) -> DriftState:
         """Take in the next score of the stream, and return the state after it.
@@ -146,7 +151,8 @@ class DriftMonitor:
         self._log_awake += log_bets(p_value)
         log_capital = float(np.logaddexp(self._log_asleep, np.logaddexp.reduce(self._log_awake)))
         self._alarm = self._alarm or log_capital >= -log(self.delta)
-        return DriftState(self._n, p_value, log_capital / log(10), self._alarm)
+        self.state = DriftState(self._n, p_value, log_capital / log(10), self._alarm)
+        return self.state
 
     def watch(self, scores: Iterable[float]) -> Iterator[DriftState]:
         """Yield the state after each score, as :meth:`observe`."""

@@ -47,9 +47,10 @@ class ConformalThreshold:
         if not 0 < alpha < 1:
             raise InputError(f"alpha is a false-alarm rate, expected between 0 and 1; got {alpha}")
         if n == 0 or alpha * (n + 1) < 1 - 1e-9:
+            needed = ceil(min(1 / alpha, 1e18) - 1e-9) - 1
             raise InputError(
                 f"{n} calibration images cannot promise a false-alarm rate of {alpha}; "
-                f"give at least {ceil(1 / alpha - 1e-9) - 1}, or ask for {1 / (n + 1):.3g} or more"
+                f"give at least {needed}, or ask for {1 / (n + 1):.3g} or more"
             )
         self.offset = float(self.scores[floor(alpha * (n + 1) + 1e-9) - 1])
 

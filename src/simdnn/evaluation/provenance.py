@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from simdnn.errors import InputError
+
 PACKAGES = (
     "simdnn",
     "numpy",
@@ -24,6 +26,9 @@ PACKAGES = (
     "pyautoattack",
     "pytorch-ood",
 )
+
+WITH_CHANGES = " with changes"
+"""End of a commit whose working tree had changes."""
 
 
 def provenance() -> dict[str, Any]:
@@ -46,7 +51,17 @@ def commit(file: Path) -> str | None:
         return None
     found = _git(file, "rev-parse", "HEAD")
     changed = _git(file, "status", "--porcelain", "--untracked-files=no")
-    return f"{found} with changes" if found and changed else found
+    return f"{found}{WITH_CHANGES}" if found and changed else found
+
+
+def require_clean() -> None:
+    """Stop with an InputError if the working tree of this code has changes: its records could not be made again."""
+    found = commit(Path(__file__))
+    if found is not None and found.endswith(WITH_CHANGES):
+        raise InputError(
+            "the working tree has changes that are not committed, so that what is measured could not be measured "
+            "again; commit them, or measure with --dirty, which the tables will show"
+        )
 
 
 def _git(file: Path, *command: str) -> str | None:

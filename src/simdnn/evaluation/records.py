@@ -58,6 +58,10 @@ class Records:
         """Return whether the cell has been measured without an error."""
         return key in self._records and "error" not in self._records[key]
 
+    def get(self, key: str) -> Record:
+        """Return the record of a cell; empty if it has none."""
+        return self._records.get(key, {})
+
     def add(self, record: Record) -> None:
         """Append a record, unless it is the same error as before."""
         before = self._records.get(record["key"], {})

@@ -8,6 +8,14 @@ from io import StringIO
 
 from simdnn.evaluation.tables import AREAS, Cell, Table
 
+MARKS = {"": "", "dirty": "\N{DOUBLE DAGGER}", "stale": "\N{DAGGER}"}
+"""Mark of a value by its state."""
+
+LEGEND = {
+    "stale": "of an earlier version of the method or the plan; `simdnn bench run` measures it again",
+    "dirty": "from a working tree with changes, so that it cannot be made again exactly",
+}
+
 MISSING = "\N{EN DASH}"
 """Marks a missing value; the notes have the reason."""
 
@@ -23,9 +31,10 @@ def cell_text(table: Table, head: str, cell: Cell) -> str:
     paper = "" if cell.paper is None else f" [{100 * cell.paper:.1f}]"
     if cell.value is None:
         return (MISSING if cell.error else "") + paper
+    mark = MARKS[cell.state]
     if head == "cost":
-        return f"{cell.value:.2f} x"
-    return (f"{cell.value:.3f}" if table.metric in AREAS else f"{100 * cell.value:.1f}") + paper
+        return f"{cell.value:.2f} x{mark}"
+    return (f"{cell.value:.3f}" if table.metric in AREAS else f"{100 * cell.value:.1f}") + mark + paper
 
 
 def interval(table: Table, cell: Cell) -> str:
@@ -51,6 +60,12 @@ def missing_values(table: Table) -> list[str]:
     ]
 
 
+def marks(table: Table) -> list[str]:
+    """List the marks that the cells bear, with what they mean."""
+    states = {cell.state for _, cells in table.rows for cell in cells if cell.value is not None}
+    return [f"{MARKS[state]} {meaning}" for state, meaning in LEGEND.items() if state in states]
+
+
 def sample_sizes(table: Table) -> str:
     """Return the number of images behind the cells, as a range."""
     n = sorted({cell.n for _, cells in table.rows for cell in cells if cell.n})
@@ -71,7 +86,7 @@ def markdown(table: Table) -> str:
     for label, cells in table.rows:
         values = (cell_text(table, head, cell) for head, cell in zip(table.columns, cells, strict=True))
         lines.append("| " + " | ".join([label, *values]) + " |")
-    notes = [*table.notes, *missing_values(table)]
+    notes = [*table.notes, *marks(table), *missing_values(table)]
     return "\n".join(lines + ([""] + [f"- {note}" for note in notes] if notes else [])) + "\n"
 
 
@@ -79,7 +94,7 @@ def latex(table: Table) -> str:
     """Render a table in LaTeX, for the package booktabs."""
     lines = [
         r"\begin{table}",
-        rf"\caption{{{_escaped(table.title + '. ' + _sentence(table))}}}",
+        rf"\caption{{{_escaped('. '.join([table.title, _sentence(table), *marks(table)]))}}}",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
         " & ".join(["", *map(_escaped, table.columns)]) + r" \\",
@@ -97,12 +112,12 @@ def comma_separated(table: Table) -> str:
     """Render a table as CSV, one line per cell, with its interval, n, the paper's value and the error."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", "column", "metric", "value", "low", "high", "n", "paper", "error"])
+    writer.writerow(["row", "column", "metric", "value", "low", "high", "n", "paper", "error", "state"])
     for label, cells in table.rows:
         for head, c in zip(table.columns, cells, strict=True):
             numbers = ["" if v is None else f"{v:.6g}" for v in (c.value, c.low, c.high)]
             paper = "" if c.paper is None else f"{c.paper:.6g}"
-            writer.writerow([label, head, table.metric, *numbers, c.n or "", paper, c.error])
+            writer.writerow([label, head, table.metric, *numbers, c.n or "", paper, c.error, c.state])
     return text.getvalue()
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from simdnn.evaluation.figures import draw_figures
+from simdnn.evaluation.leaderboard import write_leaderboard
 from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.records import Record, Records
-from simdnn.evaluation.render import RENDERERS, cell_text, interval, missing_values, sample_sizes
+from simdnn.evaluation.render import RENDERERS, cell_text, interval, marks, missing_values, sample_sizes
 from simdnn.evaluation.tables import Table, tables
+from simdnn.evaluation.tidy import write_tidy
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Chapter:
 def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
     """Write every table as Markdown, LaTeX and CSV, every figure as PNG, and one HTML page with all of it.
 
+    Beside them: all records as one CSV file, and the leaderboard.
+
     Parameters
     ----------
     plans : each with its records
@@ -73,9 +77,13 @@ def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
         "tuple": tuple,
         "cell_text": cell_text,
         "interval": interval,
+        "marks": marks,
         "missing_values": missing_values,
         "sample_sizes": sample_sizes,
     }
+    measured = [(chapter.plan, chapter.records) for chapter in chapters]
+    write_tidy(measured, folder)
+    write_leaderboard(measured, folder)
     page = folder / "index.html"
     page.write_text(environment.get_template("bench.html.j2").render(chapters=chapters), encoding="utf-8")
     return page

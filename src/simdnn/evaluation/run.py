@@ -1,4 +1,4 @@
-"""Run a plan: measure its cells that have no record yet."""
+"""Run a plan: measure its cells that have no record of the code, the data and the weights as they are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from simdnn.attacks.registry import make_attack
+from simdnn.evaluation.freshness import describe, is_dirty
 from simdnn.evaluation.method_setup import TestImages
 from simdnn.evaluation.methods import find_method
 from simdnn.evaluation.plan import Column, NetworkPlan, Plan
@@ -31,7 +32,9 @@ def run(
     wanted: CellFilter = lambda _: True,
     again: bool = False,
 ) -> None:
-    """Measure every wanted cell that has no record; if a cell fails, its error is recorded.
+    """Measure every wanted cell that has no record, or a stale one; if a cell fails, its error is recorded.
+
+    From a clean commit, records made from a working tree with changes are measured again as well.
 
     Parameters
     ----------
@@ -56,14 +59,14 @@ def run(
             tested = TestedNetwork(plan, network, folders, bars)
         except Exception as error:
             for column, method in cells:
-                record = _description(plan, network, column, method) | {"error": reason(error)}
+                record = describe(plan, network, column, method) | {"error": reason(error)}
                 records.add(record | {"key": cell_key(record)} | _origin())
             log(f"{network.row}: {reason(error)}")
             continue
         with tested:
             for column in plan.columns:
                 methods = [method for c, method in cells if c is column]
-                missing = [m for m in methods if again or not records.has(tested.key(column, m))]
+                missing = [m for m in methods if again or _is_missing(records, tested.key(column, m))]
                 if missing:
                     _measure_column(tested, column, missing, records, bars, log)
 
@@ -98,7 +101,7 @@ def _measure_column(
     for method in methods:
         start = time.perf_counter()
         record: Record = {"key": tested.key(column, method)}
-        record |= _description(tested.plan, tested.network, column, method) | tested.identity
+        record |= describe(tested.plan, tested.network, column, method) | tested.identity
         try:
             if images is None:
                 record["error"] = failure
@@ -116,23 +119,8 @@ def _names(network: NetworkPlan, column: Column, method: str) -> dict[str, str]:
     return {"network": network.row, "column": column.label, "form": column.form, "method": method}
 
 
-def _description(plan: Plan, network: NetworkPlan, column: Column, method: str) -> Record:
-    return {
-        "table": plan.name,
-        "dataset": network.dataset,
-        "network": network.row,
-        "backbone": network.backbone,
-        "column": column.label,
-        "kind": column.kind,
-        "form": column.form,
-        "through": column.through,
-        "samples": column.samples,
-        "parameters": column.parameters,
-        "method": method,
-        "seed": plan.seed,
-        "alpha": plan.alpha,
-        "note": network.note,
-    }
+def _is_missing(records: Records, key: str) -> bool:
+    return not records.has(key) or (is_dirty(records.get(key)) and not is_dirty(_provenance()))
 
 
 def _origin() -> Record:

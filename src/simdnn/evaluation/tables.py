@@ -7,10 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from simdnn.evaluation.freshness import describe, is_dirty, outdated
 from simdnn.evaluation.metrics import METRICS
 from simdnn.evaluation.paper_tables import paper_cell
-from simdnn.evaluation.plan import Column, Plan
+from simdnn.evaluation.plan import Column, NetworkPlan, Plan
 from simdnn.evaluation.records import Record
+
+STATES = ("", "dirty", "stale")
+"""States of a value, from best to worst: of the code as it is; from a working tree with changes; of other code."""
 
 AREAS = ("auroc", "auroc_all", "aupr")
 """Metrics that are printed with three digits; the others are printed in per cent."""
@@ -26,6 +30,7 @@ class Cell:
     n : number of images
     paper : the value that the paper reports, in [0, 1], or None
     error : reason why the value is missing
+    state : one of `STATES`
     """
 
     value: float | None = None
@@ -34,6 +39,7 @@ class Cell:
     n: int = 0
     paper: float | None = None
     error: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,19 @@ def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
             result.append(_by_network(plan, metric, by_cell))
         else:
             measured = {row for row, *_ in by_cell}
-            result += [_by_method(plan, metric, n.row, by_cell) for n in plan.networks if n.row in measured]
+            result += [_by_method(plan, metric, n, by_cell) for n in plan.networks if n.row in measured]
     return result
+
+
+def state_of(plan: Plan, record: Record) -> str:
+    """Return the state, one of `STATES`, of the record of a cell; of one that the plan no longer has, ``"stale"``."""
+    place = tuple(record[name] for name in ("network", "column", "form", "through"))
+    for network in plan.networks:
+        for column in plan.columns:
+            if place == (network.row, column.label, column.form, column.through):
+                stale = outdated(record, describe(plan, network, column, record["method"]))
+                return "stale" if stale else "dirty" if is_dirty(record) else ""
+    return "stale"
 
 
 def file_name(text: str) -> str:
@@ -91,7 +108,8 @@ def _by_network(plan: Plan, metric: str, by_cell: RecordsByCell) -> Table:
         for network in plan.networks:
             cells = tuple(
                 _cell(
-                    by_cell.get((network.row, method, column.label, column.form, column.through)),
+                    plan,
+                    by_cell.get(_place(network, method, column)),
                     metric,
                     None if method.startswith("sim-dnn") else _paper_value(plan, network.row, column),
                 )
@@ -115,17 +133,19 @@ def _paper_value(plan: Plan, row: str, column: Column) -> float | None:
     return None if column.through else paper_cell(plan.paper, row.partition(" (")[0], column.label)
 
 
-def _by_method(plan: Plan, metric: str, network: str, by_cell: RecordsByCell) -> Table:
+def _by_method(plan: Plan, metric: str, network: NetworkPlan, by_cell: RecordsByCell) -> Table:
     rows = []
     attacks = [i for i, column in enumerate(plan.columns) if column.kind == "attack"]
     for method in plan.methods:
-        records = [by_cell.get((network, method, c.label, c.form, c.through)) for c in plan.columns]
-        cells = [_cell(record, metric, None) for record in records]
-        cost = (records[0] or {}).get("cost", {}).get("ratio")
-        rows.append((method, (*_summary([cells[i] for i in attacks]), Cell(cost), *cells)))
+        cells = [
+            _cell(plan, by_cell.get(_place(network, method, column)), metric, None) for column in plan.columns
+        ]
+        first = by_cell.get(_place(network, method, plan.columns[0]), {})
+        cost = Cell(first.get("cost", {}).get("ratio"), state=cells[0].state)
+        rows.append((method, (*_summary([cells[i] for i in attacks]), cost, *cells)))
     return Table(
-        file_name(f"{plan.name}-{network}-{metric}"),
-        f"{plan.title}: {network}",
+        file_name(f"{plan.name}-{network.row}-{metric}"),
+        f"{plan.title}: {network.row}",
         METRICS[metric],
         metric,
         ("mean of attacks", "worst attack", "cost", *_heads(plan, metric)),
@@ -139,10 +159,15 @@ def _summary(attacks: list[Cell]) -> tuple[Cell, Cell]:
     if any(cell.error for cell in attacks):
         return Cell(error="incomplete"), Cell(error="incomplete")
     values = [cell.value for cell in attacks if cell.value is not None]
-    return (Cell(fmean(values)), Cell(min(values))) if values else (Cell(), Cell())
+    state = max((cell.state for cell in attacks), key=STATES.index, default="")
+    return (Cell(fmean(values), state=state), Cell(min(values), state=state)) if values else (Cell(), Cell())
 
 
-def _cell(record: Record | None, metric: str, paper: float | None) -> Cell:
+def _place(network: NetworkPlan, method: str, column: Column) -> tuple[str, str, str, str, str]:
+    return network.row, method, column.label, column.form, column.through
+
+
+def _cell(plan: Plan, record: Record | None, metric: str, paper: float | None) -> Cell:
     share = None if paper is None else paper / 100
     if record is None:
         return Cell(paper=share, error="not measured")
@@ -151,7 +176,7 @@ def _cell(record: Record | None, metric: str, paper: float | None) -> Cell:
     value = record["metrics"].get(metric)
     if value is None:
         return Cell(paper=share)
-    return Cell(value["value"], value["low"], value["high"], value["n"], share)
+    return Cell(value["value"], value["low"], value["high"], value["n"], share, state=state_of(plan, record))
 
 
 def _heads(plan: Plan, metric: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from simdnn.evaluation.baselines.inputs import baseline_input, middle_layers
 from simdnn.evaluation.columns import ColumnImages, Columns
 from simdnn.evaluation.datasets import Dataset, Part, load_dataset
 from simdnn.evaluation.defences import Averaged, defended
+from simdnn.evaluation.freshness import method_version
 from simdnn.evaluation.load_network import load_network
 from simdnn.evaluation.method_setup import Method, MethodSetup, TestImages
 from simdnn.evaluation.methods import find_method
@@ -94,6 +95,10 @@ class TestedNetwork:
         counts = {"attacked_images": self.network.attacked_images}
         if self.plan.images:
             counts["images"] = self.plan.images
+        if (
+            version := method_version(method)
+        ) > 1:  # as for the images: keys of earlier records stay what they were
+            counts["version"] = version
         return cell_key(self.identity | parts | network | counts)
 
     @property

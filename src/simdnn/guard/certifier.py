@@ -6,13 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from simdnn.guard.verdict import Verdict
-from simdnn.networks.auxiliary import AuxiliaryNetwork
 from simdnn.networks.batch import Batch
-from simdnn.networks.device import device_of
-from simdnn.networks.reduction import reduction_norm
-from simdnn.networks.votes import Draws, count_votes
+from simdnn.networks.draws import Draws
+from simdnn.networks.voter import Voter
 from simdnn.rules.second_opinion import SecondOpinion
-from simdnn.smoothing.radius import image_radius
 
 ERROR = 0.001
 """Probability, at most, that the radius of an image is too large, by luck of its draws."""
@@ -24,12 +21,12 @@ class Certifier:
 
     Attributes
     ----------
-    auxiliary : the auxiliary network
+    voter : the auxiliary network
     opinion : which outputs of the networks agree
     draws : noise for the radii; its first draws are those that the rule looks at
     """
 
-    auxiliary: AuxiliaryNetwork
+    voter: Voter
     opinion: SecondOpinion
     draws: Draws
 
@@ -43,13 +40,14 @@ class Certifier:
                 yield verdict
 
     def _radius(self, batch: Batch, row: int) -> float:
+        from simdnn.smoothing.radius import image_radius  # needs SciPy
+
         assert batch.pixels is not None
-        image = batch.pixels[row : row + 1].to(device_of(self.auxiliary))
-        counts = count_votes(self.auxiliary, image, self.draws)[0]
+        counts = self.voter.count(batch.pixels[row : row + 1], self.draws)[0]
         logits = batch.logits[row : row + 1]
         (given,) = self.opinion.classes(logits, logits.argmax(axis=1))
         column = self.opinion.columns[given]
-        spec = self.auxiliary.spec
-        norm = reduction_norm(*image.shape[-2:], spec.side)
-        radius = image_radius(counts[column], self.draws.n, sigma=spec.sigma, norm=norm, error=ERROR)
+        radius = image_radius(
+            counts[column], self.draws.n, sigma=self.voter.sigma, norm=self.voter.norm, error=ERROR
+        )
         return float(radius)

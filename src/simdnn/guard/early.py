@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from simdnn.networks.auxiliary import AuxiliaryNetwork
 from simdnn.networks.batch import Batch
-from simdnn.networks.device import device_of
-from simdnn.networks.votes import Draws, count_votes
+from simdnn.networks.draws import Draws
+from simdnn.networks.voter import Voter
 from simdnn.rules.second_opinion import SecondOpinion
 from simdnn.smoothing.votes import early_decision
 
@@ -24,20 +23,20 @@ class EarlyVoting:
 
     Attributes
     ----------
-    auxiliary : the auxiliary network
+    voter : the auxiliary network
     opinion : which outputs of the networks agree
     draws : all that would be taken
     needed : votes of all draws with which an image passes
     """
 
-    auxiliary: AuxiliaryNetwork
+    voter: Voter
     opinion: SecondOpinion
     draws: Draws
     needed: int
 
     def __call__(self, batch: Batch) -> Batch:
         """Return the batch with votes."""
-        width = len(self.auxiliary.spec.classes)
+        width = len(self.voter.classes)
         if batch.pixels is None:
             return replace(batch, votes=np.empty((0, width), dtype=np.int64))
         columns = np.array(self.opinion.columns)[
@@ -47,8 +46,7 @@ class EarlyVoting:
         def enough(row: int, counts: NDArray[np.int64]) -> bool:
             return self._decided(int(counts[columns[row]]), int(counts.sum()))
 
-        images = batch.pixels.to(device_of(self.auxiliary))
-        return replace(batch, votes=count_votes(self.auxiliary, images, self.draws, enough=enough))
+        return replace(batch, votes=self.voter.count(batch.pixels, self.draws, enough=enough))
 
     def _decided(self, votes: int, drawn: int) -> bool:
         if not 0 < self.needed <= self.draws.n:  # every image passes, or none

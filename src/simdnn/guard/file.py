@@ -140,15 +140,19 @@ def _lock(file: BinaryIO, path: Path) -> bool:
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Read a guard file; header and tensors as :func:`decode` returns them."""
+    return decode(content_of(path), str(path))
+
+
+def content_of(path: Path) -> bytes:
+    """Read the bytes of what should be a guard file; ModelFileError if they cannot be read."""
     try:
         if path.exists() and not path.is_file():
             raise ModelFileError(
                 f"expected a guard file that `simdnn fit` wrote, got {path}, which is no file"
             )
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"cannot read the guard {path}: {error.strerror}") from error
-    return decode(raw, str(path))
 
 
 def _without_waiting(path: str, flags: int) -> int:

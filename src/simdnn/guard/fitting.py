@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from secrets import randbits
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 from simdnn.errors import InputError
 from simdnn.guard.agreement import doubt, output_names
 from simdnn.guard.calibration_images import corrupted_copies, without_known
-from simdnn.guard.exemplars import exemplar
+from simdnn.guard.exemplars import Exemplar, exemplar
 from simdnn.guard.known import learned_by, learned_hashes, without_learned
-from simdnn.guard.listing import training_images
+from simdnn.guard.listing import TrainingImages, training_images
 from simdnn.guard.settings import Settings
 from simdnn.guard.state import GuardState
 from simdnn.guard.training import HELD_OUT, Training, check_readable, other_images
@@ -27,10 +28,10 @@ from simdnn.images.names import ClassNames
 from simdnn.images.shifts import Shift
 from simdnn.networks.auxiliary_record import AuxiliaryRecord
 from simdnn.networks.batch import Batch
+from simdnn.networks.draws import Draws
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.prepare import Copy
 from simdnn.networks.record import NetworkRecord
-from simdnn.networks.votes import Draws
 from simdnn.paper.model import SimilarityModel
 from simdnn.progress import Progress
 from simdnn.rules.calibration import CalibrationSet
@@ -57,15 +58,31 @@ class Fit:
     names: ClassNames | None = None
 
 
-def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) -> GuardState:
-    """Learn all that a guard knows from a folder of clean images, and from another that calibrates, if there is one."""
+def fit_state(
+    fit: Fit,
+    extractor: Extractor,
+    progress: Progress | None = None,
+    *,
+    images: TrainingImages | None = None,
+    learn: Callable[..., SimilarityModel] = SimilarityModel.learn,
+    shown: Callable[[Any], Exemplar] = lambda file: exemplar(file, file.name),
+) -> GuardState:
+    """Learn all that a guard knows from a folder of clean images, and from another that calibrates, if there is one.
+
+    Parameters
+    ----------
+    fit, extractor, progress : what is asked for, the networks, and what is called with (done, total)
+    images : images in place of those that ``fit.data`` names, of whatever the extractor reads
+    learn : learns features; signature and result of :meth:`simdnn.paper.model.SimilarityModel.learn`
+    shown : makes an exemplar of an image
+    """
     settings, seed = fit.settings, fit.settings.seed
     kind = find_rule(settings.rule)
     if extractor.auxiliary is not None and not kind.uses_auxiliary:
         raise InputError(f"an auxiliary network has no part in the rule {settings.rule!r}; leave it out")
     if extractor.auxiliary is None and kind.uses_auxiliary:
         raise InputError(f"the rule {settings.rule!r} needs an auxiliary network; give one, or another rule")
-    images = training_images(fit.data, settings, fit.calibration, fit.calibrate_on, fit.names)
+    images = images or training_images(fit.data, settings, fit.calibration, fit.calibrate_on, fit.names)
     paths, names, out = images.paths, images.labels, images.calibrate
     known = 0
     if fit.calibrate_on is None:
@@ -88,7 +105,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     compared = np.sort(np.concatenate([np.flatnonzero(out), reference]))
     rest = np.setdiff1d(np.arange(len(paths)), compared)
     seen = _extract(
-        extractor, paths, compared, len(paths), progress, 0, views, _view_key(view_seed), draws, copies
+        extractor, paths, compared, len(paths), progress, 0, views, _view_key(view_seed, views), draws, copies
     )
     plain = Batch.joined(
         [seen.without_views(), _extract(extractor, paths, rest, len(paths), progress, len(compared))]
@@ -96,7 +113,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
     check_readable(paths, names.tolist(), plain, fit.max_unreadable)
 
     teaching = plain.take(np.flatnonzero(~plain.corrupted & ~out[plain.positions]))
-    model = SimilarityModel.learn(
+    model = learn(
         teaching.features,
         names[teaching.positions],
         sigma=settings.sigma,
@@ -135,7 +152,7 @@ def fit_state(fit: Fit, extractor: Extractor, progress: Progress | None = None) 
         model=model,
         calibration=calibration,
         rule=rule,
-        exemplars={p.exemplar: exemplar(files[p.exemplar], files[p.exemplar].name) for p in model.prototypes},
+        exemplars={p.exemplar: shown(files[p.exemplar]) for p in model.prototypes},
         training=Training(
             data=str(fit.data),
             learned=len(teaching.positions),
@@ -175,9 +192,9 @@ def _extract(
     return batch.placed(rows)
 
 
-def _view_key(view_seed: int) -> str:
+def _view_key(view_seed: int, views: Sequence[Shift]) -> str:
     """Stand for the views where others may read: 256 random bits are not guessed from their hash."""
-    return sha256(f"views {view_seed}".encode()).hexdigest()
+    return sha256(f"views {view_seed} {[view.as_dict() for view in views]}".encode()).hexdigest()
 
 
 def _draws_secret(view_seed: int) -> bytes:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # a guard file is read without PyTorch
 
     from simdnn.guard.judging import Judging
     from simdnn.networks.extractor import Extractor
+    from simdnn.networks.image_stream import ImageStream
 
 
 class Guard(GuardState):
@@ -42,6 +43,7 @@ class Guard(GuardState):
     """
 
     _extractor: Extractor | None = None
+    _stream: ImageStream | None = None
     _sources: tuple[NetworkSource, ...] = ()
     _device: torch.device | str | None = None
 
@@ -157,7 +159,18 @@ class Guard(GuardState):
 
     @property
     def extractor(self) -> Extractor:
-        """The networks, made on first use as the guard file describes them."""
+        """The networks, made on first use as the guard file describes them.
+
+        Raises
+        ------
+        InputError
+            If the guard came from an ONNX file.
+        """
+        if self._stream is not None:
+            raise InputError(
+                "expected a guard with its PyTorch networks, got one from an ONNX file, which judges images and no "
+                "more; give the guard file that `simdnn fit` wrote"
+            )
         if self._extractor is None:
             from simdnn.networks.extractor import Extractor
 
@@ -166,6 +179,15 @@ class Guard(GuardState):
             auxiliary = self.auxiliary.restore(self._sources[-1]) if self.auxiliary else None
             self._extractor = Extractor(made, auxiliary=auxiliary, device=self._device)
         return self._extractor
+
+    @property
+    def stream(self) -> ImageStream:
+        """What runs images through the networks: `extractor`, unless :meth:`use` set another."""
+        return self.extractor if self._stream is None else self._stream
+
+    def use(self, stream: ImageStream) -> None:
+        """Judge images by the networks of a stream from now on, in place of PyTorch's."""
+        self._stream = stream
 
     @property
     def classifier(self) -> nn.Module:
@@ -344,7 +366,7 @@ class Guard(GuardState):
         judge = self.judge(rule, alpha)
         certifier = self._judging(judge, certify).certifier
         batch = next(
-            self.extractor.stream([image], views=judge.rule.views, draws=self.draws(judge.rule), pixels=True)
+            self.stream.stream([image], views=judge.rule.views, draws=self.draws(judge.rule), pixels=True)
         )
         if batch.pixels is None:
             raise ImageReadError(f"{image}: {batch.errors[0]}")
@@ -363,7 +385,7 @@ class Guard(GuardState):
         shares = {} if opinion is None else opinion.by_class(seen.shares[0])
         return Explanation(
             verdict=verdict,
-            image=batch.pixels[0].permute(1, 2, 0).numpy(),
+            image=batch.pixels[0].transpose(1, 2, 0),
             exemplars=tuple(self.exemplar(row) for row in rows),
             calibration_scores=scores[order],
             corrupted=~self.calibration.clean[order],
@@ -417,4 +439,4 @@ class Guard(GuardState):
     ) -> Judging:
         from simdnn.guard.judging import Judging
 
-        return Judging.of(self.extractor, judge, self.draws(judge.rule), certify, fresh=fresh, early=early)
+        return Judging.of(self.stream, judge, self.draws(judge.rule), certify, fresh=fresh, early=early)

@@ -6,18 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_bytes
-from typing import Self
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Self
 
 from simdnn.errors import InputError
 from simdnn.guard.certifier import Certifier
 from simdnn.guard.early import EarlyVoting
 from simdnn.guard.judge import Judge
 from simdnn.guard.verdict import Verdict
-from simdnn.networks.extractor import Extractor
-from simdnn.networks.votes import Draws
+from simdnn.networks.draws import Draws
+from simdnn.networks.image_stream import ImageStream
 from simdnn.progress import Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Judging:
     voting : draws until a verdict is clear, if that is asked for
     """
 
-    extractor: Extractor
+    extractor: ImageStream
     judge: Judge
     draws: Draws | None
     certifier: Certifier | None
@@ -42,7 +43,7 @@ class Judging:
     @classmethod
     def of(
         cls,
-        extractor: Extractor,
+        extractor: ImageStream,
         judge: Judge,
         own: Draws | None,
         certify: int | None,
@@ -61,18 +62,18 @@ class Judging:
         early : whether draws stop once a verdict is clear
         """
         draws = replace(own, secret=token_bytes(32)) if own is not None and fresh else own
-        rule, auxiliary = judge.rule, extractor.auxiliary
+        rule, voter = judge.rule, extractor.voter
         certifier = voting = None
         if certify is not None:
-            if own is None or rule.opinion is None or auxiliary is None:
+            if own is None or rule.opinion is None or voter is None:
                 raise InputError(
                     f"the rule {rule.name!r} has no second opinion to certify with; fit a guard with an auxiliary "
                     "network: simdnn fit ... --second-opinion FILE"
                 )
-            certifier = Certifier(auxiliary, rule.opinion, replace(own, n=certify))
-        if early and draws is not None and rule.opinion is not None and auxiliary is not None:
+            certifier = Certifier(voter, rule.opinion, replace(own, n=certify))
+        if early and draws is not None and rule.opinion is not None and voter is not None:
             needed = rule.votes_needed(judge.threshold.offset, draws.n)
-            voting = EarlyVoting(auxiliary, rule.opinion, draws, needed)
+            voting = EarlyVoting(voter, rule.opinion, draws, needed)
         return cls(extractor, judge, draws, certifier, voting)
 
     def verdicts(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,13 +54,10 @@ def training_images(
     """
     held_out("", 0, 0, calibration, 0)  # InputError for a share that cannot be
     paths, folders = labelled_images(data)
-    labels = np.array(folders if names is None else names.labels(folders))
-    promises = find_rule(settings.rule).threshold is Rule.threshold  # the published rule promises no rate
     if calibrate_on is None:
-        calibrate = calibration_mask(labels, calibration, settings.seed)
-        if promises:
-            _check_enough(labels, int(calibrate.sum()), settings.alpha, calibration)
-        return TrainingImages(paths, labels, calibrate)
+        return drawn(paths, folders, settings, calibration, names)
+    labels = np.array(folders if names is None else names.labels(folders))
+    promises = _promises(settings)
     others = images_without_labels(calibrate_on)
     alpha, n = settings.alpha, len(others)
     if promises and n < needed_for(alpha):
@@ -70,9 +69,29 @@ def training_images(
     return TrainingImages([*paths, *others], np.array([*labels, *[""] * len(others)]), calibrate)
 
 
+def drawn(
+    paths: list[Any],
+    folders: Sequence[str],
+    settings: Settings,
+    calibration: float,
+    names: ClassNames | None = None,
+) -> TrainingImages:
+    """Draw those of listed images that calibrate; parameters and errors of `training_images`."""
+    labels = np.array(folders if names is None else names.labels(list(folders)))
+    calibrate = calibration_mask(labels, calibration, settings.seed)
+    if _promises(settings):
+        _check_enough(labels, int(calibrate.sum()), settings.alpha, calibration)
+    return TrainingImages(paths, labels, calibrate)
+
+
+def _promises(settings: Settings) -> bool:
+    """Tell whether the rule promises a rate of false alarms: the published one does not."""
+    return find_rule(settings.rule).threshold is Rule.threshold
+
+
 def needed_for(alpha: float) -> int:
     """Return how many images must calibrate a false-alarm rate: n can promise 1 / (n + 1)."""
-    return ceil(1 / alpha - 1e-9) - 1
+    return ceil(min(1 / alpha, 1e18) - 1e-9) - 1
 
 
 def _check_enough(labels: NDArray[np.str_], found: int, alpha: float, calibration: float) -> None:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from simdnn.errors import InputError
+from simdnn.errors import InputError, WeightsError
 from simdnn.guard.guard import Guard
 from simdnn.guard.verdict import Verdict
+from simdnn.networks.weights import hash_weights
 
 
 class Guarded(NamedTuple):
@@ -90,8 +91,14 @@ def guard_module(model: nn.Module, guard: Guard | Path | str) -> GuardedModule:
         logits, verdicts = guarded(images)
     """
     if not isinstance(guard, Guard):
-        record = Guard.read(guard)
-        others = len(record.networks) - 1 + (record.auxiliary is not None)
+        known = Guard.read(guard)
+        others = len(known.networks) - 1 + (known.auxiliary is not None)
         guard = Guard.load(guard, networks=[model, *[None] * others])
-        guard.extractor  # noqa: B018  # errors now rather than at the first image
+    found, expected = hash_weights(model), guard.networks[0].weights_hash
+    if found != expected:
+        raise WeightsError(
+            f"the guard protects a network with other weights: expected SHA-256 {expected[:16]}..., got "
+            f"{found[:16]}...; guard the model that the guard was fitted with, or fit it again"
+        )
+    guard.extractor  # noqa: B018  # errors now rather than at the first image
     return GuardedModule(model, guard)

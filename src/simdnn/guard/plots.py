@@ -118,7 +118,7 @@ def _draw_shares(axes: Axes, explanation: Explanation) -> None:
     axes.barh(range(len(names)), values, color=[CLEAN if name == given else "#9db4c0" for name in names])
     axes.set_yticks(
         range(len(names)),
-        [name if len(name) <= 14 else f"{name[:13]}…" for name in names],
+        [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names],
         fontsize=8,
         parse_math=False,
     )

@@ -31,7 +31,7 @@ from simdnn.rules.registry import find_rule
 from simdnn.rules.rule import Rule
 
 if TYPE_CHECKING:  # a guard file is read without PyTorch
-    from simdnn.networks.votes import Draws
+    from simdnn.networks.draws import Draws
 
 _RULE = "rule_"
 """Before the names of arrays that a rule learned."""
@@ -68,7 +68,11 @@ class GuardState:
 
         They are the first of the SHA-256 of the file that :meth:`save` writes.
         """
-        return sha256(guard_file.encode(*self._pack())).hexdigest()[:16]
+        return sha256(self.encode()).hexdigest()[:16]
+
+    def encode(self) -> bytes:
+        """Return the bytes of the file that :meth:`save` writes."""
+        return guard_file.encode(*self._pack())
 
     def draws(self, rule: Rule) -> Draws | None:
         """Return the noise that a rule looks at, which follows from the guard's secret; None for one without any."""
@@ -81,7 +85,12 @@ class GuardState:
     @classmethod
     def read(cls, path: Path | str) -> Self:
         """Read a guard file; ModelFileError if it is damaged, of another version or no guard."""
-        plain, arrays = guard_file.read(Path(path))
+        return cls.decode(guard_file.content_of(Path(path)), str(path))
+
+    @classmethod
+    def decode(cls, raw: bytes, name: str) -> Self:
+        """Make a guard of a guard file's bytes; errors as of :meth:`read`, with the file's ``name``."""
+        plain, arrays = guard_file.decode(raw, name)
         try:
             return cls._unpack(plain, arrays)
         except (
@@ -93,7 +102,7 @@ class GuardState:
             OverflowError,
             SimDNNError,
         ) as error:
-            raise ModelFileError(f"{path} lacks what a guard needs: {error!r}; fit it again") from error
+            raise ModelFileError(f"{name} lacks what a guard needs: {error!r}; fit it again") from error
 
     def _pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         used = {prototype.exemplar for prototype in self.model.prototypes}

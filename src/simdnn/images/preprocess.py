@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from simdnn.errors import ImageReadError, InputError
@@ -52,8 +53,8 @@ class Preprocess:
     Examples
     --------
     >>> preprocess = Preprocess(size=(224, 224), resize=256)
-    >>> preprocess(Image.new("RGB", (640, 480), "white")).shape
-    torch.Size([3, 224, 224])
+    >>> preprocess.pixels(Image.new("RGB", (640, 480), "white")).shape
+    (3, 224, 224)
     >>> Preprocess.from_dict(preprocess.as_dict()) == preprocess
     True
     """
@@ -87,7 +88,13 @@ class Preprocess:
             raise InputError(f"expected interpolation 'bilinear' or 'bicubic', got {self.interpolation!r}")
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """Convert one image to a tensor.
+        """Convert one image to a tensor, as `pixels` does to an array."""
+        from torch import from_numpy  # here, so that reading a guard file does not import torch
+
+        return from_numpy(self.pixels(image))
+
+    def pixels(self, image: Image.Image) -> NDArray[np.float32]:
+        """Convert one image to an array.
 
         Parameters
         ----------
@@ -96,7 +103,7 @@ class Preprocess:
 
         Returns
         -------
-        Tensor
+        ndarray
             Shape (3, height, width), float32, in [0, 1].
 
         Raises
@@ -107,13 +114,11 @@ class Preprocess:
         InputError
             If the image is not RGB.
         """
-        from torch import float32, from_numpy  # here, so that reading a guard file does not import torch
-
         if image.mode != "RGB":
             raise InputError(f"expected a picture in mode RGB, got {image.mode}; read it with read_image")
         if (image.height, image.width) != self.size:
             image = self._fit(image)
-        return from_numpy(np.array(image)).permute(2, 0, 1).to(float32).contiguous() / 255
+        return np.asarray(image).transpose(2, 0, 1).astype(np.float32, order="C") / np.float32(255)
 
     def _fit(self, image: Image.Image) -> Image.Image:
         if max(image.size) > MAX_ASPECT * min(image.size):

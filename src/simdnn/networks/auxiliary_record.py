@@ -12,7 +12,7 @@ from simdnn.networks.record import NetworkSource
 
 if TYPE_CHECKING:
     from simdnn.networks.auxiliary import AuxiliaryNetwork
-    from simdnn.networks.votes import Draws
+    from simdnn.networks.draws import Draws
 
 MOST_DRAWS = 1_000_000
 _HEX = re.compile("[0-9a-f]{64}")
@@ -58,7 +58,7 @@ class AuxiliaryRecord:
     @property
     def all_draws(self) -> Draws:
         """The draws of each image."""
-        from simdnn.networks.votes import Draws
+        from simdnn.networks.draws import Draws
 
         return Draws(bytes.fromhex(self.secret), self.draws)
 

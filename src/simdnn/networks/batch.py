@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 ROWS = ("positions", "features", "logits", "view_features", "view_logits", "votes")
 
@@ -38,7 +35,7 @@ class Batch:
     errors
         Why the other images were not read, by position.
     pixels
-        Shape (n, 3, H, W), in [0, 1], as the first network takes them, on the CPU; None unless asked for.
+        Shape (n, 3, H, W), in [0, 1], as the first network takes them; None unless asked for.
     """
 
     positions: NDArray[np.int64]
@@ -51,7 +48,7 @@ class Batch:
     image_sha256: tuple[str, ...]
     image_bytes: tuple[bytes, ...] = ()
     errors: dict[int, str] = field(default_factory=dict)
-    pixels: Tensor | None = None
+    pixels: NDArray[np.float32] | None = None
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
         """Return some of the rows, without pixels and bytes; errors stay."""

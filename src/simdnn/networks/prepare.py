@@ -6,20 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 from PIL import Image as Pillow
-from torch import Tensor
 
 from simdnn.errors import ImageReadError
-from simdnn.images.corruptions import corrupt, generator_for
 from simdnn.images.limits import ReadLimits
 from simdnn.images.preprocess import Preprocess
 from simdnn.images.reading import decoded, read_bytes
 from simdnn.networks.cache import FeatureCache, Row
+from simdnn.networks.voter import Pixels
 
-Image: TypeAlias = Path | str | bytes | Tensor
-"""A file, a file's bytes, or pixels (3, H, W) in [0, 1] of the size that the network takes."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Image: TypeAlias = "Path | str | bytes | Pixels | Tensor"
+"""A file, a file's bytes, or pixels (3, H, W) in [0, 1] of the size that the network takes, of any float type."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Prepared:
     """
 
     position: int
-    pixels: tuple[Tensor, ...] = ()
+    pixels: tuple[Pixels, ...] = ()
     corruption: str = ""
     image_sha256: str = ""
     key: str | None = None
@@ -85,7 +88,7 @@ def prepare(
     limits : bounds on what reading may take
     """
     try:
-        if isinstance(image, Tensor):
+        if not isinstance(image, (bytes, str, Path)):
             return [Prepared(position, tuple(checked_pixels(image, p.size) for p in preprocesses))]
         data = image if isinstance(image, bytes) else read_bytes(Path(image), limits.max_bytes)
         digest = sha256(data).hexdigest()
@@ -95,7 +98,7 @@ def prepare(
         ]
         rows = [None if cache is None or pixels or key is None else cache.get(key) for key in keys]
         if None not in rows:
-            made: list[tuple[Tensor, ...]] = [() for _ in wanted]
+            made: list[tuple[Pixels, ...]] = [() for _ in wanted]
         else:
             with decoded(data, limits) as picture:
                 made = [
@@ -112,25 +115,29 @@ def prepare(
 
 def _pixels(
     picture: Pillow.Image, preprocesses: Sequence[Preprocess], digest: str, copy: Copy | None
-) -> tuple[Tensor, ...]:
+) -> tuple[Pixels, ...]:
     """Return what each network takes of a picture, or of its corrupted copy as a file would hold it."""
     if copy is not None:
+        from simdnn.images.corruptions import corrupt, generator_for  # needs PyTorch
+
         changed = corrupt(copy.corruption, preprocesses[0](picture), generator_for(digest, copy.seed))
         picture = Pillow.fromarray((changed * 255).round().byte().permute(1, 2, 0).numpy())
-    return tuple(preprocess(picture) for preprocess in preprocesses)
+    return tuple(preprocess.pixels(picture) for preprocess in preprocesses)
 
 
 def _key(digest: str, copy: Copy | None, fingerprint: str) -> str:
     return f"{digest}{'' if copy is None else f':{copy.corruption}:{copy.seed}'}:{fingerprint}"
 
 
-def checked_pixels(pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return pixels (3, height, width) as float32 on the CPU; ImageReadError if they are anything else."""
-    if pixels.shape != (3, *size) or not pixels.is_floating_point():
+def checked_pixels(pixels: Pixels | Tensor, size: tuple[int, int]) -> Pixels:
+    """Return pixels (3, height, width) as float32; ImageReadError if they are anything else."""
+    given = pixels if isinstance(pixels, np.ndarray) else pixels.detach().cpu()
+    floating = given.dtype.kind == "f" if isinstance(given, np.ndarray) else given.is_floating_point()
+    if tuple(given.shape) != (3, *size) or not floating:
         raise ImageReadError(
-            f"expected floating-point pixels of shape {(3, *size)}, got {pixels.dtype} {tuple(pixels.shape)}"
+            f"expected floating-point pixels of shape {(3, *size)}, got {given.dtype} {tuple(given.shape)}"
         )
-    pixels = pixels.detach().float().cpu()
-    if not (pixels.min() >= 0 and pixels.max() <= 1):  # written so that NaN fails too
-        raise ImageReadError(f"expected pixels in [0, 1], got {pixels.min():.3g} to {pixels.max():.3g}")
-    return pixels
+    values: Pixels = given.astype(np.float32) if isinstance(given, np.ndarray) else given.float().numpy()
+    if not (values.min() >= 0 and values.max() <= 1):  # written so that NaN fails too
+        raise ImageReadError(f"expected pixels in [0, 1], got {values.min():.3g} to {values.max():.3g}")
+    return values

@@ -1,105 +1,68 @@
-"""What an auxiliary network says of an image under noise: how many of the noisy draws give each class."""
+"""What an auxiliary network says of an image under noise, by PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import one_hot, softmax
+from torch.nn.functional import softmax
 
-from simdnn.errors import InputError
 from simdnn.networks.auxiliary import AuxiliaryNetwork
-from simdnn.networks.reduction import reduced
-from simdnn.smoothing.draws import SHORTEST_SECRET, image_seed, noise
+from simdnn.networks.device import device_of
+from simdnn.networks.draws import Draws
+from simdnn.networks.reduction import reduced, reduction_norm
+from simdnn.networks.voter import Enough, Pixels, Voter
 
-AT_ONCE = 8
-"""Draws of one image that go through the network together; on a CPU more are no faster per draw."""
 
+class TorchVoter(Voter):
+    """An auxiliary network that PyTorch runs, on the device where it is.
 
-@dataclass(frozen=True)
-class Draws:
-    """Which noise each image gets.
-
-    Attributes
+    Parameters
     ----------
-    secret : of the guard; from it and from the image's pixels follows the noise, see :mod:`simdnn.smoothing.draws`
-    n : draws of each image, at least 1
-
-    Raises
-    ------
-    InputError
-        If there are no draws, or the secret is too short.
+    network : the auxiliary network
+    size : height and width of the images that are reduced for it
     """
 
-    secret: bytes
-    n: int
-
-    def __post_init__(self) -> None:
-        if self.n < 1 or len(self.secret) < SHORTEST_SECRET:
-            raise InputError(
-                f"expected at least 1 draw and a secret of at least {SHORTEST_SECRET} bytes; "
-                f"got {self.n} and {len(self.secret)}"
-            )
+    def __init__(self, network: AuxiliaryNetwork, size: tuple[int, int]) -> None:
+        self.network = network
+        self.size = size
+        self.side, self.sigma, self.classes = network.spec.side, network.spec.sigma, network.spec.classes
 
     @property
-    def key(self) -> str:
-        """Stands for the draws where others may read: the secret is not guessed from its hash."""
-        return f"{self.n} draws of {sha256(b'draws ' + self.secret).hexdigest()}"
+    def norm(self) -> float:
+        """L2 operator norm of the reduction; it is computed once for each size."""
+        return reduction_norm(*self.size, self.side)
 
-    def seed(self, pixels: Tensor) -> int:
-        """Return the seed of one image's noise.
+    def classifier(self, image: Pixels) -> Callable[[Pixels], NDArray[np.int64]]:
+        """Return the network on one image under noise, see :meth:`Voter.classifier`."""
+        device = device_of(self.network)
+        with torch.no_grad():
+            small = reduced(torch.from_numpy(np.ascontiguousarray(image))[None].to(device), self.side)
 
-        Parameters
-        ----------
-        pixels : (3, H, W) in [0, 1], at the protected network's size; rounded to 8 bits, as files have them, so that
-            the seed is the same on every machine. Bytes of a file that do not change its pixels change no draw.
-        """
-        whole = (pixels.detach() * 255).round().clamp(0, 255).byte().cpu().contiguous()
-        return image_seed(self.secret, whole.numpy().tobytes())
+        @torch.no_grad()
+        def classes_of(drawn: Pixels) -> NDArray[np.int64]:
+            noisy = small + self.sigma * torch.from_numpy(drawn).to(small)
+            classes: NDArray[np.int64] = self.network(noisy).argmax(dim=1).cpu().numpy()
+            return classes
+
+        return classes_of
 
 
-@torch.no_grad()
 def count_votes(
     network: AuxiliaryNetwork,
     images: Tensor,
     draws: Draws,
     *,
     start: int = 0,
-    enough: Callable[[int, NDArray[np.int64]], bool] | None = None,
+    enough: Enough | None = None,
 ) -> NDArray[np.int64]:
-    """Count a network's classes over noisy draws of images.
-
-    The noise is added to the reduced image, which is neither rounded nor clipped, as the certificate asks for.
-
-    Parameters
-    ----------
-    network : on the images' device
-    images : (N, 3, H, W) in [0, 1], at the protected network's size
-    draws : which noise
-    start : leave out the draws before this one
-    enough : says by an image's row and counts so far whether its other draws may be left out
-
-    Returns
-    -------
-    (N, classes) counts; rows sum to ``draws.n - start``, or less where there were enough.
-    """
-    counts = np.zeros((len(images), len(network.spec.classes)), dtype=np.int64)
-    small = reduced(images, network.spec.side)
-    for row, (image, looked_at) in enumerate(zip(images, small, strict=True)):
-        seed = draws.seed(image)
-        for first in range(start, draws.n, AT_ONCE):
-            drawn = noise(seed, first, min(first + AT_ONCE, draws.n), tuple(looked_at.shape))
-            noisy = looked_at + network.spec.sigma * torch.from_numpy(drawn).to(looked_at)
-            given = network(noisy).argmax(dim=1)
-            counts[row] += one_hot(given, counts.shape[1]).sum(dim=0).cpu().numpy()
-            if enough is not None and enough(row, counts[row]):
-                break
-    return counts
+    """Count a network's classes over noisy draws of images (N, 3, H, W); see :meth:`Voter.count`."""
+    height, width = images.shape[-2:]
+    voter = TorchVoter(network, (height, width))
+    return voter.count(images.detach().cpu().numpy(), draws, start=start, enough=enough)
 
 
 def mean_posterior(

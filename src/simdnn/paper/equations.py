@@ -11,9 +11,11 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import is_torch_array
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import cdist
 
 from simdnn.arrays import Array, FloatArray, double, like, namespace
+
+_IN_CACHE = 1 << 15
+"""Numbers that a processor's cache holds while distances are computed."""
 
 
 def update_mean(mean: float, x: float, i: int) -> float:
@@ -237,7 +239,16 @@ def squared_distances(x: Array, y: ArrayLike) -> Array:
         points = double(x)
         return ((points[:, None] - like(y, points)) ** 2).sum(-1)
     points, others = (np.atleast_2d(np.asarray(a, dtype=np.float64)) for a in (x, y))
-    return cdist(points, others, "sqeuclidean")
+    distances = np.empty((len(points), len(others)))
+    step = max(1, _IN_CACHE // max(1, others.shape[1]))
+    difference = np.empty((min(step, len(others)), others.shape[1]))
+    for first in range(0, len(others), step):
+        some = others[first : first + step]
+        for i, point in enumerate(points):
+            np.subtract(some, point, out=difference[: len(some)])
+            d = difference[: len(some)]
+            distances[i, first : first + step] = np.einsum("jk,jk->j", d, d)
+    return distances
 
 
 def _shares(values: Array) -> Array:

@@ -54,11 +54,16 @@ def _learn_samples(
     exemplars: IntArray,
     exemplar_vectors: FloatArray,
 ) -> State:
-    """Learn samples in their order; the arrays of prototypes have room for all of them, and are changed in place."""
+    """Learn samples in their order until the arrays of prototypes, changed in place, have no room for another.
+
+    How many were learned follows from the number of samples seen, before and after.
+    """
     known, count, class_scatter = state
     n = samples.shape[1]
     to_sample, to_mean = np.empty(len(vectors)), np.empty(len(vectors))
     for i in range(len(samples)):
+        if known == len(vectors):
+            break
         x = samples[i]
         # Eqs. (4) and (5): update mean and scatter of the class.
         count += 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -13,6 +15,8 @@ from simdnn.paper.moments import Moments
 
 BLOCK = 64
 """Samples that the compiled loop gets at a time, converted to float64. The result does not depend on it."""
+
+_GROWING = ("vectors", "support", "scatter", "exemplars")
 
 
 @dataclass
@@ -26,7 +30,7 @@ class ClassModel:
     support : (M,) samples behind each, ``N_j``
     scatter : (M,) sum of squared distances of those samples to their mean, the prototype
     exemplars : (M,) index of each prototype's exemplar, the training sample shown for it, among all samples learned
-    exemplar_vectors : (M, n) features of the exemplars
+    exemplar_vectors : (M, n) features of the exemplars, float32 while all samples are, which is exact
     serials : (M,) number of each prototype within its class, never reused
     next_serial : number that the next prototype gets
     """
@@ -51,7 +55,7 @@ class ClassModel:
             no_integers,
             np.empty(0),
             no_integers.copy(),
-            no_vectors.copy(),
+            no_vectors.astype(np.float32),
             no_integers.copy(),
         )
 
@@ -83,6 +87,17 @@ class ClassModel:
         self.next_serial += len(other)
         return [int(serial) for serial in serials]
 
+    def insert(self, other: ClassModel) -> None:
+        """Insert prototypes of this class that were taken out before, each in its place by its serial."""
+        rows = np.searchsorted(self.serials, other.serials)
+        self.vectors = np.insert(self.vectors, rows, other.vectors, axis=0)
+        self.support = np.insert(self.support, rows, other.support)
+        self.scatter = np.insert(self.scatter, rows, other.scatter)
+        self.exemplars = np.insert(self.exemplars, rows, other.exemplars)
+        self.exemplar_vectors = np.insert(self.exemplar_vectors, rows, other.exemplar_vectors, axis=0)
+        self.serials = np.insert(self.serials, rows, other.serials)
+        self.next_serial = max(self.next_serial, int(other.serials.max()) + 1)
+
 
 def learning_order(label: str, rows: IntArray, start: int, seed: int) -> IntArray:
     """Shuffle (K,) rows of a class, reproducibly; ``start`` is the number of its samples in earlier batches."""
@@ -90,7 +105,11 @@ def learning_order(label: str, rows: IntArray, start: int, seed: int) -> IntArra
 
 
 def learn(
-    model: ClassModel, samples: NDArray[np.floating], indices: IntArray, rows: IntArray | None = None
+    model: ClassModel,
+    samples: NDArray[np.floating],
+    indices: IntArray,
+    rows: IntArray | None = None,
+    scaling: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
 ) -> ClassModel:
     """Learn samples of one class in their order.
 
@@ -103,6 +122,7 @@ def learn(
     indices : (K,) index of each sample to learn, kept for the exemplars
     rows : (K,) rows of ``samples`` to learn, in this order; by default all. They are copied a block at a time, to
         save memory
+    scaling : scales such a block where ``samples`` are not scaled yet
 
     Returns
     -------
@@ -116,42 +136,63 @@ def learn(
     from simdnn.paper.kernel import learn_samples  # Numba takes a second to import
 
     rows = np.arange(len(samples)) if rows is None else rows
-    room = _with_room(model, min(len(rows), 2 * BLOCK))
+    room, known = model, len(model)
     for start in range(0, len(rows), BLOCK):
-        block = samples[rows[start : start + BLOCK]].astype(np.float64)
-        known = len(model)
-        if len(room) < known + len(block):
-            room = _with_room(model, 2 * BLOCK)
-        total, model.moments.count, model.moments.scatter = learn_samples(
-            block,
-            np.ascontiguousarray(indices[start : start + BLOCK], dtype=np.int64),
-            (known, model.moments.count, model.moments.scatter),
-            model.moments.mean,
-            room.vectors,
-            room.support,
-            room.scatter,
-            room.exemplars,
-            room.exemplar_vectors,
-        )
-        model.vectors, model.exemplar_vectors = room.vectors[:total], room.exemplar_vectors[:total]
-        model.support, model.scatter = room.support[:total], room.scatter[:total]
-        model.exemplars = room.exemplars[:total]
-        model.serials = np.append(
-            model.serials, np.arange(model.next_serial, model.next_serial + total - known)
-        )
-        model.next_serial += total - known
+        block = samples[rows[start : start + BLOCK]]
+        block = block if scaling is None else scaling(block)
+        own = np.ascontiguousarray(indices[start : start + BLOCK], dtype=np.int64)
+        x = np.ascontiguousarray(block, dtype=np.float64)
+        learned = 0
+        while learned < len(x):
+            room = _with_room(model, known, block.dtype)
+            before = model.moments.count
+            known, model.moments.count, model.moments.scatter = learn_samples(
+                x[learned:],
+                own[learned:],
+                (known, before, model.moments.scatter),
+                model.moments.mean,
+                room.vectors,
+                room.support,
+                room.scatter,
+                room.exemplars,
+                room.exemplar_vectors,
+            )
+            learned += model.moments.count - before
+            model.vectors, model.exemplar_vectors = room.vectors[:known], room.exemplar_vectors[:known]
+            model.support, model.scatter = room.support[:known], room.scatter[:known]
+            model.exemplars = room.exemplars[:known]
+    new = np.arange(model.next_serial, model.next_serial + known - len(model.serials))
+    model.serials = np.append(model.serials, new)
+    model.next_serial += len(new)
     return model
 
 
-def _with_room(model: ClassModel, spare: int) -> ClassModel:
-    """Return a copy of a class whose arrays have room for ``spare`` more prototypes."""
-    shape = (spare, model.vectors.shape[1])
-    return ClassModel(
-        model.moments,
-        np.vstack([model.vectors, np.empty(shape)]),
-        np.append(model.support, np.zeros(spare, dtype=np.int64)),
-        np.append(model.scatter, np.zeros(spare)),
-        np.append(model.exemplars, np.zeros(spare, dtype=np.int64)),
-        np.vstack([model.exemplar_vectors, np.empty(shape)]),
-        model.serials,
-    )
+def _with_room(model: ClassModel, known: int, dtype: np.dtype[Any]) -> ClassModel:
+    """Return the class with arrays that have room for one more prototype, or for some more where they must grow."""
+    kept = np.result_type(model.exemplar_vectors, np.float32, dtype)
+    arrays: dict[str, Any] = {
+        name: _longer(getattr(model, name), known, getattr(model, name).dtype) for name in _GROWING
+    }
+    arrays["exemplar_vectors"] = _longer(model.exemplar_vectors, known, kept)
+    room = min(map(len, arrays.values()))  # the compiled loop trusts that all are of one length
+    arrays = {name: array[:room] for name, array in arrays.items()}
+    return ClassModel(moments=model.moments, serials=model.serials, **arrays)
+
+
+def _longer(array: NDArray[Any], known: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an array that begins with the ``known`` rows of another and is longer: the one behind it, or a copy.
+
+    It grows by an eighth at a time: a class that is learned in thousands of pieces is copied a few times, and what is
+    not needed in the end is little.
+    """
+    behind = array.base
+    if (
+        isinstance(behind, np.ndarray)
+        and (behind.dtype, behind.shape[1:]) == (dtype, array.shape[1:])
+        and len(behind) > known
+        and behind.ctypes.data == array.ctypes.data
+    ):
+        return behind
+    longer = np.empty((known + 2 + known // 8, *array.shape[1:]), dtype=dtype)
+    longer[:known] = array
+    return longer

@@ -53,7 +53,7 @@ class SimilarityModel:
             (class_rows,) = np.nonzero(labels == name)
             rows[str(name)] = learning_order(str(name), class_rows, 0, seed) if shuffle else class_rows
         prototypes = PrototypeSet(features.shape[1], sigma)
-        prototypes.learn(scaling(features), rows)
+        prototypes.learn(features, rows, scaling=scaling)
         return cls(scaling, prototypes)
 
     @property

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +29,7 @@ class Prototype:
     support : number of samples behind it, ``N_j``
     sigma : square root of the scalar variance of these samples; 0 for a single sample
     exemplar : index of its exemplar, the training sample shown for it; -1 without one
-    vector : (n,) the mean of its samples
+    vector : (n,) the mean of its samples; it moves when the set learns more
     """
 
     id: str
@@ -96,6 +96,7 @@ class PrototypeSet:
         *,
         first: int = 0,
         n_jobs: int | None = None,
+        scaling: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     ) -> None:
         """Learn samples; the result does not depend on how they are split over calls and jobs.
 
@@ -105,14 +106,23 @@ class PrototypeSet:
         rows : for each class, its rows of ``samples`` in the order in which they are learned
         first : index of the first sample among all that were ever learned, for the exemplars
         n_jobs : classes learned in parallel, as in joblib
+        scaling : scales samples where they are not scaled yet, a few at a time
         """
-        from joblib import Parallel, delayed
+        from joblib import Parallel, delayed, effective_n_jobs
 
-        jobs = [(self.model(label), order) for label, order in rows.items()]
-        learned = Parallel(n_jobs=n_jobs, prefer="threads")(
-            delayed(learn)(model, samples, first + order, order) for model, order in jobs
-        )
-        self.classes.update(zip(rows, learned, strict=True))
+        def learn_all(labels: Sequence[str]) -> None:
+            for label in labels:
+                learn(self.classes[label], samples, first + rows[label], rows[label], scaling)
+
+        for label in rows:
+            self.model(label)
+        jobs: int = effective_n_jobs(n_jobs)  # type: ignore[arg-type]  # None is one, or what a backend says
+        if jobs == 1:
+            learn_all(list(rows))
+            return
+        largest_first = sorted(rows, key=lambda label: -len(rows[label]))
+        shares = [largest_first[job::jobs] for job in range(jobs)]
+        Parallel(n_jobs=jobs, prefer="threads")(delayed(learn_all)(share) for share in shares)
 
     def add(self, label: str, vector: ArrayLike, exemplar: int = -1) -> str:
         """Add a prototype to a class, which may be new; return its id.
@@ -152,6 +162,26 @@ class PrototypeSet:
             raise InputError(f"{prototype_id} is the only prototype left; add another before removing it")
         model = self.classes[label]
         self.classes[label] = model.take(np.arange(len(model)) != j)
+
+    def restore(self, label: str, removed: ClassModel) -> str:
+        """Put a prototype that was removed from a class back in its place, with its old id, which is returned.
+
+        Parameters
+        ----------
+        label : its class
+        removed : the prototype alone, as :meth:`simdnn.paper.learning.ClassModel.take` gives it
+
+        Raises
+        ------
+        InputError
+            If the class has a prototype of this id.
+        """
+        model = self.model(label)
+        (serial,) = removed.serials.tolist()
+        if serial in model.serials:
+            raise InputError(f"the prototype {label}/{serial} is there already; nothing was restored")
+        model.insert(removed)
+        return f"{label}/{serial}"
 
     def relabel(self, prototype_id: str, label: str) -> str:
         """Move a prototype to another class, which may be new; return its new id.

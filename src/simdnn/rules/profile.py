@@ -33,6 +33,7 @@ class ProfileRule(Rule):
     """
 
     name: ClassVar[str] = "profile"
+    version: ClassVar[int] = 2
     learns_corruptions: ClassVar[bool] = True
     clean: CleanProfile
 

@@ -62,12 +62,14 @@ class Rule(ABC):
     Attributes
     ----------
     name : name of the rule on the command line and in guard files
+    version : raised whenever the scores of the same images change, so that what was measured before is known as stale
     learns_corruptions : whether harmlessly corrupted copies of calibration images calibrate as well
     uses_auxiliary : whether the score uses an auxiliary network under noise
     opinion : how it does; None for a rule that does not
     """
 
     name: ClassVar[str]
+    version: ClassVar[int] = 1
     learns_corruptions: ClassVar[bool] = False
     uses_auxiliary: ClassVar[bool] = False
     opinion: SecondOpinion | None = None

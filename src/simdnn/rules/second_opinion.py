@@ -12,8 +12,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.special import softmax
 
 from simdnn.arrays import Array, FloatArray, IntArray, at, index_like, namespace
 from simdnn.errors import InputError
@@ -140,6 +138,9 @@ def outputs_of_classes(logits: NDArray[np.float32], labels: NDArray[Any]) -> Int
         raise InputError(
             f"expected a protected network with an output for each of {len(names)} classes; it has {logits.shape[1]}"
         )
+    from scipy.optimize import linear_sum_assignment  # learning alone needs SciPy
+    from scipy.special import softmax
+
     posterior = softmax(np.asarray(logits, dtype=np.float64), axis=1)
     mean = np.stack([posterior[labels == name].mean(axis=0) for name in names])
     outputs: IntArray = linear_sum_assignment(mean, maximize=True)[1]

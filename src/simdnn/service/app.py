@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
 
 from simdnn import __version__
 from simdnn.audit.shadow import ShadowLog
@@ -33,6 +34,7 @@ from simdnn.service.middleware import Protected
 from simdnn.service.models import Model, Models
 from simdnn.service.pipeline import Pipeline
 from simdnn.service.problems import ProblemBody, answer_problems
+from simdnn.service.rendering import STATIC
 from simdnn.service.sessions import Sessions
 from simdnn.service.settings import Settings
 from simdnn.service.shadow import Shadow
@@ -82,6 +84,7 @@ def create_app(settings: Settings, *, on_failure: Callable[[SimDNNError], None] 
     app.add_middleware(Protected, max_body=settings.max_body)
     for paths in (health, check_api, v2_api, model_api, shadow_api, audit_api, metrics_api, login, pages):
         app.include_router(paths.router)  # the pages last: they have the paths for people
+    app.mount("/static", StaticFiles(directory=STATIC))
     _document_problems(app)
     return app
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
+from pydantic import Field
 from starlette.responses import Response
 
 from simdnn.errors import AuditError
 from simdnn.service.access import Auditor
+from simdnn.service.pages.filters import Filters
 from simdnn.service.problems import Problem, documented
 from simdnn.service.replies import json_reply
 from simdnn.service.state import State
@@ -19,29 +20,19 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"])
 RecordId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
+class AuditQuery(Filters, frozen=True):
+    """The filters of the pages' addresses, by default all records, and the size of a page."""
+
+    verdict: Literal["attack", "clean", "error", "any"] = "any"
+    limit: int = Field(50, ge=1, le=1000)
+
+
 @router.get("", responses=documented(401, 403, 404, 422, 503))
-def records(
-    state: State,
-    who: Auditor,
-    verdict: Literal["clean", "attack", "error"] | None = None,
-    label: Literal["attack", "clean"] | None = None,
-    unlabelled: bool = False,
-    since: datetime | None = None,
-    before: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-) -> Response:
-    """List records, newest first; ``next`` is the address of the page after, null on the last."""
+def records(state: State, who: Auditor, asked: Annotated[AuditQuery, Query()]) -> Response:
+    """List records, newest first; ``next`` is the ``cursor`` of the page after, null on the last."""
     del who
-    found = state.store.records(
-        verdict=verdict, label=label, unlabelled=unlabelled, since=since, before=before, limit=limit + 1
-    )
-    page = found[:limit]
-    return json_reply(
-        {
-            "records": [record.as_dict() for record in page],
-            "next": page[-1].id if len(found) > limit else None,
-        }
-    )
+    page = state.store.page(after=asked.cursor, size=asked.limit, **asked.selection)
+    return json_reply({"records": [record.as_dict() for record in page.records], "next": page.next})
 
 
 @router.get("/{record_id}", responses=documented(401, 403, 404, 422, 503))

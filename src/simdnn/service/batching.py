@@ -104,7 +104,7 @@ def judge_together(jobs: list[Job]) -> list[Verdict]:
     groups: dict[Judge, list[int]] = {}
     for i, judge in enumerate(judges):
         groups.setdefault(judge, []).append(i)
-    verdicts = {}
+    verdicts: dict[int, Verdict] = {}
     for judge, rows in groups.items():
         verdicts |= dict(zip(rows, judge(batch.take(np.array(rows)), names), strict=True))
     return [verdicts[i] for i in range(len(jobs))]

@@ -7,12 +7,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from torch import Tensor
-
 from simdnn.guard.verdict import Verdict
 from simdnn.images.limits import ReadLimits
 from simdnn.images.reading import decoded
 from simdnn.networks.prepare import Prepared, checked_pixels
+from simdnn.networks.voter import Pixels
 from simdnn.service.models import Model
 from simdnn.service.near import perceptual_hash
 
@@ -22,7 +21,7 @@ class Upload:
     """An image as it came: the name that the client gave it, made printable, and a file's bytes or pixels."""
 
     name: str
-    content: bytes | Tensor
+    content: bytes | Pixels
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Job:
         content = self.upload.content
         return (
             self.prepared.image_sha256
-            or sha256(content if isinstance(content, bytes) else content.numpy().tobytes()).hexdigest()
+            or sha256(content if isinstance(content, bytes) else content.tobytes()).hexdigest()
         )
 
 
@@ -96,7 +95,7 @@ def prepared_job(
     content = upload.content
     if isinstance(content, bytes):
         with decoded(content, limits) as picture:
-            pixels = tuple(preprocess(picture) for preprocess in preprocesses)
+            pixels = tuple(preprocess.pixels(picture) for preprocess in preprocesses)
         prepared = Prepared(0, pixels, image_sha256=sha256(content).hexdigest())
     else:
         prepared = Prepared(0, tuple(checked_pixels(content, p.size) for p in preprocesses))

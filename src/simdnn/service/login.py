@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -10,19 +9,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from simdnn.service.access import Auditor, live_session
 from simdnn.service.problems import Problem, documented
+from simdnn.service.rendering import render, wants_page
 from simdnn.service.sessions import COOKIE, Session
 from simdnn.service.state import ServiceState, State
 
 router = APIRouter(tags=["sessions"])
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Log in - Sim-DNN</title></head>
-<body><main><h1>Log in</h1><form method="post" action="/login">
-<input type="hidden" name="next" value="{next}">
-<label>Token <input type="password" name="token" autocomplete="current-password" required autofocus></label>
-<button>Log in</button></form></main></body></html>
-"""
 
 _PAGES: dict[int | str, dict[str, Any]] = {
     200: {"description": "A form to log in with.", "content": {"text/html": {}}},
@@ -34,7 +25,7 @@ _PAGES: dict[int | str, dict[str, Any]] = {
 def login_page(request: Request, state: State, token: str | None = None, next: str = "/") -> Response:
     """Log in by a one-time link, or show the form that takes a token."""
     if token is None:
-        return HTMLResponse(_PAGE.format(next=escape(_inside(next))))
+        return render("login.html", next=_inside(next), wrong=None)
     session = state.sessions.redeem(token)
     if session is None:
         raise Problem(
@@ -43,7 +34,12 @@ def login_page(request: Request, state: State, token: str | None = None, next: s
     return _logged_in(request, state, session, next)
 
 
-@router.post("/login", responses={303: _PAGES[303]} | documented(400, 401, 413, 422), status_code=303)
+@router.post(
+    "/login",
+    responses={303: _PAGES[303], **documented(400, 401, 413, 422)},
+    status_code=303,
+    response_class=RedirectResponse,
+)
 def login(
     request: Request,
     state: State,
@@ -53,7 +49,10 @@ def login(
     """Log in with a token."""
     found = state.tokens.find(token)
     if found is None:
-        raise Problem(401, "this token is not known here, or was revoked")
+        wrong = "this token is not known here, or was revoked"
+        if wants_page(request):
+            return render("login.html", 401, next=_inside(next), wrong=wrong)
+        raise Problem(401, wrong)
     return _logged_in(request, state, state.sessions.open(found.name, found.role, found.sha256), next)
 
 
@@ -61,6 +60,7 @@ def login(
     "/logout",
     responses={303: {"description": "Logged out."}, **documented(400, 401, 403, 413)},
     status_code=303,
+    response_class=RedirectResponse,
 )
 def logout(who: Auditor, state: State) -> Response:
     """End the session."""

@@ -107,9 +107,9 @@ class Metrics:
         for file in Path(folder).glob("gauge_live*.db"):
             found = _OF_PROCESS.search(file.name)
             if found and not _lives(int(found[1])):
-                mark_process_dead(int(found[1]), folder)
+                mark_process_dead(int(found[1]), folder)  # type: ignore[no-untyped-call]
         together = CollectorRegistry()
-        MultiProcessCollector(together, folder)
+        MultiProcessCollector(together, folder)  # type: ignore[no-untyped-call]
         return generate_latest(together)
 
 

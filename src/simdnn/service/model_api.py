@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -26,7 +27,9 @@ class ModelBody(BaseModel):
     rule: str
     alpha: float
     classes: list[str]
-    size: tuple[int, int] = Field(description="Height and width of the images that the network takes.")
+    size: list[int] = Field(
+        min_length=2, max_length=2, description="Height and width of the images that the network takes."
+    )
     facts: dict[str, Any] | None
 
 
@@ -76,7 +79,8 @@ async def change(state: State, who: Auditor, wanted: Change) -> Response:
         made = await state.models.change(file)
     except SimDNNError as error:
         raise Problem(409, f"the guard in use stays: {error}") from error
-    state.note(who.name, "guard changed", made.file.name, before.id if before else None, made.id)
+    was = None if before is None else before.id
+    await asyncio.to_thread(state.note, who.name, "guard changed", made.file.name, was, made.id)
     return json_reply(_plain(made, facts=True))
 
 

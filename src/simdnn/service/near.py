@@ -12,17 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
+
+from simdnn.networks.voter import Pixels
 
 MOST = 4096
 """Queries of one token that are remembered."""
 
 
-def perceptual_hash(pixels: Tensor) -> int:
+def perceptual_hash(pixels: Pixels) -> int:
     """Return the 64 bits of the perceptual hash of (3, H, W) pixels in [0, 1]."""
     import imagehash
 
-    picture = Image.fromarray((pixels * 255).round().byte().permute(1, 2, 0).numpy())
+    picture = Image.fromarray((pixels * 255).round().astype(np.uint8).transpose(1, 2, 0))
     return int(str(imagehash.phash(picture)), 16)
 
 

@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from simdnn.errors import AuditError, InputError
 from simdnn.images.reading import one_line
+from simdnn.service.rendering import render, wants_page
 from simdnn.service.replies import json_reply
 
 PROBLEM = "application/problem+json"
@@ -74,42 +75,41 @@ def problem_reply(status: int, detail: str, headers: dict[str, str] | None = Non
 def answer_problems(app: FastAPI) -> None:
     """Have all errors of an application answered as problems; people without a session are sent to log in."""
 
+    def answer(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+        if not wants_page(request):
+            return problem_reply(status, detail, headers)
+        page = render("problem.html", status, title=HTTPStatus(status).phrase, detail=detail)
+        page.headers.update(headers or {})
+        return page
+
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         headers = dict(error.headers or {})
-        if error.status_code == 401 and request.method == "GET" and _wants_page(request):
+        if error.status_code == 401 and request.method == "GET" and wants_page(request):
             here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?next={quote(here, safe='')}", 303)
-        return problem_reply(error.status_code, str(error.detail), headers)
+        return answer(request, error.status_code, str(error.detail), headers)
 
     async def invalid(request: Request, error: Exception) -> Response:
-        del request
         assert isinstance(error, RequestValidationError)
         said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
-        return problem_reply(422, one_line(f"the request does not fit: {said}"))
+        return answer(request, 422, one_line(f"the request does not fit: {said}"))
 
     async def mistaken(request: Request, error: Exception) -> Response:
-        del request
-        return problem_reply(422, " ".join(str(error).split()))
+        return answer(request, 422, " ".join(str(error).split()))
 
     async def unrecorded(request: Request, error: Exception) -> Response:
-        del request
         _log.error("audit store failed: %s", error)
-        return problem_reply(503, "the audit store cannot be used now; ask again later", {"Retry-After": "5"})
+        return answer(
+            request, 503, "the audit store cannot be used now; ask again later", {"Retry-After": "5"}
+        )
 
     async def crashed(request: Request, error: Exception) -> Response:
-        del request
         _log.error("internal error", exc_info=error)
-        return problem_reply(500, "an internal error, which the service's log describes")
+        return answer(request, 500, "an internal error, which the service's log describes")
 
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(InputError, mistaken)
     app.add_exception_handler(AuditError, unrecorded)
     app.add_exception_handler(Exception, crashed)
-
-
-def _wants_page(request: Request) -> bool:
-    if request.url.path.startswith(("/v1/", "/v2/")):
-        return False
-    return "text/html" in request.headers.get("accept", "")

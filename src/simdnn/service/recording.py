@@ -9,6 +9,7 @@ from itertools import groupby
 from queue import SimpleQueue
 from threading import Thread
 
+from simdnn.audit.records import Origin
 from simdnn.audit.store import AuditStore
 from simdnn.errors import SimDNNError
 from simdnn.guard.verdict import Verdict
@@ -72,7 +73,9 @@ class Recorder:
         assert self._store is not None
         try:
             numbers = self._store.record_all(
-                [(verdict, job.data) for job, verdict in judged], model_id=model_id
+                [(verdict, job.data) for job, verdict in judged],
+                model_id=model_id,
+                origins=[Origin(job.question.token, job.question.request_id) for job, _ in judged],
             )
         except (SimDNNError, OSError) as error:
             _log.error("%d verdicts could not be recorded: %s", len(judged), error)

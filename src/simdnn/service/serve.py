@@ -81,7 +81,9 @@ def serve(
 def worker_app() -> FastAPI:
     """Make the application of a worker, by the settings in its environment."""
     log_as_json()
-    settings = msgspec.json.decode(os.environ[ENVIRONMENT], type=Settings)
+    settings = msgspec.json.decode(
+        os.environ[ENVIRONMENT], type=Settings, dec_hook=lambda kind, value: kind(value)
+    )
     return create_app(_with_threads(settings))
 
 
@@ -119,7 +121,7 @@ def _one_process(settings: Settings, config: uvicorn.Config, sockets: list[Any])
 
 def _config(settings: Settings, host: str, port: int) -> uvicorn.Config:
     if settings.workers > 1:
-        os.environ[ENVIRONMENT] = msgspec.json.encode(settings).decode()
+        os.environ[ENVIRONMENT] = msgspec.json.encode(settings, enc_hook=str).decode()
         shared = settings.runtime / "metrics"
         shared.mkdir()
         os.environ[metrics.FOLDER] = str(shared)

@@ -53,8 +53,16 @@ class ServiceState:
         return self.audit
 
     def note(self, who: str, what: str, target: str, before: str | None, after: str | None) -> None:
-        """Note what was done or noticed: who, what, with what, and what was before and after."""
+        """Note what was done or noticed, in the log and among the store's actions.
+
+        Raises
+        ------
+        AuditError
+            If the store cannot be written.
+        """
         _log.warning(what, who=who, target=target, before=before, after=after)
+        if self.audit is not None:
+            self.audit.act(who, what, target, before, after)
 
 
 def _state(request: Request) -> ServiceState:

@@ -26,8 +26,8 @@ Name = Annotated[str, Path(description="Name of the guard's file, without .simdn
 class Parameters(BaseModel):
     """How the images are to be judged, in place of the guard's own way."""
 
-    rule: str | None = Field(None, max_length=64)
-    alpha: float | None = Field(None, gt=0, lt=1)
+    rule: str | None = Field(default=None, max_length=64)
+    alpha: float | None = Field(default=None, gt=0, lt=1)
 
 
 class WantedOutput(BaseModel):
@@ -39,7 +39,7 @@ class WantedOutput(BaseModel):
 class InferBody(BaseModel):
     """Images to judge: one input, as files or as pixels."""
 
-    id: str | None = Field(None, max_length=256)
+    id: str | None = Field(default=None, max_length=256)
     inputs: list[InputTensor] = Field(min_length=1, max_length=1)
     outputs: list[WantedOutput] | None = None
     parameters: Parameters | None = None

@@ -7,7 +7,6 @@ import binascii
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from pydantic import BaseModel, Field
 
 from simdnn.service.jobs import Upload
@@ -45,7 +44,7 @@ def uploads_of(tensor: InputTensor, most: int) -> list[Upload]:
     if len(tensor.shape) != 4:
         raise Problem(422, f"expected pixels of shape [N, 3, height, width], got {tensor.shape}")
     pixels = _pixels(tensor)
-    return [Upload(f"{UNNAMED}-{i}", one) for i, one in enumerate(torch.from_numpy(pixels))]
+    return [Upload(f"{UNNAMED}-{i}", one) for i, one in enumerate(pixels)]
 
 
 def _file(text: object, i: int) -> bytes:
@@ -69,4 +68,4 @@ def _pixels(tensor: InputTensor) -> np.ndarray[Any, np.dtype[np.float32]]:
         return shaped.astype(np.float32)
     if shaped.dtype.kind == "f" or shaped.min() < 0 or shaped.max() > 255:
         raise Problem(422, "expected UINT8 pixels from 0 to 255, got others")
-    return shaped.astype(np.float32) / 255
+    return shaped.astype(np.float32) / np.float32(255)

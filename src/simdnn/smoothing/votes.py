@@ -9,7 +9,6 @@ from __future__ import annotations
 from math import ceil
 
 from simdnn.errors import InputError
-from simdnn.smoothing.bounds import lower_bound
 
 
 def votes_needed(tau: float, n: int) -> int:
@@ -55,6 +54,8 @@ def share_needed(tau: float, n: int, miss: float) -> float:
     >>> round(share_needed(0.7, 100, 0.001), 3), round(share_needed(0.7, 10_000, 0.001), 3)
     (0.543, 0.686)
     """
+    from simdnn.smoothing.bounds import lower_bound  # needs SciPy
+
     return float(lower_bound(votes_needed(tau, n), n, miss))
 
 

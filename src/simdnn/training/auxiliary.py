@@ -24,7 +24,7 @@ from simdnn.networks.loading import torchvision_network
 from simdnn.networks.weights import hash_weights
 from simdnn.progress import Progress
 from simdnn.training.data import decode_images
-from simdnn.training.head import head_of, replace_head
+from simdnn.training.head import replace_head
 from simdnn.training.loop import Epoch, train
 from simdnn.training.losses import DISTILLATION, LOSSES, NoiseLoss, distillation_loss
 from simdnn.training.norms import are_folded, unfold_norms
@@ -92,8 +92,11 @@ def train_auxiliary(
         If the initial weights cannot be read or do not fit.
     """
     place = chosen_device(device)
-    network, start = _untrained(plan, check_held_out(data, plan.held_out, plan.settings.seed))
-    network, start = network.to(place), start.to(place)
+    network = _initial(plan, check_held_out(data, plan.held_out, plan.settings.seed)).to(place)
+    loss: NoiseLoss = LOSSES[plan.loss]
+    if plan.loss == DISTILLATION:
+        loss = partial(distillation_loss, teacher=deepcopy(network).eval().requires_grad_(False))
+    _give_head(network, plan.settings.seed)
     store = output.with_name(output.name + ".images.npy")
     checkpoint = output.with_name(output.name + ".checkpoint")
     # Larger than the network's input, for random crops.
@@ -108,10 +111,6 @@ def train_auxiliary(
         rows = np.random.default_rng(plan.settings.seed).permutation(parts.learned)[:_UNFOLDING]
         unfold_norms(network, parts.whole(rows))
     targets = torch.from_numpy(images.labels[parts.learned]).to(place)
-    loss: NoiseLoss = LOSSES[plan.loss]
-    if plan.loss == DISTILLATION:
-        head, teacher_head = head_of(network.network), head_of(start.network)
-        loss = partial(distillation_loss, teacher=start, head=head, teacher_head=teacher_head)
 
     def batch_loss(trained: nn.Module, rows: Tensor) -> Tensor:
         return loss(trained, parts.random(rows.numpy()), targets[rows.to(place)], plan.sigma)
@@ -153,17 +152,17 @@ def described(network: AuxiliaryNetwork, hashes: Sequence[str], facts: Mapping[s
     return AuxiliaryNetwork(network.network, spec)
 
 
-def _untrained(plan: Plan, classes: tuple[str, ...]) -> tuple[AuxiliaryNetwork, AuxiliaryNetwork]:
-    """Return the initial network, and the one that it starts from, frozen, with all its outputs.
-
-    The last layer of the first is untrained unless it has the right number of outputs.
-    """
+def _initial(plan: Plan, classes: tuple[str, ...]) -> AuxiliaryNetwork:
+    """Return the network that the training starts from, with all its own outputs."""
     spec = AuxiliarySpec(
         architecture=plan.backbone, side=plan.side, sigma=plan.sigma, classes=classes, **plan.normalisation
     )
-    network = torchvision_network(plan.backbone, plan.start_weights)
-    start = deepcopy(network).eval().requires_grad_(False)
+    return AuxiliaryNetwork(torchvision_network(plan.backbone, plan.start_weights), spec)
+
+
+def _give_head(network: AuxiliaryNetwork, seed: int) -> None:
+    """Give a network an untrained last layer, unless it has an output for each class."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.settings.seed)
-        replace_head(network, len(classes))
-    return AuxiliaryNetwork(network, spec), AuxiliaryNetwork(start, spec)
+        torch.manual_seed(seed)
+        replace_head(network.network, len(network.spec.classes))
+    network.to(network.mean.device)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
+from simdnn.training.head import head_of
+
 NoiseLoss = Callable[[nn.Module, Tensor, Tensor, float], Tensor]
 """The type of the losses."""
 
@@ -74,8 +76,6 @@ def distillation_loss(
     sigma: float,
     *,
     teacher: nn.Module,
-    head: nn.Linear,
-    teacher_head: nn.Linear,
     weight: float = 1.0,
 ) -> Tensor:
     """Cross-entropy on one noisy draw of each image, plus distillation (Hinton, Vinyals and Dean, 2015).
@@ -88,21 +88,19 @@ def distillation_loss(
     network, images, labels, sigma
         As for all losses.
     teacher
-        Images to logits (N, K), frozen.
-    head, teacher_head
-        The last layers of both, on features of equal width.
+        Images to logits (N, K), frozen; its last layer takes features of the width of the network's.
     weight
         Factor of the divergence of the teacher's outputs for the noisy image's features from those for the clean image.
     """
     features: list[Tensor] = []
-    hook = head.register_forward_pre_hook(lambda _, given: features.append(given[0]))
+    hook = head_of(network).register_forward_pre_hook(lambda _, given: features.append(given[0]))
     try:
         loss = cross_entropy(network(_noisy(images, sigma)).float(), labels)
     finally:
         hook.remove()
     with torch.no_grad():
         wanted = log_softmax(teacher(images).float(), dim=1)
-    found = log_softmax(teacher_head(features[0]).float(), dim=1)
+    found = log_softmax(head_of(teacher)(features[0]).float(), dim=1)
     return loss + weight * kl_div(found, wanted, reduction="batchmean", log_target=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import torch
@@ -27,18 +27,18 @@ class Goal:
     targets : (N,) outputs that the network is to predict
     threshold : the score to reach: an image is flagged if its score is below
     guides : (N, d) features of clean images of the targets' classes, for feature matching
-    margin : beyond the threshold that the attack aims at, for all images or (N,) for each
+    margin : beyond the threshold that the attack aims at, () for all images or (N,) for each
     """
 
     targets: Tensor
     threshold: float
     guides: Tensor | None = None
-    margin: float | Tensor = MARGIN
+    margin: Tensor = field(default_factory=lambda: torch.tensor(MARGIN, dtype=torch.float64))
 
     def rows(self, rows: Tensor, device: torch.device) -> Self:
         """Return the goal of some of the images, (n,) indices, on a device."""
         guides = None if self.guides is None else self.guides[rows].to(device)
-        margin = self.margin if isinstance(self.margin, float) else self.margin[rows].to(device)
+        margin = self.margin.expand(len(self.targets))[rows].to(device)
         return replace(self, targets=self.targets[rows].to(device), guides=guides, margin=margin)
 
     def misclassified(self, output: GuardedOutput) -> Tensor:
@@ -60,7 +60,7 @@ class Goal:
         step is to aim at: larger where a success was only apparent.
         """
         scores = output.score.detach().double()
-        margins = torch.zeros_like(scores) + self.margin
+        margins = self.margin.expand(len(scores)).clone()
         (passed,) = torch.nonzero(self.misclassified(output) & (scores >= self.threshold), as_tuple=True)
         if len(passed):
             scores[passed] = guarded.deployed(images.detach()[passed]).score.double()
@@ -79,9 +79,7 @@ class Goal:
 
     def part_losses(self, output: GuardedOutput) -> Tensor:
         """Return (N, P), at least 0: the same for the score of each of the detector's parts."""
-        aim = output.parts.new_zeros(len(output.parts), 1) + self.threshold
-        margin = self.margin if isinstance(self.margin, float) else self.margin[:, None]
-        return (aim + margin - output.parts).clamp(min=0)
+        return (self.threshold + self.margin.reshape(-1, 1) - output.parts).clamp(min=0)
 
 
 @torch.no_grad()

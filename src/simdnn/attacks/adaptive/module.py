@@ -14,7 +14,7 @@ from simdnn.guard.guard import Guard
 from simdnn.images.shifts import Shift
 from simdnn.networks.backbone import Backbone
 from simdnn.networks.votes import count_votes, mean_posterior
-from simdnn.rules.inputs import RuleInput
+from simdnn.rules.inputs import RuleInput, shares_of
 from simdnn.rules.view_statistics import compare_views
 
 _TINY = 1e-9
@@ -125,8 +125,8 @@ class GuardedNetwork(nn.Module):
         """Return the output with the second opinion's votes under the guard's secret draws, as its verdicts have it."""
         shares = images.new_zeros(len(images), 0)
         if self.auxiliary is not None and self.secret_draws is not None:
-            votes = torch.from_numpy(count_votes(self.auxiliary, images, self.secret_draws))
-            shares = (votes.double() / self.secret_draws.n).to(images.device)
+            votes = count_votes(self.auxiliary, images, self.secret_draws)
+            shares = torch.from_numpy(shares_of(votes)).to(images.device)
         return self._output(images, shares, None)
 
     def target_logits(self, images: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from simdnn.attacks.adaptive.attacks import AdaptiveAttack, length_of
-from simdnn.attacks.adaptive.goal import BATCH, MARGIN, Goal
+from simdnn.attacks.adaptive.goal import BATCH, Goal
 from simdnn.attacks.adaptive.module import GuardedModel
 from simdnn.errors import InputError
 from simdnn.networks.device import device_of
@@ -82,7 +82,7 @@ def run_adaptive_attack(
         clean = images[rows].to(device)
         change = _random_start(images[rows], eps, norm, generator).to(device)
         active = torch.arange(len(rows))  # positions in the batch
-        margins = torch.full((len(rows),), MARGIN, dtype=torch.float64, device=device)
+        margins = goal.rows(rows, device).margin
         for step in range(steps):
             if not len(active):
                 evaded[step:] += len(rows)

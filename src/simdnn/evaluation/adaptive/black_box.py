@@ -78,6 +78,8 @@ def transfer_attack(
     attacked = run_attack(attack, source, clean.images, clean.labels, batch_size=BATCH)
     predicted, score = predict_and_score(guarded, attacked.images)
     misclassified = predicted != clean.labels
+    evaded = misclassified & (score >= next(iter(thresholds.values())))
+    clean.check_certificate(attacked.images, evaded, torch.arange(len(predicted)))
     return {
         **attacked.parameters,
         "misclassified_by_source": float(attacked.success.double().mean()),

@@ -97,4 +97,4 @@ def _pixels(guard: Guard, image: Path | Tensor) -> Tensor:
     batch = next(guard.extractor.stream([image], pixels=True))
     if batch.pixels is None:
         raise InputError(f"{image}: {batch.errors[0]}")
-    return batch.pixels
+    return torch.from_numpy(batch.pixels)

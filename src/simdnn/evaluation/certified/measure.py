@@ -11,8 +11,8 @@ from simdnn.evaluation.records import Records, cell_key
 from simdnn.guard.guard import Guard
 from simdnn.images.files import labelled_images
 from simdnn.networks.batch import Batch
+from simdnn.networks.draws import Draws
 from simdnn.networks.extractor import Extractor
-from simdnn.networks.votes import Draws, count_votes
 from simdnn.progress import Progress
 from simdnn.rules.inputs import RuleInput
 
@@ -48,7 +48,7 @@ def measure_votes(
     paths, labels = labelled_images(data)
     if unknown := sorted(set(labels) - set(opinion.names)):
         raise InputError(f"the guard does not know the classes {', '.join(unknown[:5])}")
-    more = Draws(sha256(b"certify " + own.all_draws.secret).digest(), draws)
+    more = certificate_draws(own.all_draws, draws)
     facts = {"guard": guard.model_id, "draws": draws}
     keys = [cell_key(facts | {"image": sha256(path.read_bytes()).hexdigest()}) for path in paths]
     left = [i for i, key in enumerate(keys) if not records.has(key)]
@@ -80,10 +80,14 @@ def measure_votes(
     return [by_key[key] for key in wanted if key in by_key]
 
 
+def certificate_draws(own: Draws, n: int) -> Draws:
+    """Return ``n`` draws for a certificate, which are others than the rule's ``own``."""
+    return Draws(sha256(b"certify " + own.secret).digest(), n)
+
+
 def _counts(extractor: Extractor, batch: Batch, row: int, draws: Draws) -> list[int]:
     """Count the votes of one image, so that what an interruption loses is one image."""
-    assert extractor.auxiliary is not None
+    assert extractor.voter is not None
     assert batch.pixels is not None
-    image = batch.pixels[row : row + 1].to(extractor.device)
-    counts: list[int] = count_votes(extractor.auxiliary, image, draws)[0].tolist()
+    counts: list[int] = extractor.voter.count(batch.pixels[row : row + 1], draws)[0].tolist()
     return counts

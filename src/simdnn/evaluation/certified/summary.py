@@ -41,19 +41,30 @@ def certified_radii(guard: Guard, votes: Votes, alpha: float) -> FloatArray:
     opinion, auxiliary = guard.rule.opinion, guard.extractor.auxiliary
     if opinion is None or auxiliary is None or guard.auxiliary is None:
         raise InputError("expected a guard with a second opinion: simdnn fit ... --second-opinion FILE")
-    n = guard.auxiliary.draws
-    needed = min(guard.rule.votes_needed(guard.threshold(alpha=alpha), n), n)
-    share = float(lower_bound(needed, n, MISS))
     labels = np.array([opinion.names.index(record["label"]) for record in votes], dtype=np.int64)
     size = guard.networks[0].spec.preprocess.size
-    return attack_radius(
+    return radii_of_counts(
         _of_classes(votes, labels, opinion),
         labels,
-        share,
+        draws=guard.auxiliary.draws,
+        needed=guard.rule.votes_needed(guard.threshold(alpha=alpha), guard.auxiliary.draws),
         sigma=auxiliary.spec.sigma,
         norm=reduction_norm(*size, auxiliary.spec.side),
-        error=ERROR,
     )
+
+
+def radii_of_counts(
+    counts: IntArray, labels: IntArray, *, draws: int, needed: int, sigma: float, norm: float
+) -> FloatArray:
+    """Return the radius, (N,), below which no attack on an image gets a wrong class the votes that it needs to pass.
+
+    Parameters
+    ----------
+    counts, labels, sigma, norm : as for :func:`simdnn.smoothing.radius.attack_radius`
+    draws, needed : of the rule, and how many of them must agree; more than ``draws`` counts as all
+    """
+    share = float(lower_bound(min(needed, draws), draws, MISS))
+    return attack_radius(counts, labels, share, sigma=sigma, norm=norm, error=ERROR)
 
 
 def summary(guard: Guard, votes: Votes) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""Which cells of a plan have a record of the code, the data and the weights as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from simdnn.evaluation.freshness import describe, is_dirty, outdated
+from simdnn.evaluation.plan import Plan
+from simdnn.evaluation.records import Record, Records
+from simdnn.evaluation.tested_network import Folders, ProgressBars, TestedNetwork, reason
+
+STATES = ("current", "stale", "dirty", "missing", "broken")
+"""A record of everything as it is; of other code, data or weights; from a working tree with changes; none; an error."""
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """A cell, its state, one of `STATES`, and why it is in that state.
+
+    Attributes
+    ----------
+    table, network, column, form, through, method : which cell
+    state, reason : the state; the reason is empty for a current or missing cell
+    """
+
+    table: str
+    network: str
+    column: str
+    form: str
+    through: str
+    method: str
+    state: str
+    reason: str = ""
+
+
+def statuses(plan: Plan, records: Records, folders: Folders, bars: ProgressBars) -> Iterator[CellStatus]:
+    """Yield the status of every cell of a plan.
+
+    Data and weights are compared where they are at hand; else a record is compared with the plan and the code alone.
+
+    Parameters
+    ----------
+    plan, records : the plan and its records
+    folders, bars : as for :func:`simdnn.evaluation.run.run`
+    """
+    by_cell = {_place(record): record for record in sorted(records, key=lambda r: "error" not in r)}
+    cells = [(column, method) for column in plan.columns for method in plan.methods]
+    for network in plan.networks:
+        keys: list[str | None] = [None] * len(cells)
+        absent = ""
+        try:
+            with (
+                bars(f"{network.row}: data and weights"),
+                TestedNetwork(plan, network, folders, bars) as tested,
+            ):
+                keys = [tested.key(column, method) for column, method in cells]
+        except Exception as error:  # as in a run: whatever keeps a network from being measured
+            absent = reason(error)
+        for (column, method), key in zip(cells, keys, strict=True):
+            described = describe(plan, network, column, method)
+            record = by_cell.get(_place(described), {})
+            yield _status(described, *_state(record, described, key, absent))
+
+
+def _state(record: Record, described: Record, key: str | None, absent: str) -> tuple[str, str]:
+    """Return the state and its reason; ``absent`` says why there is no key to compare with."""
+    if not record:
+        return "missing", absent
+    if "error" in record:
+        return "broken", record["error"]
+    if changed := outdated(record, described):
+        return "stale", changed
+    if key is not None and record["key"] != key:
+        return "stale", "other images, weights, preprocessing or numbers of images"
+    if is_dirty(record):
+        return "dirty", f"commit {record['commit']}"
+    return "current", f"not compared with data and weights: {absent}" if absent else ""
+
+
+def _place(cell: Record) -> tuple[str, ...]:
+    return tuple(cell[name] for name in ("network", "column", "form", "through", "method"))
+
+
+def _status(described: Record, state: str, why: str) -> CellStatus:
+    place = {name: described[name] for name in ("table", "network", "column", "form", "through", "method")}
+    return CellStatus(**place, state=state, reason=why)

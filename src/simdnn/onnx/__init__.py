@@ -1,0 +1,1 @@
+"""Guards as ONNX files, and judging by them without PyTorch."""
