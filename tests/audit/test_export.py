@@ -9,11 +9,15 @@ import resource
 import stat
 import subprocess
 import sys
+import tracemalloc
+import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from simdnn.audit.export import as_zip
 from simdnn.audit.records import FIELDS
 from simdnn.audit.store import AuditStore
 from simdnn.guard.verdict import Neighbour, Verdict
@@ -146,3 +150,46 @@ def test_a_screen_that_cannot_be_written(path: Path, command: tuple[str, ...]) -
     done = subprocess.run(run, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_zip_has_the_images_and_the_records(tmp_path: Path, simdnn: Simdnn, attack: Verdict) -> None:
+    path, images, output = tmp_path / "audit.db", tmp_path / "images", tmp_path / "out.zip"
+    with AuditStore.open(path, images=images) as store:
+        for image in (b"\x89PNG one", None, b"\xff\xd8 two", b"three"):
+            store.record(attack, model_id="m", image=image)
+        store.label(4, "clean")
+        gone = store.images.path(sha256(b"\xff\xd8 two").hexdigest())  # type: ignore[union-attr]
+        Path(gone).unlink()
+    code, out, err = simdnn("audit", path, "export", "-o", output, "--images", images)
+    assert (code, out, err) == (0, f"wrote 4 records to {output}\n", "")
+    with zipfile.ZipFile(output) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["images/4.bin", "images/1.png", "records.jsonl", "missing.txt"]
+        assert archive.read("images/1.png") == b"\x89PNG one"
+        lines = archive.read("records.jsonl").splitlines()
+        assert [json.loads(line)["id"] for line in lines] == [4, 3, 2, 1]
+        assert archive.read("missing.txt").startswith(b"record 3: the image ")
+    code, _, err = simdnn("audit", path, "export", "-o", output)
+    said = "error: a .zip is of the images that were kept; say with --images where they are\n"
+    assert (code, err) == (2, said)
+
+
+def test_filters_and_a_memory_that_stays_flat(tmp_path: Path, simdnn: Simdnn, attack: Verdict) -> None:
+    path, output = tmp_path / "audit.db", tmp_path / "out.jsonl"
+    with AuditStore.open(path, images=tmp_path / "images") as store:
+        store.record_all([(attack, b"%d" % (n % 7) * 10_000) for n in range(400)], model_id="m")
+        store.label(7, "unsure")
+
+        def peak(limit: int) -> int:
+            tracemalloc.start()
+            for _ in as_zip(store.stream(limit=limit), store.image):
+                pass
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            return most
+
+        peak(1)
+        assert peak(400) < peak(100) + 2_000_000  # all images at once are four million bytes
+    options = ("--label", "unsure", "--class", "dog", "--p-max", 0.1)
+    assert simdnn("audit", path, "export", "-o", output, *options)[0] == 0
+    assert [json.loads(line)["id"] for line in output.read_text().splitlines()] == [7]

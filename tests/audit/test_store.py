@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from simdnn.audit.records import AuditRecord
+from simdnn.audit.records import AuditRecord, Origin
 from simdnn.audit.store import AuditStore
 from simdnn.errors import AuditError
 from simdnn.guard.verdict import Verdict
@@ -21,7 +21,8 @@ DOG_SHA256 = "cd6357efdd966de8c0cb2f876cc89ec74ce35f0968e11743987084bd42fb8944" 
 def test_every_field_round_trips(target: str, attack: Verdict) -> None:
     before = datetime.now(UTC)
     with AuditStore.open(target) as store:
-        number = store.record(attack, model_id=MODEL, image=b"dog")
+        origin = Origin("camera-1", "r-1")
+        number = store.record(attack, model_id=MODEL, image=b"dog", origin=origin)
     with AuditStore.open(target, create=False) as store:
         record = store.get(number)
     assert before <= record.time <= datetime.now(UTC)
@@ -34,6 +35,9 @@ def test_every_field_round_trips(target: str, attack: Verdict) -> None:
         labelled_by=None,
         labelled_at=None,
         note=None,
+        token="camera-1",
+        request_id="r-1",
+        image_bytes=3,
         **vars(attack) | {"image_sha256": DOG_SHA256, "image_kept": False},
     )
     assert record.time.tzinfo is UTC
@@ -127,9 +131,9 @@ def test_unknown_record(target: str, attack: Verdict) -> None:
 def test_unknown_words(tmp_path: Path, attack: Verdict) -> None:
     with AuditStore.open(tmp_path / "audit.db") as store:
         number = store.record(attack, model_id=MODEL)
-        with pytest.raises(AuditError, match=r"^expected the label attack or clean; got 'dog'$"):
+        with pytest.raises(AuditError, match=r"^expected the label attack or clean or unsure; got 'dog'$"):
             store.label(number, "dog")
-        with pytest.raises(AuditError, match=r"^expected the label attack or clean; got 'dog'$"):
+        with pytest.raises(AuditError, match=r"^expected the label attack or clean or unsure; got 'dog'$"):
             store.records(label="dog")
         with pytest.raises(AuditError, match=r"^expected the verdict clean or attack or error; got 'dog'$"):
             store.records(verdict="dog")
