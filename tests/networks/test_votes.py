@@ -68,9 +68,7 @@ def test_the_share_of_many_draws_is_the_true_share(network: AuxiliaryNetwork) ->
 
 def test_the_seed_follows_from_the_pixels_at_8_bits_and_from_the_secret(images: Tensor) -> None:
     draws, image = Draws(SECRET, 1), (images[0] * 255).round() / 255
-    assert draws.seed(image.numpy()) == draws.seed(
-        image.numpy() + np.float32(0.001)
-    )  # within the same 8-bit value
+    assert draws.seed(image.numpy()) == draws.seed((image + 0.001).numpy())  # within the same 8-bit value
     changed = image.clone()
     changed[0, 0, 0] += 1 / 255 if changed[0, 0, 0] < 0.5 else -1 / 255
     assert draws.seed(image.numpy()) != draws.seed(changed.numpy())

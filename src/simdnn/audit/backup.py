@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy import Connection, Table, func, insert, select, update
 
 from simdnn.audit.chunks import ROWS
 from simdnn.audit.schema import Action, Base, ChainHead, Record
@@ -58,9 +58,8 @@ def back_up(store: AuditStore, file: BinaryIO) -> Copied:
                         member.write(json.dumps(row._asdict(), default=_time).encode() + b"\n")
                         rows[table.name] += 1
             heads = connection.execute(select(ChainHead.table_name, ChainHead.number, ChainHead.chain)).all()
-            digests = list(
-                connection.execute(select(Record.image_sha256).where(Record.image_kept).distinct()).scalars()
-            )
+            kept_images = select(Record.image_sha256).where(Record.image_kept.is_(True)).distinct()
+            digests = [str(digest) for digest in connection.execute(kept_images).scalars()]
         about = {
             "revision": newest_revision(),
             "time": datetime.now(UTC).isoformat(),
@@ -103,7 +102,7 @@ def restore(file: Path, store: AuditStore) -> Copied:
                 _require_empty(connection)
                 rows = {table.name: _restore_table(archive, connection, table) for table in _tables()}
                 for name, (number, chain) in about["heads"].items():
-                    end = ChainHead.__table__.update().where(ChainHead.table_name == name)
+                    end = update(ChainHead).where(ChainHead.table_name == name)
                     connection.execute(end.values(number=number, chain=chain))
                 if (fault := next(faults(connection, None, None), None)) is not None:
                     raise InputError(f"the backup {file} does not verify: {fault}; nothing was restored")

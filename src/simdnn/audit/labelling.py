@@ -99,7 +99,8 @@ class Labels(Ledger):
         query.expect("label", human_label, HUMAN_LABELS)
         with self._writing() as connection:
             self._lock(connection, Action)
-            found = connection.execute(query.narrowed(select(Record.id, Record.standing), only)).all()
+            standing: Any = select(Record.id, Record.standing)
+            found = connection.execute(query.narrowed(standing, only)).all()
             if expected is not None and len(found) != expected:
                 raise InputError(
                     f"expected {expected} matching records, as was shown; now {len(found)} match: look again"
@@ -112,7 +113,7 @@ class Labels(Ledger):
                 BULK,
                 f"{len(numbers)} records",
                 {"selection": _selection(only), "labels": _counts(row.standing for row in found)},
-                _plain(after) | {"records": _ranges(numbers)},
+                {**(_plain(after) or {}), "records": _ranges(numbers)},
             )
             self._say(connection, action, by, [(number, after) for number in numbers])
         return action, len(numbers)

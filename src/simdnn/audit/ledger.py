@@ -154,7 +154,7 @@ class Ledger:
         before: object = None,
         after: object = None,
     ) -> int:
-        row = {"time": datetime.now(UTC), "who": who, "what": what, "target": target}
+        row: dict[str, object] = {"time": datetime.now(UTC), "who": who, "what": what, "target": target}
         row |= {"before": before, "after": after}
         return self._append(connection, schema.Action, [row])[0]
 

@@ -105,17 +105,20 @@ def _beyond(connection: Connection, limits: Limits) -> tuple[list[Row[Any]], int
     """Return the records that go, how many have labels, and how many there are."""
     columns = (Record.id, Record.time, Record.image_sha256, Record.image_kept, Record.image_bytes)
     people = set(connection.execute(select(Label.record_id).distinct()).scalars())
-    rows = connection.execute(
+    rows: Iterable[Row[Any]] = connection.execute(
         select(*columns).order_by(Record.time.desc(), Record.id.desc()).execution_options(yield_per=ROWS)
     )
     oldest = None if limits.age is None else datetime.now(UTC) - limits.age
-    others, seen, count, held = [], set(), 0, 0
+    others: list[Row[Any]] = []
+    seen: set[str] = set()
+    count = held = 0
     for row in rows:
         if row.id in people:
             count, held = count + 1, held + _new_bytes(row, seen)
         else:
             others.append(row)
-    labelled, going, full = count, [], False
+    labelled, full = count, False
+    going: list[Row[Any]] = []
     for row in others:
         full = (
             full
@@ -173,9 +176,11 @@ def _needed(connection: Connection, digests: Iterable[str], leaving: set[int] | 
     needed: set[str] = set()
     for some in chunks(list(digests)):
         rows = connection.execute(
-            select(Record.id, Record.image_sha256).where(Record.image_sha256.in_(some), Record.image_kept)
+            select(Record.id, Record.image_sha256).where(
+                Record.image_sha256.in_(some), Record.image_kept.is_(True)
+            )
         )
-        needed |= {digest for number, digest in rows if number not in (leaving or ())}
+        needed |= {str(digest) for number, digest in rows if number not in (leaving or ())}
     return needed
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import zip_longest
 from typing import Any, Unpack
 
 from sqlalchemy import select
@@ -77,7 +76,7 @@ class AuditStore(Labels):
             | self._keep(verdict, image)
             | vars(origin)
             | {"time": datetime.now(UTC), "model_id": model_id}
-            for (verdict, image), origin in zip_longest(given, origins, fillvalue=Origin())
+            for (verdict, image), origin in zip(given, origins or [Origin()] * len(given), strict=True)
         ]
         with self._writing() as connection:
             numbers = self._append(connection, Record, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -177,7 +177,7 @@ def export(
         for record in store.stream(**only):
             echo(json.dumps(record.as_dict()))
         return
-    kinds = {
+    kinds: dict[str, Callable[[Iterator[AuditRecord]], Iterator[bytes]]] = {
         ".csv": as_csv,
         ".jsonl": as_json_lines,
         ".zip": lambda records: as_zip(records, store.image),

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from simdnn.cli.audit import Images, app, open_store, writing
+from simdnn.cli.audit import Images, open_store, writing
+from simdnn.cli.audit import app as app
 from simdnn.cli.options import AsJson
 from simdnn.cli.text import echo, shown
 from simdnn.errors import InputError

@@ -22,6 +22,8 @@ SERVICE = {
     "imagehash",
 }
 """Libraries of ``pip install 'simdnn[service]'``."""
+TORCH = {"torch", "torchvision", "scipy", "sklearn", "joblib", "numba", "matplotlib"}
+"""Libraries of ``pip install 'simdnn[torch]'``, for all but reading guards and judging by an exported one."""
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from simdnn.cli.libraries import TORCH
 from simdnn.cli.status import CLOSED_PIPE, CRASH, INTERRUPTED, MISTAKE, NOT_WRITTEN
 from simdnn.cli.text import echo, give_up, shown
 from simdnn.errors import OutputError, SimDNNError
@@ -81,6 +82,9 @@ def _status(app: typer.Typer) -> int:
     except Exception as error:
         if isinstance(error, _UsageError):
             return _misused(error)
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TORCH:
+            echo(f"error: this command needs {error.name}; pip install 'simdnn[torch]'", err=True)
+            return MISTAKE
         if type(error).__name__ == "OutOfMemoryError":  # PyTorch's
             echo(
                 "error: the device has too little memory; give a smaller --batch-size, or --device cpu",

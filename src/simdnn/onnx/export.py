@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from simdnn import __version__
 from simdnn.errors import InputError
 from simdnn.guard.guard import Guard
 from simdnn.onnx import file
@@ -66,7 +65,6 @@ def export_onnx(guard: Guard, path: Path | str) -> None:
 def _readable(guard: Guard) -> dict[str, Any]:
     """Return what other programs may want to know of a guard."""
     return {
-        "version": __version__,
         "model_id": guard.model_id,
         "classes": list(guard.networks[0].categories or guard.classes),
         "rule": guard.settings.rule,
@@ -124,8 +122,20 @@ def _exported(
     finally:
         module.to(home)
     assert program is not None
-    raw: bytes = program.model_proto.SerializeToString()
+    model = program.model_proto
+    fixed = next((given.name for given in model.graph.input if _is_fixed(given.name, given, shapes)), None)
+    if fixed is not None:
+        raise InputError(
+            f"expected a network that takes batches of any size, got one that takes {_EXAMPLES} {fixed} alone"
+        )
+    raw: bytes = model.SerializeToString()
     return raw
+
+
+def _is_fixed(name: str, given: Any, shapes: dict[str, Any]) -> bool:
+    """Tell whether an input's number of rows was to be free, and is a constant in the graph."""
+    free = shapes.get(name, True) is not None
+    return free and given.type.tensor_type.shape.dim[0].HasField("dim_value")
 
 
 @contextmanager

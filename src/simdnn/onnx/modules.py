@@ -75,9 +75,10 @@ class GuardGraph(nn.Module):
         """Eq. (10), by a matrix product in double precision: differences of all pairs would take too much memory."""
         x = self.rule.model.scaling(features).double()
         products = x @ self.prototypes.T
-        distances: Tensor = (x * x).sum(1)[:, None] - 2 * products + (self.prototypes**2).sum(1)
-        ratio: Tensor = distances.clamp_min(0.0) / self.variances.clamp_min(1e-300)
-        return torch.reciprocal(1.0 + ratio)
+        distances = (x * x).sum(1)[:, None] - 2 * products + (self.prototypes**2).sum(1)
+        ratio = distances.clamp_min(0.0) / self.variances.clamp_min(1e-300)
+        similarities: Tensor = 1.0 / (1.0 + ratio)
+        return similarities
 
 
 class VoterGraph(nn.Module):

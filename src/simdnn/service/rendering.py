@@ -45,7 +45,7 @@ def twin(router: APIRouter, path: str, template: str) -> Callable[[Page], Page]:
             return json_reply({name: _plain(value) for name, value in function(**given).items()})
 
         for suffix, answer in (("", page), (".json", plain)):
-            answer.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
+            setattr(answer, "__signature__", inspect.signature(function, eval_str=True))  # noqa: B010
             router.add_api_route(path + suffix, answer, methods=["GET"], response_model=None)
         return function
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -12,7 +14,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-_ADDED: tuple[tuple[str, sa.types.TypeEngine[object]], ...] = (
+_ADDED: tuple[tuple[str, sa.types.TypeEngine[Any]], ...] = (
     ("image_bytes", sa.Integer()),
     ("token", sa.Text()),
     ("request_id", sa.String(64)),

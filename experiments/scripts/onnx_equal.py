@@ -1,0 +1,113 @@
+"""Hold an exported guard against the guard: `python experiments/scripts/onnx_equal.py --weights FILE`.
+
+A guard is fitted on imagenette224/train, exported, and asked about photographs of imagenette224/val and about FGSM
+attacks on some of them, saved as PNG. The exported one is asked by the command line in another process, where PyTorch,
+torchvision, SciPy and scikit-learn cannot be imported. Needs SIMDNN_DATA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from opinion_speed import first_of_each
+from record import timed, write_record
+from simdnn.guard.guard import Guard
+from simdnn.images.reading import read_image
+from simdnn.networks.backbone import Backbone, load_backbone
+from simdnn.networks.extractor import Extractor
+from simdnn.onnx.export import export_onnx
+
+ABSENT = ("torch", "torchvision", "scipy", "sklearn")
+EPS = 4 / 255
+WITHOUT = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {ABSENT!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from simdnn.cli import main
+main()
+"""
+
+
+def fgsm(backbone: Backbone, paths: list[Path], folder: Path) -> list[Path]:
+    """Attack photographs away from the network's own predictions, and save them at the network's size."""
+    attacked = []
+    for i, path in enumerate(paths):
+        image = backbone.spec.preprocess(read_image(path))[None].requires_grad_(True)
+        logits = backbone(image).logits
+        (gradient,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, logits.argmax(1)), image)
+        moved = (image.detach() + EPS * gradient.sign()).clamp(0, 1)[0]
+        attacked.append(folder / f"{i:05}.png")
+        Image.fromarray((moved * 255).round().byte().permute(1, 2, 0).numpy()).save(attacked[-1])
+    return attacked
+
+
+def without_torch(path: Path, images: list[Path]) -> list[dict[str, Any]]:
+    """Return the verdicts of `simdnn check` in a process that cannot import PyTorch."""
+    command = [sys.executable, "-c", WITHOUT, "check", str(path), "-", "--json"]
+    given = "\n".join(map(str, images))
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def compared(guard: Guard, path: Path, images: list[Path]) -> dict[str, Any]:
+    """Return how far verdicts and scores are apart."""
+    expected, found = list(guard.check(images)), without_torch(path, images)
+    pairs = list(zip(expected, found, strict=True))
+    return {
+        "images": len(pairs),
+        "flagged": sum(one.verdict == "attack" for one in expected),
+        "other_verdicts": sum(one.verdict != other["verdict"] for one, other in pairs),
+        "largest_difference_of_scores": max(
+            abs((one.score or 0.0) - (other["score"] or 0.0)) for one, other in pairs
+        ),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="mobilenet_v2")
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--learned", type=int, default=100, help="photographs of each class")
+    parser.add_argument("--images", type=int, default=50, help="photographs of each class to judge")
+    parser.add_argument("--attacked", type=int, default=10, help="of these, to attack")
+    parser.add_argument("--record", default="onnx_equal")
+    asked = parser.parse_args()
+    data = Path(os.environ["SIMDNN_DATA"]) / "imagenette224"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for label in sorted((data / "train").iterdir()):
+            (folder / "train" / label.name).mkdir(parents=True)
+        for path in first_of_each(data / "train", asked.learned).paths:
+            (folder / "train" / path.parent.name / path.name).symlink_to(path)
+        backbone = load_backbone(asked.network, asked.weights)
+        guard = Guard.fit(folder / "train", Extractor([backbone]), view_seed=0)
+        seconds = timed(lambda: export_onnx(guard, folder / "guard.onnx"))
+        attacked = fgsm(backbone, first_of_each(data / "val", asked.attacked).paths, folder)
+        result = {
+            "network": asked.network,
+            "export_seconds": seconds,
+            "file_bytes": (folder / "guard.onnx").stat().st_size,
+            "clean": compared(guard, folder / "guard.onnx", first_of_each(data / "val", asked.images).paths),
+            "attacked": compared(guard, folder / "guard.onnx", attacked) | {"eps": EPS},
+        }
+    print(json.dumps(result, indent=2))
+    write_record(asked.record, result)
+
+
+if __name__ == "__main__":
+    main()
