@@ -203,3 +203,21 @@ def test_digits_need_few_prototypes() -> None:
     for label in range(10):
         learn(prototypes.model(str(label)), samples[labels == label], np.flatnonzero(labels == label))
     assert 30 < len(prototypes) < 150
+
+
+def test_a_removed_prototype_comes_back_in_its_place_with_its_id() -> None:
+    rng = np.random.default_rng(0)
+    prototypes = PrototypeSet(4)
+    for vector in rng.random((5, 4)):
+        prototypes.add("a", vector)
+    whole = prototypes.model("a").take(np.arange(5))
+    for row in (1, 4, 0):
+        prototypes.remove(f"a/{row}")
+    for row in (4, 0, 1):
+        assert prototypes.restore("a", whole.take(np.array([row]))) == f"a/{row}"
+    again = prototypes.model("a")
+    assert again.serials.tolist() == [0, 1, 2, 3, 4]
+    assert (again.vectors == whole.vectors).all()
+    assert again.next_serial == whole.next_serial
+    with pytest.raises(InputError, match="a/1 is there already"):
+        prototypes.restore("a", whole.take(np.array([1])))

@@ -33,17 +33,17 @@ class Replay:
 
     _key: tuple[Any, ...] = ()
     _seen: list[Batch] = field(default_factory=list)
-    _records: list[AuditRecord] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
     def compare(self, store: AuditStore, running: Guard, before: Judge, after: Judge) -> dict[str, Any]:
         """Return how many recorded images two judges call an attack, and which of them they differ on."""
         with self._lock:
             records, images = _kept(store)
-            key = tuple(record.id for record in records)
+            images_seen = tuple(record.image_sha256 for record in records)
+            key = (images_seen, running.networks, running.auxiliary, running.rule.views)
             if self._key != key:
-                self._seen, self._records, self._key = batches(running, images), records, key
-            seen, records = self._seen, self._records
+                self._seen, self._key = batches(running, images), key
+            seen = self._seen
         flagged = [_flagged(judge, seen, len(records)) for judge in (before, after)]
         changed = np.flatnonzero(flagged[0] != flagged[1])
         return {
