@@ -113,8 +113,8 @@ def page() -> list[str]:
         "were tried. Shares are in %. MobileNetV2 has 1000 outputs, and the guard ten classes: many of these attacks "
         "end in an output that stands for none of the ten, and leave the class that the guard asks about right. The "
         "second opinion then agrees, rightly; only the profile sees such an attack, and it has a tenth of the false "
-        "alarms where both are joined. So here the profile alone finds more; against an attacker who knows the guard, or for "
-        "a network of just the guard's classes, the second opinion is what holds ([certificate.md](certificate.md)):",
+        "alarms where both are joined. So here the profile alone finds more. Against an attacker who knows the guard, "
+        "only the second opinion proves anything ([certificate.md](certificate.md)):",
         "",
         *detection(measured),
         "",
