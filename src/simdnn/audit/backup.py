@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from sqlalchemy import Connection, Table, func, insert, select, update
 
 from simdnn.audit.chunks import ROWS
-from simdnn.audit.schema import Action, Base, ChainHead, Record
+from simdnn.audit.schema import Action, Base, ChainHead, Record, UtcDateTime
 from simdnn.audit.store import AuditStore
 from simdnn.audit.upgrade import newest_revision
 from simdnn.audit.verify import faults
@@ -130,7 +130,7 @@ def _require_empty(connection: Connection) -> None:
 
 
 def _restore_table(archive: zipfile.ZipFile, connection: Connection, table: Table) -> int:
-    times = [column.name for column in table.c if column.type.python_type is datetime]
+    times = [column.name for column in table.c if isinstance(column.type, UtcDateTime)]
     number = 0
     with archive.open(f"{table.name}.jsonl") as member:
         lines = iter(member)

@@ -164,11 +164,12 @@ class RayExtractor(Extractor):
                     wanted=frozenset(ids) if len(ids) < dataset.count() else None,
                 )
             )
+            most = min(self.cluster.actors, -(-len(names) // self.batch_size))
             run = dataset.map_batches(
                 NetworkActor,
                 fn_constructor_args=([sent],),
                 batch_size=self.batch_size,
-                compute=ActorPoolStrategy(size=min(self.cluster.actors, -(-len(names) // self.batch_size))),
+                compute=ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
                 num_cpus=1,
                 num_gpus=self.cluster.gpus or None,
             )

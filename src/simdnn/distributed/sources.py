@@ -197,7 +197,8 @@ class ParquetSource:
         """Read the whole table; actors pass over the rows that were not asked for."""
         from ray.data import read_parquet
 
-        return read_parquet(self.url, columns=["id", "bytes"]), {str(name): i for i, name in enumerate(names)}
+        rows = read_parquet(self.url).select_columns(["id", "bytes"])
+        return rows, {str(name): i for i, name in enumerate(names)}
 
     def read(self, name: Path | Named) -> bytes | Path:
         """Read one row."""
