@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -67,14 +68,15 @@ def without_torch(path: Path, images: list[Path]) -> list[dict[str, Any]]:
 def compared(guard: Guard, path: Path, images: list[Path]) -> dict[str, Any]:
     """Return how far verdicts and scores are apart."""
     expected, found = list(guard.check(images)), without_torch(path, images)
-    pairs = list(zip(expected, found, strict=True))
+    verdicts = [(one.verdict, other["verdict"]) for one, other in zip(expected, found, strict=True)]
+    scores = np.array([one.score or 0.0 for one in expected])
+    apart = np.abs(scores - [one["score"] or 0.0 for one in found])
     return {
-        "images": len(pairs),
-        "flagged": sum(one.verdict == "attack" for one in expected),
-        "other_verdicts": sum(one.verdict != other["verdict"] for one, other in pairs),
-        "largest_difference_of_scores": max(
-            abs((one.score or 0.0) - (other["score"] or 0.0)) for one, other in pairs
-        ),
+        "images": len(verdicts),
+        "flagged": sum(one == "attack" for one, _ in verdicts),
+        "other_verdicts": sum(one != other for one, other in verdicts),
+        "largest_difference_of_scores": float(apart.max()),
+        "largest_relative_difference": float((apart / np.maximum(1.0, np.abs(scores))).max()),
     }
 
 

@@ -1,0 +1,82 @@
+"""Time an exported guard beside PyTorch: `python experiments/scripts/onnx_speed.py --weights FILE`.
+
+Each figure is of processes of their own, in turns: `simdnn check` of one image from cold, and of many images; the
+rate is that of the images beyond the first. Needs SIMDNN_DATA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from onnx_equal import WITHOUT
+from opinion_speed import first_of_each
+from record import timed, write_record
+from simdnn.guard.guard import Guard
+from simdnn.networks.backbone import load_backbone
+from simdnn.networks.extractor import Extractor
+from simdnn.onnx.export import export_onnx
+
+WITH = "from simdnn.cli import main; main()"
+RULES = ("similarity", "profile")
+
+
+def check(code: str, guard: Path, images: list[Path]) -> None:
+    """Run `simdnn check` in a process of its own."""
+    command = [sys.executable, "-c", code, "check", str(guard), "-", "--json"]
+    subprocess.run(command, input="\n".join(map(str, images)), capture_output=True, text=True, check=True)
+
+
+def measured(folder: Path, images: list[Path], repeats: int) -> dict[str, Any]:
+    """Return seconds from cold and rates of both guards in a folder."""
+    asked = {
+        "torch": partial(check, WITH, folder / "guard.simdnn"),
+        "onnx": partial(check, WITHOUT, folder / "guard.onnx"),
+    }
+    one: dict[str, list[float]] = {name: [] for name in asked}
+    many: dict[str, list[float]] = {name: [] for name in asked}
+    for run in asked.values():
+        run(images[:1])
+    for _ in range(repeats):
+        for name, run in asked.items():
+            one[name].append(timed(partial(run, images[:1])))
+            many[name].append(timed(partial(run, images)))
+    rates = {name: (len(images) - 1) / (median(many[name]) - median(one[name])) for name in asked}
+    return {"seconds_of_one": one, "seconds_of_all": many, "images_per_second": rates}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="mobilenet_v2")
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--images", type=int, default=25, help="photographs of each class to judge")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--record", default="onnx_speed")
+    asked = parser.parse_args()
+    data = Path(os.environ["SIMDNN_DATA"]) / "imagenette224"
+    images = first_of_each(data / "val", asked.images).paths
+    result: dict[str, Any] = {"network": asked.network, "images": len(images)}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for path in first_of_each(data / "train", 30).paths:
+            (folder / "train" / path.parent.name).mkdir(parents=True, exist_ok=True)
+            (folder / "train" / path.parent.name / path.name).symlink_to(path)
+        extractor = Extractor([load_backbone(asked.network, asked.weights)])
+        for rule in RULES:
+            guard = Guard.fit(folder / "train", extractor, rule=rule, view_seed=0)
+            guard.save(folder / "guard.simdnn")
+            export_onnx(guard, folder / "guard.onnx")
+            result[rule] = measured(folder, images, asked.repeats)
+    print(result)
+    write_record(asked.record, result)
+
+
+if __name__ == "__main__":
+    main()
