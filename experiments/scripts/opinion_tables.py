@@ -102,10 +102,10 @@ def page() -> list[str]:
         "# What a second opinion adds",
         "",
         "MobileNetV2 on photographs of ten ImageNet classes; the auxiliary network is a ResNet-18 under noise of 0.25 "
-        f"at 112 pixels, trained by distillation. The guard learned {measured['learned']} photographs and is calibrated "
-        f"on {measured['calibrated']}; it takes {draws} draws. Attacks are white-box on MobileNetV2, saved with 8 bits; "
-        f"those that fool it count. Neither network has seen the {n} test photographs. Intervals are of 95 %. `make "
-        "tables` writes this page from the records.",
+        f"at 112 pixels, trained by distillation. The guard learned {measured['learned']} photographs and is "
+        f"calibrated on {measured['calibrated']}; it takes {draws} draws. Attacks are white-box on MobileNetV2, saved "
+        f"with 8 bits; those that fool it count. Neither network has seen the {n} test photographs. Intervals are of "
+        "95 %. `make tables` writes this page from the records.",
         "",
         "## Detection",
         "",
