@@ -106,7 +106,8 @@ def test_a_page_judges_as_the_guard_does(
     with browser() as chromium, open_page(chromium, site[1], 800) as page:
         page.wait_for_selector("#images:enabled", timeout=120_000)
         page.set_input_files("#images", [str(file) for file in [*files, torn]])
-        page.wait_for_function(f"document.querySelectorAll('#verdicts li').length == {len(files) + 1}")
+        listed = f"document.querySelectorAll('#verdicts li').length == {len(files) + 1}"
+        page.wait_for_function(listed, timeout=120_000)
         *lines, last = page.eval_on_selector_all("#verdicts li", "all => all.map(one => ({...one.dataset}))")
     expected = list(guard.check(files))
     assert {one.verdict for one in expected} == {"clean", "attack"}
