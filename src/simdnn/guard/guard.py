@@ -7,11 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from simdnn.conformal.drift import DriftMonitor
 from simdnn.errors import ImageReadError, InputError
-from simdnn.guard.exemplars import Exemplar, exemplar
+from simdnn.guard.exemplars import exemplar
 from simdnn.guard.explanation import Explanation
 from simdnn.guard.judge import Judge
 from simdnn.guard.settings import Settings
@@ -23,7 +21,6 @@ from simdnn.images.names import ClassNames
 from simdnn.networks.record import NetworkSource
 from simdnn.paper.prototypes import SigmaKind
 from simdnn.progress import Progress
-from simdnn.rules.inputs import RuleInput
 from simdnn.rules.registry import default_rule, find_rule
 from simdnn.rules.rule import Rule
 
@@ -363,39 +360,7 @@ class Guard(GuardState):
         InputError
             If the rule has no second opinion to certify with.
         """
-        judge = self.judge(rule, alpha)
-        certifier = self._judging(judge, certify).certifier
-        batch = next(
-            self.stream.stream([image], views=judge.rule.views, draws=self.draws(judge.rule), pixels=True)
-        )
-        if batch.pixels is None:
-            raise ImageReadError(f"{image}: {batch.errors[0]}")
-        name = str(image) if isinstance(image, (str, Path)) else "image"
-        (verdict,) = judge(batch, [name])
-        if verdict.verdict == "error":
-            raise ImageReadError(f"{name}: {verdict.error}")
-        if certifier is not None:
-            (verdict,) = certifier(batch, [verdict])
-        rows = [self.model.prototypes[neighbour.prototype].exemplar for neighbour in verdict.evidence]
-        scores = judge.rule.calibration_scores()
-        order = np.argsort(scores)
-        seen = RuleInput.of(batch, self.model)
-        (deviations,) = judge.rule.explain(seen)
-        opinion = judge.rule.opinion
-        shares = {} if opinion is None else opinion.by_class(seen.shares[0])
-        return Explanation(
-            verdict=verdict,
-            image=batch.pixels[0].transpose(1, 2, 0),
-            exemplars=tuple(self.exemplar(row) for row in rows),
-            calibration_scores=scores[order],
-            corrupted=~self.calibration.clean[order],
-            deviations=deviations,
-            shares=shares,
-        )
-
-    def exemplar(self, index: int) -> Exemplar:
-        """Return the training image of that index as it is shown."""
-        return self.exemplars.get(index, Exemplar("none"))
+        return Explanation.of(self, self._judging(self.judge(rule, alpha), certify), image)
 
     def add_prototype(self, label: str, image: Path | str) -> str:
         """Make an image, by hand, a prototype of a class, known or new; return its id.

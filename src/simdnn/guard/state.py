@@ -74,6 +74,10 @@ class GuardState:
         """Return the bytes of the file that :meth:`save` writes."""
         return guard_file.encode(*self._pack())
 
+    def exemplar(self, index: int) -> Exemplar:
+        """Return the training image of that index as it is shown."""
+        return self.exemplars.get(index, Exemplar("none"))
+
     def draws(self, rule: Rule) -> Draws | None:
         """Return the noise that a rule looks at, which follows from the guard's secret; None for one without any."""
         return self.auxiliary.all_draws if rule.uses_auxiliary and self.auxiliary is not None else None
