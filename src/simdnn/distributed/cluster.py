@@ -64,8 +64,10 @@ def connected(
         options = options | {"num_cpus": cores, "include_dashboard": False}
     try:
         ray.init(**options, runtime_env={"env_vars": _environment()})
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"no Ray cluster at {address}: {' '.join(str(error).split())}") from error
+    except Exception as error:  # Ray has no type of its own for a start that fails
+        raise InputError(
+            f"expected a Ray cluster at {address}, and could not connect: {' '.join(str(error).split())}"
+        ) from error
     try:
         yield _cluster(ray, actors, device)
     finally:
