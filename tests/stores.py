@@ -57,6 +57,11 @@ _numbers = count()
 @pytest.fixture
 def postgresql(server: str) -> str:
     """URL of an empty database on the server."""
+    return new_database(server)
+
+
+def new_database(server: str) -> str:
+    """Make another empty database on the server; return its URL."""
     name = f"audit{next(_numbers)}"
     with psycopg.connect(host=server, user="auditor", dbname="postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.stores import new_database
 
 from simdnn.audit.backup import back_up, restore
 from simdnn.audit.records import Origin
@@ -59,7 +60,9 @@ def backup(filled: str, tmp_path: Path) -> Path:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def other(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Another, empty store of either kind."""
-    return str(tmp_path / "other.db") if request.param == "sqlite" else request.getfixturevalue("postgresql")
+    if request.param == "sqlite":
+        return str(tmp_path / "other.db")
+    return new_database(request.getfixturevalue("server"))
 
 
 def test_all_comes_back_on_either_engine(filled: str, backup: Path, other: str, tmp_path: Path) -> None:
