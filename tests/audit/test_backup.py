@@ -36,7 +36,7 @@ def filled(target: str, tmp_path: Path, attack: Verdict) -> str:
         store.undo(1)
         store.bulk_label("clean", since=datetime(2020, 1, 1, tzinfo=UTC), up_to=3)
         retain(store, Limits(count=4))
-        both = {"path": "a", "image_sha256": None, "score": 0.5, "p_value": None}
+        both: dict[str, object] = {"path": "a", "image_sha256": None, "score": 0.5, "p_value": None}
         both |= {"shadow_score": 0.1, "shadow_p_value": None, "time": datetime.now(UTC)}
         both |= {"model_id": "m", "verdict": "clean", "shadow_id": "n", "shadow_verdict": "attack"}
         ShadowLog(store).add([both])

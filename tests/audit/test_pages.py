@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -50,7 +51,7 @@ def filled(target: str, attack: Verdict) -> str:
 def _meets(record: AuditRecord, only: dict[str, Any]) -> bool:
     """The obvious search."""
     p = record.p_value
-    checks = {
+    checks: dict[str, Callable[[Any], bool]] = {
         "verdict": lambda v: record.verdict == v,
         "label": lambda v: record.human_label == v,
         "unlabelled": lambda v: not v or record.human_label is None,
