@@ -81,7 +81,7 @@ def test_the_guard_and_its_verdicts_are_those_of_one_process_though_two_are_kill
     assert_allclose(ours.vectors, theirs.vectors, rtol=0, atol=1e-6)
     assert_array_equal(ours.support, theirs.support)
     assert [p.id for p in ours] == [p.id for p in theirs]
-    assert guard.threshold() == pytest.approx(alone.threshold(), abs=1e-4)
+    assert guard.threshold() == pytest.approx(alone.threshold(), abs=1e-6)
     assert guard.training.unreadable == alone.training.unreadable
     assert {i: e.name for i, e in guard.exemplars.items()} == {i: e.name for i, e in alone.exemplars.items()}
     extractor.forget_runs()
