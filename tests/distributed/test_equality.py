@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from tests.distributed.conftest import on
 from tests.guard.networks import digits_backbone
@@ -42,6 +44,15 @@ def workers() -> list[int]:
         return False
 
     return [pid for pid, name in names.items() if name.startswith("ray::MapWorker") and ours(pid)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As in the cluster's processes: with other numbers of threads, PyTorch rounds in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
