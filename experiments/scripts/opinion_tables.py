@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from adaptive_attack_tables import share
 from record import RECORDS
 
 SUBJECT = "mobilenet_v2"
@@ -30,11 +31,6 @@ def read(name: str) -> dict[str, Any]:
 def is_there(name: str) -> bool:
     """Return whether there is such a record."""
     return (RECORDS / f"{name}.json").exists()
-
-
-def share(cell: dict[str, float]) -> str:
-    """Write a share with its interval, in %."""
-    return f"{100 * cell['value']:.0f} ({100 * cell['low']:.0f} to {100 * cell['high']:.0f})"
 
 
 def detection(record: dict[str, Any]) -> list[str]:

@@ -65,28 +65,22 @@ def run(
     read = read_plan(plan)
     wanted = _cell_filter(only or [], read)
     cells = records_of(read, records)
-    if ray is not None:
-        from simdnn.distributed.benchmark import run_on_ray
-        from simdnn.distributed.cluster import connected
+    with lab_libraries():
+        from simdnn.evaluation.provenance import require_clean
+        from simdnn.evaluation.run import run as measure
 
-        with connected(ray) as cluster, lab_libraries():
-            _check_tree(dirty=dirty)
-            run_on_ray(read, cells, folders_of(cache, weights), cluster, _log, wanted=wanted, again=again)
-    else:
-        with lab_libraries():
-            from simdnn.evaluation.run import run as measure
-
-            _check_tree(dirty=dirty)
+        if not dirty:
+            require_clean()
+        if ray is None:
             measure(read, cells, folders_of(cache, weights), progress_bar, _log, wanted=wanted, again=again)
+        else:
+            from simdnn.distributed.benchmark import run_on_ray
+            from simdnn.distributed.cluster import connected
+
+            with connected(ray) as cluster:
+                run_on_ray(read, cells, folders_of(cache, weights), cluster, _log, wanted=wanted, again=again)
     broken = sum("error" in record for record in cells)
     typer.echo(f"{sum(1 for _ in cells) - broken} cells measured, {broken} broken; records in {cells.path}")
-
-
-def _check_tree(*, dirty: bool) -> None:
-    from simdnn.evaluation.provenance import require_clean
-
-    if not dirty:
-        require_clean()
 
 
 @app.command()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from simdnn.errors import InputError
 from simdnn.images.files import labelled_images, search_images
@@ -26,29 +27,34 @@ class Named(str):
         return self.rstrip("/").rpartition("/")[2]
 
 
-class Source(Protocol):
+class Source(ABC):
     """Images that a cluster reads."""
+
+    @property
+    @abstractmethod
+    def _found(self) -> tuple[Sequence[Path | Named], Sequence[str]]:
+        """Names, as `names`, and labels, as `labels`; looked for once."""
 
     @property
     def names(self) -> Sequence[Path | Named]:
         """Of all images, in their order."""
-        ...
+        return self._found[0]
 
     @property
     def labels(self) -> Sequence[str]:
-        """(N,) the class of each."""
-        ...
+        """(N,) the class of each; empty texts where no classes are needed."""
+        return self._found[1]
 
+    @abstractmethod
     def dataset(self, names: Sequence[Path | Named]) -> tuple[Any, dict[str, int]]:
         """Return a Ray dataset with columns ``id`` or ``path``, and ``bytes``, and the places of the ids in ``names``.
 
         There may be more rows in it than were asked for.
         """
-        ...
 
+    @abstractmethod
     def read(self, name: Path | Named) -> bytes | Path:
         """Return one image: a file of this machine, or its bytes."""
-        ...
 
 
 def find_source(data: Iterable[Path | str], *, labelled: bool) -> Source:
@@ -75,7 +81,7 @@ def find_source(data: Iterable[Path | str], *, labelled: bool) -> Source:
 
 
 @dataclass(frozen=True)
-class FileSource:
+class FileSource(Source):
     """Files of a folder that every machine of the cluster sees under the same path."""
 
     paths: list[Path]
@@ -87,16 +93,6 @@ class FileSource:
             return labelled_images(self.paths[0])
         found = search_images(self.paths).images
         return found, [""] * len(found)
-
-    @property
-    def names(self) -> Sequence[Path]:
-        """Of all images."""
-        return self._found[0]
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """Folder, or label in the CSV file, of each."""
-        return self._found[1]
 
     def dataset(self, names: Sequence[Path | Named]) -> tuple[Any, dict[str, int]]:
         """Read the files."""
@@ -111,7 +107,7 @@ class FileSource:
 
 
 @dataclass(frozen=True)
-class UrlSource:
+class UrlSource(Source):
     """Files below URLs such as ``s3://bucket/train``, one folder per class where classes are needed."""
 
     urls: list[str]
@@ -139,16 +135,6 @@ class UrlSource:
         order = sorted(found, key=lambda url: (place[found[url]], url))
         return [Named(url) for url in order], [found[url] for url in order]
 
-    @property
-    def names(self) -> Sequence[Named]:
-        """URLs of all images."""
-        return self._found[0]
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """Folder of each."""
-        return self._found[1]
-
     def dataset(self, names: Sequence[Path | Named]) -> tuple[Any, dict[str, int]]:
         """Read the files through fsspec."""
         from pyarrow.fs import FSSpecHandler, PyFileSystem
@@ -168,7 +154,7 @@ class UrlSource:
 
 
 @dataclass(frozen=True)
-class ParquetSource:
+class ParquetSource(Source):
     """A Parquet file, or a folder of them, with columns ``id``, unique text or numbers, ``bytes`` and ``label``."""
 
     url: str
@@ -182,16 +168,6 @@ class ParquetSource:
             raise InputError(f"expected a different id in each row of {self.url}, got {twice!r} twice")
         labels = table["label"].to_pylist() if "label" in table.column_names else [""] * len(ids)
         return ids, [str(label) for label in labels]
-
-    @property
-    def names(self) -> Sequence[Named]:
-        """Ids of all rows."""
-        return self._found[0]
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """Label of each."""
-        return self._found[1]
 
     def dataset(self, names: Sequence[Path | Named]) -> tuple[Any, dict[str, int]]:
         """Read the whole table; actors pass over the rows that were not asked for."""

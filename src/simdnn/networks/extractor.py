@@ -81,9 +81,7 @@ class Extractor(ImageStream):
         )
         self.fingerprint = self.fingerprint_of((), None)
 
-    def run(
-        self, pixels: Sequence[tuple[Pixels, ...]], views: tuple[Shift, ...], draws: Draws | None
-    ) -> list[Row]:
+    def run(self, pixels: Sequence[tuple[Pixels, ...]], views: tuple[Shift, ...]) -> list[Row]:
         """Run images and their views, see :meth:`ImageStream.run`."""
         # TF32, cuDNN's default, keeps 10 bits: features would differ between devices and batch sizes
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
@@ -97,12 +95,7 @@ class Extractor(ImageStream):
                 values.float().cpu().reshape(1 + len(views), len(pixels), -1).transpose(0, 1).numpy()
                 for values in (features, outputs[0].logits)
             ]
-        rows: list[Row] = [{"features": f, "logits": k} for f, k in zip(*columns, strict=True)]
-        if self.voter is not None and draws is not None:
-            votes = self.voter.count(np.stack([own[0] for own in pixels]), draws)
-            for row, counts in zip(rows, votes, strict=True):
-                row["votes"] = counts
-        return rows
+        return [{"features": f, "logits": k} for f, k in zip(*columns, strict=True)]
 
     def fingerprint_of(self, views: Sequence[Shift] | str, draws: Draws | None) -> str:
         """Name what decides a row besides the image; the views by themselves, or by what stands for them."""

@@ -85,13 +85,10 @@ class ImageStream(ABC):
         self.limits = limits
 
     @abstractmethod
-    def run(
-        self, pixels: Sequence[tuple[Pixels, ...]], views: tuple[Shift, ...], draws: Draws | None
-    ) -> list[Row]:
+    def run(self, pixels: Sequence[tuple[Pixels, ...]], views: tuple[Shift, ...]) -> list[Row]:
         """Run images, each given as pixels (3, H, W) for every network, and their views through the networks.
 
-        One row per image: ``features`` (1 + V, d) and ``logits`` (1 + V, K), the image's own first, and with draws the
-        ``votes`` (c,).
+        One row per image: ``features`` (1 + V, d) and ``logits`` (1 + V, K), the image's own first.
         """
 
     @abstractmethod
@@ -185,7 +182,7 @@ class ImageStream(ABC):
         """Run images that :func:`simdnn.networks.prepare.prepare` made ready, as one batch of `stream`."""
         sound = [one for one in prepared if one.error is None]
         new = [one for one in sound if one.row is None]
-        computed = iter(self.run([one.pixels for one in new], views, draws) if new else [])
+        computed = iter(self._rows([one.pixels for one in new], views, draws) if new else [])
         rows = [next(computed) if one.row is None else one.row for one in sound]
         if self.cache is not None:
             self.cache.put(
@@ -236,6 +233,17 @@ class ImageStream(ABC):
             if progress is not None:
                 progress(done, len(images))
         return Batch.joined(batches)
+
+    def _rows(
+        self, pixels: Sequence[tuple[Pixels, ...]], views: tuple[Shift, ...], draws: Draws | None
+    ) -> list[Row]:
+        """Run images, and have them voted on where there are draws: a row then has the ``votes`` (c,), too."""
+        rows = self.run(pixels, views)
+        if self.voter is not None and draws is not None:
+            votes = self.voter.count(np.stack([own[0] for own in pixels]), draws)
+            for row, counts in zip(rows, votes, strict=True):
+                row["votes"] = counts
+        return rows
 
 
 def _stacked(rows: list[NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -48,9 +48,7 @@ class OnnxStream(ImageStream):
         self.session = session
         self.views = views
 
-    def run(
-        self, pixels: Sequence[tuple[Pixels, ...]], views: tuple[Shift, ...], draws: Draws | None
-    ) -> list[Row]:
+    def run(self, pixels: Sequence[tuple[Pixels, ...]], views: tuple[Shift, ...]) -> list[Row]:
         """Run images and their views, see :meth:`ImageStream.run`.
 
         Raises
@@ -64,11 +62,9 @@ class OnnxStream(ImageStream):
         rows: list[Row] = []
         for first in range(0, len(pixels), at_once):
             some = pixels[first : first + at_once]
-            rows += self._rows([np.stack([own[i] for own in some]) for i in range(len(some[0]))], bool(views))
-        if self.voter is not None and draws is not None:
-            votes = self.voter.count(np.stack([own[0] for own in pixels]), draws)
-            for row, counts in zip(rows, votes, strict=True):
-                row["votes"] = counts
+            rows += self._outputs(
+                [np.stack([own[i] for own in some]) for i in range(len(some[0]))], bool(views)
+            )
         return rows
 
     def fingerprint_of(self, views: Sequence[Shift] | str, draws: Draws | None) -> str:
@@ -76,7 +72,7 @@ class OnnxStream(ImageStream):
         del views, draws
         return ""
 
-    def _rows(self, inputs: Sequence[Pixels], with_views: bool) -> list[Row]:
+    def _outputs(self, inputs: Sequence[Pixels], with_views: bool) -> list[Row]:
         names = ["features", "logits", *(["view_features", "view_logits"] if with_views else [])]
         feeds = {given.name: values for given, values in zip(self.session.get_inputs(), inputs, strict=True)}
         features, logits, *of_views = self.session.run(names, feeds)
