@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from simdnn.arrays import IntArray
 from simdnn.errors import InputError
 
-BLOCK = 64 << 20
+BLOCK = 256 << 20
 """Bytes of features that are read at a time; one block more is read ahead."""
 
 

@@ -2,8 +2,8 @@
 
 :func:`simdnn.paper.learning.learn` calls it. Two distances are needed for every prototype: to the sample (eq. 7) and
 to the mean of the class (eq. 8). The compiled loop computes both in one pass over the prototype's memory; NumPy would
-need two. The compiler may reorder sums, to use vector instructions, and fuse multiply and add; no other rule of
-floating-point arithmetic is relaxed.
+need two. The compiler may reorder sums, to use vector instructions, fuse multiply and add, and multiply by a reciprocal
+instead of dividing; no other rule of floating-point arithmetic is relaxed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TIE = 1e-9
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_REORDERED: set[str] = {"reassoc", "contract"}
+_REORDERED: set[str] = {"reassoc", "contract", "arcp"}
 
 
 def compiled(function: Callable[P, T]) -> Callable[P, T]:
