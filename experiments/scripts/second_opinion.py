@@ -3,7 +3,8 @@
 One guard of MobileNetV2 on photographs, with its default rule and its parts; and other ways to join profile and second
 opinion, on the same images. Attacks are white-box on the protected network, rounded to 8 bits; only images that fool it
 are counted. Nothing here chooses a threshold but the guard's own clean calibration images. The attacks are made once
-and kept in the folder.
+and kept in the folder. MobileNetV2 has 1000 outputs; `--ten` keeps only those of the ten classes, as a network of
+these classes has, so that every attack that fools it ends in another of them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from adaptive_subjects import Subject
 from local_networks import network
 from noise import attacked, write_images
 from opinion_joins import joined_scores
@@ -149,14 +151,17 @@ def main() -> None:
     parser.add_argument(
         "--auxiliary", type=Path, help="the file of simdnn train-auxiliary; without it, only attack"
     )
-    parser.add_argument("--folder", type=Path, default=Path("build/second"), help="images, attacks, features")
+    parser.add_argument("--ten", action="store_true", help="keep only the outputs of the ten classes")
+    parser.add_argument("--folder", type=Path, help="images, attacks, features (default: build/second)")
     parser.add_argument("--attacked", type=int, default=100, help="photographs that are attacked")
     parser.add_argument("--level", default="standard")
     options = parser.parse_args()
     data = Path(os.environ["SIMDNN_DATA"])
+    name = f"second_opinion_{NAME}" + ("_ten" if options.ten else "")
+    options.folder = options.folder or Path("build/second-ten" if options.ten else "build/second")
     options.folder.mkdir(parents=True, exist_ok=True)
     paths = find_images([data / "imagenette224" / "val"])
-    backbone = network(NAME, data)
+    backbone = Subject("imagenette", options.folder).backbone if options.ten else network(NAME, data)
     made = images(Extractor([backbone]), paths, options.folder, options.attacked)
     if options.auxiliary is None:
         return
@@ -180,6 +185,7 @@ def main() -> None:
             Console().print(title, len(files))
     result = {
         "network": NAME,
+        "outputs": backbone.n_classes,
         "auxiliary": auxiliary.identity,
         "level": options.level,
         "draws": guard.auxiliary.draws if guard.auxiliary else 0,
@@ -196,7 +202,7 @@ def main() -> None:
     }
     for name, found in (result["rules"] | result["joins"]).items():
         Console(soft_wrap=True).print(name, found["nine attacks"], found["clean"]["flagged"])
-    write_record(f"second_opinion_{NAME}", result)
+    write_record(name, result)
 
 
 if __name__ == "__main__":
