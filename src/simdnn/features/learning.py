@@ -26,7 +26,7 @@ from simdnn.progress import Progress
 CALIBRATING = 5000
 """Rows, at most, that calibrate: their features are kept in memory until the end, and more would add little."""
 
-_ROWS = 256  # of which the range is taken at a time, by each thread
+_ROWS = 64  # of which the range is taken at a time, by each thread; they stay in the processor's cache
 
 
 def learn_features(
@@ -144,7 +144,8 @@ def _range(shards: Shards, out: NDArray[np.bool_], read: Any) -> tuple[NDArray[A
             def extremes(
                 start: int, features: NDArray[Any] = block.features, learn: NDArray[np.bool_] = learn
             ) -> tuple[NDArray[Any], NDArray[Any]]:
-                some = features[start : start + _ROWS][learn[start : start + _ROWS]]
+                some, mine = features[start : start + _ROWS], learn[start : start + _ROWS]
+                some = some if mine.all() else some[mine]
                 return some.min(axis=0), some.max(axis=0)
 
             starts = [i for i in range(0, len(learn), _ROWS) if learn[i : i + _ROWS].any()]

@@ -69,16 +69,17 @@ def _learn_samples(
         count += 1
         sample_to_mean = 0.0
         for k in range(n):
-            mean[k] = update_mean(mean[k], x[k], count)
-            sample_to_mean += (x[k] - mean[k]) ** 2
+            mean_k = update_mean(mean[k], x[k], count)
+            mean[k] = mean_k
+            sample_to_mean += (x[k] - mean_k) ** 2
         if count > 1:
             class_scatter += sample_to_mean * count / (count - 1)
 
         # Squared distances of the prototypes to the sample (eq. 7) and to the mean of the class (eq. 8).
         for j in range(known):
-            sample_distance, mean_distance = 0.0, 0.0
+            sample_distance, mean_distance, vector = 0.0, 0.0, vectors[j]
             for k in range(n):
-                p = vectors[j, k]
+                p = vector[k]
                 sample_distance += (p - x[k]) ** 2
                 mean_distance += (p - mean[k]) ** 2
             to_sample[j], to_mean[j] = sample_distance, mean_distance
@@ -98,12 +99,14 @@ def _learn_samples(
             continue
 
         # Line 11: the nearest prototype moves towards the sample.
-        members = support[nearest] + 1
+        before, vector, exemplar = support[nearest], vectors[nearest], exemplar_vectors[nearest]
+        members = before + 1
         to_sample_now, to_exemplar = 0.0, 0.0
         for k in range(n):
-            vectors[nearest, k] = update_prototype(vectors[nearest, k], support[nearest], x[k])
-            to_sample_now += (x[k] - vectors[nearest, k]) ** 2
-            to_exemplar += (exemplar_vectors[nearest, k] - vectors[nearest, k]) ** 2
+            p = update_prototype(vector[k], before, x[k])
+            vector[k] = p
+            to_sample_now += (x[k] - p) ** 2
+            to_exemplar += (exemplar[k] - p) ** 2
         support[nearest] = members
         scatter[nearest] += to_sample_now * members / (members - 1)
         if to_sample_now < to_exemplar * (
