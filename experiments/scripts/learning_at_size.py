@@ -135,8 +135,18 @@ def measure(phase: str, folder: Path, rows: int) -> dict[str, Any]:
     elif phase == "learn":
         warm_up()
         shards = Shards(folder)
+        start, reached = time.perf_counter(), dict[int, float]()
+
+        def note(done: int, total: int) -> None:
+            reached.setdefault(2 * done // total, time.perf_counter() - start)  # 1: all rows read once
+
         with memory_curve() as curve:
-            result["seconds"] = timed(lambda: learn_features(shards).save(guard_file))
+            result["seconds"] = timed(lambda: learn_features(shards, progress=note).save(guard_file))
+        result["seconds_of_parts"] = {
+            "range of each feature": reached[1],
+            "prototypes": reached[2] - reached[1],
+            "calibrating and writing": result["seconds"] - reached[2],
+        }
         result["memory_curve_s_MB"] = thinned(curve)
         learned = FeatureGuard.read(guard_file)
         result |= {"prototypes": len(learned.support), "learned": learned.learned}
