@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_a_stopped_run_goes_on_where_it_was(guard: Guard, some: Path, tmp_path: 
     assert file.read_text().startswith(before)
     whole = measure_votes(guard, some, 20, Records(tmp_path / "whole.jsonl"))
     for one, other in zip(found, whole, strict=True):
-        assert one.pop("score") == pytest.approx(other.pop("score"), rel=1e-4)  # batches differ by rounding
+        assert one.pop("scores") == pytest.approx(other.pop("scores"), rel=1e-4)  # batches differ by rounding
         assert one == other
 
 
@@ -92,19 +93,23 @@ def test_radii_are_those_of_the_bounds_by_hand(guard: Guard, votes: list[dict[st
     assert (certified_radii(guard, votes, 0.05) <= radii).all()
 
 
-def test_the_summary_counts(guard: Guard, votes: list[dict[str, object]], tmp_path: Path) -> None:
+def test_the_summary_counts(guard: Guard, votes: list[dict[str, Any]], tmp_path: Path) -> None:
     found = summary(guard, votes)
     assert (found["images"], found["certificate_draws"], found["rule_draws"]) == (60, DRAWS, 32)
-    row = next(row for row in found["rates"] if row["alpha"] == 0.1)
-    radii = certified_radii(guard, votes, 0.1)
-    for radius, cell in zip(RADII, row["certified"], strict=True):
-        assert cell["value"] == (radii > radius).mean()
-        assert cell["low"] <= cell["value"] <= cell["high"]
-    scores = [float(str(record["score"])) for record in votes]
-    assert row["false_alarms"]["value"] == np.mean(np.array(scores) < guard.threshold(alpha=0.1))
+    assert list(found["rules"]) == ["profile+opinion", "second-opinion"]
+    for rule, rows in found["rules"].items():
+        row = next(row for row in rows if row["alpha"] == 0.1)
+        radii = certified_radii(guard, votes, 0.1, rule)
+        for radius, cell in zip(RADII, row["certified"], strict=True):
+            assert cell["value"] == (radii > radius).mean()
+            assert cell["low"] <= cell["value"] <= cell["high"]
+        scores = np.array([record["scores"][rule] for record in votes])
+        assert row["false_alarms"]["value"] == np.mean(scores < guard.threshold(rule, alpha=0.1))
+    alone = certified_radii(guard, votes, 0.1, "second-opinion")
+    assert (alone >= certified_radii(guard, votes, 0.1)).all()  # all of the false alarms are its own
     written = write_certified(found, tmp_path)
     assert {path.name for path in written} == {f"certified.{kind}" for kind in ("json", "md", "png", "svg")}
-    assert json.loads((tmp_path / "certified.json").read_text())["rates"] == found["rates"]
+    assert json.loads((tmp_path / "certified.json").read_text())["rules"] == found["rules"]
     assert (
         certified_table(found)
         .splitlines()[0]

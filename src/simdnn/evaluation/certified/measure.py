@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from simdnn.errors import InputError
+from simdnn.evaluation.certified.summary import certified_rules
 from simdnn.evaluation.records import Records, cell_key
 from simdnn.guard.guard import Guard
 from simdnn.images.files import labelled_images
@@ -35,7 +36,7 @@ def measure_votes(
     Returns
     -------
     The records in the order of the images: ``image``, ``label``, ``given`` (the class that the protected network
-    gives), ``score`` of the rule, and ``counts`` of the auxiliary network's outputs. Unreadable images are left out.
+    gives), ``scores`` of the rules, and ``counts`` of the auxiliary network's outputs. Unreadable images are left out.
 
     Raises
     ------
@@ -49,7 +50,8 @@ def measure_votes(
     if unknown := sorted(set(labels) - set(opinion.names)):
         raise InputError(f"the guard does not know the classes {', '.join(unknown[:5])}")
     more = certificate_draws(own.all_draws, draws)
-    facts = {"guard": guard.model_id, "draws": draws}
+    rules = certified_rules(guard)
+    facts = {"guard": guard.model_id, "draws": draws, "rules": list(rules)}
     keys = [cell_key(facts | {"image": sha256(path.read_bytes()).hexdigest()}) for path in paths]
     left = [i for i, key in enumerate(keys) if not records.has(key)]
     done = len(paths) - len(left)
@@ -59,7 +61,7 @@ def measure_votes(
     for batch in stream:
         inputs = RuleInput.of(batch, guard.model)
         classes = opinion.classes(inputs.logits, inputs.predictions)
-        scores = guard.rule.score(inputs)
+        scores = {name: rule.score(inputs) for name, rule in rules.items()}
         for row, position in enumerate(batch.positions.tolist()):
             i = left[position]
             records.add(
@@ -68,7 +70,7 @@ def measure_votes(
                     "image": paths[i].name,
                     "label": labels[i],
                     "given": opinion.names[classes[row]],
-                    "score": float(scores[row]),
+                    "scores": {name: float(values[row]) for name, values in scores.items()},
                     "counts": _counts(guard.extractor, batch, row, more),
                 }
             )

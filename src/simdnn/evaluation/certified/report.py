@@ -29,35 +29,40 @@ def write_certified(found: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def certified_table(found: Mapping[str, Any]) -> str:
-    """Write the rates at the usual false-alarm rates as Markdown."""
+    """Write each rule's rates at the usual false-alarm rates as Markdown."""
     radii = " | ".join(f"certified at L2 {radius:g}" for radius in found["radii"])
     lines = [
-        f"| false alarms promised | flagged, of {found['images']} clean | {radii} |",
-        "|---" * (2 + len(found["radii"])) + "|",
+        f"| rule | false alarms promised | flagged, of {found['images']} clean | {radii} |",
+        "|---" * (3 + len(found["radii"])) + "|",
     ]
-    for row in found["rates"]:
-        if row["alpha"] in ALPHAS:
-            cells = " | ".join(_percent(cell) for cell in row["certified"])
-            lines.append(f"| {100 * row['alpha']:.0f} % | {_percent(row['false_alarms'])} | {cells} |")
+    for rule, rows in found["rules"].items():
+        for row in rows:
+            if row["alpha"] in ALPHAS:
+                cells = " | ".join(_percent(cell) for cell in row["certified"])
+                alarms = f"{100 * row['alpha']:.0f} % | {_percent(row['false_alarms'])}"
+                lines.append(f"| `{rule}` | {alarms} | {cells} |")
     return "\n".join(lines) + "\n"
 
 
 def certified_figure(found: Mapping[str, Any]) -> Figure:
-    """Draw certified detection over false alarms, a curve for each radius, with its 95 % interval."""
-    figure = Figure(figsize=(6.2, 4.2), layout="constrained")
-    axes = figure.subplots()
-    alarms = [100 * row["alpha"] for row in found["rates"]]
-    for i, (radius, colour) in enumerate(zip(found["radii"], COLOURS, strict=True)):
-        value, low, high = (
-            [100 * row["certified"][i][name] for row in found["rates"]] for name in ("value", "low", "high")
-        )
-        axes.fill_between(alarms, low, high, color=colour, alpha=0.15, linewidth=0, step="mid")
-        axes.plot(alarms, value, color=colour, drawstyle="steps-mid", label=f"L2 {radius:g}")
-    axes.set_xlabel("false alarms that the threshold promises, % of clean images", color=INK)
-    axes.set_ylabel("images that no attack of that size\nbrings past the guard, %", color=INK)
-    axes.set_ylim(0, 100)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, title="no attack up to")
+    """Draw certified detection over false alarms for each rule, a curve a radius, with its 95 % interval."""
+    rules = found["rules"]
+    figure = Figure(figsize=(5.2 * len(rules) + 1, 4.2), layout="constrained")
+    every = figure.subplots(1, len(rules), sharey=True, squeeze=False)[0]
+    for axes, (rule, rows) in zip(every, rules.items(), strict=True):
+        alarms = [100 * row["alpha"] for row in rows]
+        for i, (radius, colour) in enumerate(zip(found["radii"], COLOURS, strict=True)):
+            value, low, high = (
+                [100 * row["certified"][i][name] for row in rows] for name in ("value", "low", "high")
+            )
+            axes.fill_between(alarms, low, high, color=colour, alpha=0.15, linewidth=0, step="mid")
+            axes.plot(alarms, value, color=colour, drawstyle="steps-mid", label=f"L2 {radius:g}")
+        axes.set_title(rule, color=INK)
+        axes.set_xlabel("false alarms promised, % of clean images", color=INK)
+        axes.set_ylim(0, 100)
+        axes.spines[["top", "right"]].set_visible(False)
+    every[0].set_ylabel("images that no attack of that size\nbrings past the guard, %", color=INK)
+    every[0].legend(frameon=False, title="no attack up to")
     return figure
 
 

@@ -12,7 +12,9 @@ from simdnn.errors import InputError
 from simdnn.evaluation.intervals import rate
 from simdnn.guard.guard import Guard
 from simdnn.networks.reduction import reduction_norm
+from simdnn.rules.rule import Rule
 from simdnn.rules.second_opinion import SecondOpinion
+from simdnn.rules.second_opinion_rule import SecondOpinionRule
 from simdnn.smoothing.bounds import lower_bound
 from simdnn.smoothing.radius import attack_radius
 from simdnn.smoothing.rates import certified_rates
@@ -29,7 +31,13 @@ Votes = Sequence[Mapping[str, Any]]
 """Records of :func:`simdnn.evaluation.certified.measure.measure_votes`."""
 
 
-def certified_radii(guard: Guard, votes: Votes, alpha: float) -> FloatArray:
+def certified_rules(guard: Guard) -> dict[str, Rule]:
+    """Return the guard's rules that bear a certificate, by name: its own, and the second opinion alone."""
+    rules = (guard.rule, guard.rule.part(SecondOpinionRule.name))
+    return {rule.name: rule for rule in rules if rule is not None and rule.opinion is not None}
+
+
+def certified_radii(guard: Guard, votes: Votes, alpha: float, rule: str | None = None) -> FloatArray:
     """Return the radius, (N,), within which no attack on an image passes the rule with a wrong class.
 
     Parameters
@@ -37,8 +45,10 @@ def certified_radii(guard: Guard, votes: Votes, alpha: float) -> FloatArray:
     guard : with a second opinion
     votes : of N images
     alpha : false-alarm rate that the rule's threshold promises
+    rule : one of :func:`certified_rules`; by default the guard's own
     """
-    opinion, auxiliary = guard.rule.opinion, guard.extractor.auxiliary
+    judging = guard.rule_named(rule)
+    opinion, auxiliary = judging.opinion, guard.extractor.auxiliary
     if opinion is None or auxiliary is None or guard.auxiliary is None:
         raise InputError("expected a guard with a second opinion: simdnn fit ... --second-opinion FILE")
     labels = np.array([opinion.names.index(record["label"]) for record in votes], dtype=np.int64)
@@ -47,7 +57,7 @@ def certified_radii(guard: Guard, votes: Votes, alpha: float) -> FloatArray:
         _of_classes(votes, labels, opinion),
         labels,
         draws=guard.auxiliary.draws,
-        needed=guard.rule.votes_needed(guard.threshold(alpha=alpha), guard.auxiliary.draws),
+        needed=judging.votes_needed(guard.threshold(rule, alpha=alpha), guard.auxiliary.draws),
         sigma=auxiliary.spec.sigma,
         norm=reduction_norm(*size, auxiliary.spec.side),
     )
@@ -68,12 +78,11 @@ def radii_of_counts(
 
 
 def summary(guard: Guard, votes: Votes) -> dict[str, Any]:
-    """Return certified rates by false-alarm rate, with 95 % intervals, ready for JSON."""
+    """Return each rule's certified rates by false-alarm rate, with 95 % intervals, ready for JSON."""
     fewest = 1 / (int(guard.calibration.clean.sum()) + 1)
     alphas = sorted({*ALPHAS, *(percent / 100 for percent in range(1, 31))})
     return {
         "guard": guard.model_id,
-        "rule": guard.rule.name,
         "rule_draws": None if guard.auxiliary is None else guard.auxiliary.draws,
         "certificate_draws": int(np.sum(votes[0]["counts"])),
         "images": len(votes),
@@ -81,19 +90,22 @@ def summary(guard: Guard, votes: Votes) -> dict[str, Any]:
         "miss": MISS,
         "right": rate(sum(record["given"] == record["label"] for record in votes), len(votes))._asdict(),
         "radii": list(RADII),
-        "rates": [_at(guard, votes, alpha) for alpha in alphas if alpha >= fewest],
+        "rules": {
+            name: [_at(guard, votes, alpha, name) for alpha in alphas if alpha >= fewest]
+            for name in certified_rules(guard)
+        },
     }
 
 
-def _at(guard: Guard, votes: Votes, alpha: float) -> dict[str, Any]:
-    offset = guard.threshold(alpha=alpha)
+def _at(guard: Guard, votes: Votes, alpha: float, rule: str) -> dict[str, Any]:
+    offset = guard.threshold(rule, alpha=alpha)
     draws = guard.auxiliary.draws if guard.auxiliary else 0
-    found = certified_rates(certified_radii(guard, votes, alpha), RADII)
-    flagged = sum(record["score"] < offset for record in votes)
+    found = certified_rates(certified_radii(guard, votes, alpha, rule), RADII)
+    flagged = sum(record["scores"][rule] < offset for record in votes)
     return {
         "alpha": alpha,
         "false_alarms": rate(flagged, len(votes))._asdict(),
-        "votes_needed": guard.rule.votes_needed(offset, draws),
+        "votes_needed": guard.rule_named(rule).votes_needed(offset, draws),
         "certified": [
             {"value": value, "low": low, "high": high}
             for value, low, high in zip(
