@@ -101,6 +101,8 @@ def fit_state(
     reference = learned
     if views:
         reference = np.sort(np.random.default_rng(seed).permutation(learned)[:REFERENCE])
+    elif draws is not None:
+        reference = learned[:0]  # a rule without views looks at none of it, and draws take time
     copies = corrupted_copies(np.flatnonzero(out), seed) if kind.learns_corruptions else {}
     compared = np.sort(np.concatenate([np.flatnonzero(out), reference]))
     rest = np.setdiff1d(np.arange(len(paths)), compared)
