@@ -55,6 +55,7 @@ with torch.inference_mode():
     print(int(network.eval()((image - 0.5) / 0.5).argmax()))
 """
 """The least that a script which uses the network on one image does."""
+STARTS = {"start Python": "", "import torch": "import torch", "import the command line": "import simdnn.cli"}
 PEAK = """
 import resource, sys
 from simdnn.cli import app
@@ -218,6 +219,8 @@ def main() -> None:
         guards["standard"].save(guard)
         weights = options.data / "weights" / f"{name}.safetensors"
         simdnn = Path(sys.executable).with_name("simdnn")
+        for title, code in STARTS.items():
+            seconds[title] = seconds_of([sys.executable, "-c", code], options.repeats)
         seconds["one image, torch alone"] = seconds_of(
             [sys.executable, "-c", COLD, name, weights, paths[0]], options.repeats
         )

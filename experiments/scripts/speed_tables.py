@@ -1,0 +1,200 @@
+"""The page on speed, from its records: `python experiments/scripts/speed_tables.py`.
+
+Records: `speed_mobilenet_v2.json` of `speed.py`, `learning_at_size.json` of `learning_at_size.py`, `onnx_speed.json` of
+`onnx_speed.py`, and `service_load_mobilenet_v2.json` of `service_load.py`; the page says which are not there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from opinion_tables import is_there, read
+
+Record = Mapping[str, Any]
+
+
+def table(heads: list[str], rows: list[list[str]]) -> list[str]:
+    """Return a Markdown table."""
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def where_time_goes(record: Record) -> list[str]:
+    """Return seconds and ratios of `check`, of one image from cold, and memory."""
+    seconds = {title: median(values) for title, values in record["seconds"].items()}
+    n, ratios = record["n"], record["ratios"]
+    work = [
+        title
+        for title in seconds
+        if title in ("bare", "decode", "forward") or title.startswith(("check", "peer"))
+    ]
+    cold = [title for title in seconds if title not in work]
+    over = ratios["check similarity over the slower of decode and forward"]
+    torch_alone = seconds["one image, torch alone"]
+    return [
+        f"MobileNetV2, {n} photographs, {record['hardware']['threads']} threads, medians of {record['repeats']} "
+        "repeats in "
+        "turn. `bare` reads, resizes, normalises and runs the network once; `decode` is all of it but the network, "
+        "`forward` the network alone. `peer` are other detectors on the same images, read anew.",
+        "",
+        *table(
+            ["", "seconds", "images a second", "over the bare network"],
+            [
+                [
+                    title,
+                    f"{seconds[title]:.2f}",
+                    f"{n / seconds[title]:.0f}",
+                    f"{seconds[title] / seconds['bare']:.2f}",
+                ]
+                for title in work
+            ],
+        ),
+        "",
+        f"`check similarity` takes {over:.2f} times the slower of `decode` and `forward`.",
+        "",
+        "One image from cold, in a process of its own. `torch alone` imports PyTorch and torchvision, loads the "
+        "weights, "
+        "reads the image and runs the network once:",
+        "",
+        *table(
+            ["", "seconds", "over torch alone"],
+            [[title, f"{seconds[title]:.2f}", f"{seconds[title] / torch_alone:.2f}"] for title in cold],
+        ),
+        "",
+        "Peak memory of a command, in MiB:",
+        "",
+        *table(["", "MiB"], [[title, str(peak)] for title, peak in record["peak_mib"].items()]),
+    ]
+
+
+def learning(record: Record) -> list[str]:
+    """Return what learning and deciding take at the size of ImageNet."""
+    size, phases, ratios = record["size"], record["phases"], record["ratios"]
+    parts = phases["learn"]["seconds_of_parts"]
+    return [
+        f"{size['rows']:,} rows of {size['width']:,} features in {size['classes']:,} classes, "
+        f"{size['bytes'] / 1e9:.0f} GB on "
+        f"disk; {phases['learn']['prototypes']:,} prototypes. Rows that were compared with eq. (10) against every "
+        "prototype "
+        f"agreed to the last bit ({phases['decide']['rows_checked_against_eq_10']}).",
+        "",
+        *table(
+            ["", "seconds", "peak memory, MB"],
+            [
+                [
+                    "one bare reading of the files",
+                    f"{phases['read']['seconds']:.1f}",
+                    f"{phases['read']['peak_MB']:.0f}",
+                ],
+                ["learning", f"{phases['learn']['seconds']:.1f}", f"{phases['learn']['peak_MB']:.0f}"],
+                *([f"- {title}", f"{seconds:.1f}", ""] for title, seconds in parts.items()),
+                [
+                    f"matrix product of {phases['multiply']['rows']:,} rows with all prototypes",
+                    f"{phases['multiply']['seconds']:.2f}",
+                    f"{phases['multiply']['peak_MB']:.0f}",
+                ],
+                [
+                    "deciding on them",
+                    f"{phases['decide']['seconds']:.2f}",
+                    f"{phases['decide']['peak_MB']:.0f}",
+                ],
+            ],
+        ),
+        "",
+        f"Learning takes {ratios['learning_over_one_reading']:.1f} times a bare reading; two readings are needed, one "
+        "for "
+        f"the range of each feature and one to learn. Deciding takes {ratios['deciding_over_matrix_product']:.1f} "
+        "times the "
+        "bare matrix product.",
+    ]
+
+
+def onnx(record: Record) -> list[str]:
+    """Return seconds from cold and rates beside PyTorch."""
+    rows = [
+        [
+            f"`{rule}`",
+            runtime,
+            f"{median(record[rule]['seconds_of_one'][runtime]):.2f}",
+            f"{record[rule]['images_per_second'][runtime]:.0f}",
+        ]
+        for rule in ("similarity", "profile")
+        for runtime in ("torch", "onnx")
+    ]
+    return [
+        f"`simdnn check` of {record['network']}'s guard in processes of their own, {record['images']} photographs:",
+        "",
+        *table(["rule", "runtime", "one image from cold, s", "images a second"], rows),
+    ]
+
+
+def service(record: Record) -> list[str]:
+    """Return throughput and latencies of the service."""
+    rates, loaded, alone = (
+        record["images_per_second"],
+        record["latency_under_load"],
+        record["latency_one_at_a_time"],
+    )
+    return [
+        f"`simdnn serve` asked by {record['connections']} connections for {record['n']} photographs, "
+        f"{record['repeats']} times "
+        f"in turn with the bare network at the same {record['passes']} passes an image: {rates['service']:.1f} images "
+        "a second "
+        f"against {rates['bare']:.1f}, {100 * record['throughput_ratio_to_bare_network']:.0f} % of its throughput. "
+        "Audit store "
+        "and images are written.",
+        "",
+        *table(
+            ["", "median, ms", "99th percentile, ms"],
+            [
+                ["under load", f"{loaded['p50_ms']:.0f}", f"{loaded['p99_ms']:.0f}"],
+                ["one at a time", f"{alone['p50_ms']:.0f}", f"{alone['p99_ms']:.0f}"],
+            ],
+        ),
+    ]
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Record], list[str]], str]] = {
+    "Where time goes": ("speed_mobilenet_v2", where_time_goes, "speed.py --record"),
+    "Learning and deciding at size": ("learning_at_size", learning, "learning_at_size.py"),
+    "Without PyTorch": ("onnx_speed", onnx, "onnx_speed.py"),
+    "The service": ("service_load_mobilenet_v2", service, "service_load.py"),
+}
+"""By title: the record, what writes it down, and the script that measures it."""
+
+
+def page() -> list[str]:
+    """Return the lines of the page."""
+    lines = [
+        "# Speed",
+        "",
+        "Measured side by side in one run each, as ratios; `make bench` repeats the first table and marks what became "
+        "slower. "
+        "Times of second opinions are in [second-opinion.md](second-opinion.md#time), of the audit store in "
+        "[operate.md](operate.md). `make tables` writes this page from the records, which name processor, versions and "
+        "commit.",
+    ]
+    for title, (name, written, script) in SECTIONS.items():
+        found = (
+            written(read(name))
+            if is_there(name)
+            else [f"Not measured; `python experiments/scripts/{script}` does."]
+        )
+        lines += ["", f"## {title}", "", *found]
+    return lines
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs"))
+    output = parser.parse_args().output
+    (output / "speed.md").write_text("\n".join(page()) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
