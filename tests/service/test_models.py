@@ -141,6 +141,6 @@ def test_disagreements_are_listed_in_pages(service: Service) -> None:
     ShadowLog(service.state.store).add([row, row | {"shadow_verdict": "clean"}, row])
     page = service.client.get("/v1/shadow?limit=1", headers=service.auditor).json()
     assert [one["id"] for one in page["disagreements"]] == [3]
-    rest = service.client.get(f"/v1/shadow?before={page['next']}", headers=service.auditor).json()
+    rest = service.client.get(f"/v1/shadow?cursor={page['next']}", headers=service.auditor).json()
     assert [one["id"] for one in rest["disagreements"]] == [1]
     assert page["pairs"][0]["clean_attack"] == 2

@@ -47,9 +47,9 @@ class Running:
 
 
 @contextmanager
-def serving(*arguments: object, ready: bool = True) -> Iterator[Running]:
-    """Run ``simdnn serve`` on a free port until the block ends."""
-    command = [sys.executable, "-m", "simdnn", "serve", *map(str, arguments), "--port", "0"]
+def serving(*arguments: object, port: int = 0, ready: bool = True) -> Iterator[Running]:
+    """Run ``simdnn serve`` on a port, by default a free one, until the block ends."""
+    command = [sys.executable, "-m", "simdnn", "serve", *map(str, arguments), "--port", str(port)]
     process = subprocess.Popen(
         [*command, "--threads", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -95,15 +95,23 @@ def test_a_link_is_printed_where_nobody_else_can_ask(digits: Path, tmp_path: Pat
     assert link.partition("token=")[2] not in "".join(running.lines)
 
 
-def test_sigterm_answers_what_was_accepted(digits: Path, tmp_path: Path, odd_picture: bytes) -> None:
+def test_sigterm_answers_what_was_accepted_and_the_port_is_free_at_once(
+    digits: Path, tmp_path: Path, odd_picture: bytes
+) -> None:
     store = str(tmp_path / "audit.db")
-    with serving(digits / "guard.simdnn", "--audit", store) as running:
-        answered = asked_until_it_ends(running, odd_picture, lambda: running.end())
-        assert running.process.returncode == 0
-    assert answered
+    answered: list[int] = []
+    port = 0
+    for _ in range(3):
+        with serving(digits / "guard.simdnn", "--audit", store, port=port) as running:
+            assert port in (0, httpx.URL(running.address).port)
+            port = httpx.URL(running.address).port or 0
+            before = len(answered)
+            answered += asked_until_it_ends(running, odd_picture, lambda one=running: one.end())
+            assert running.process.returncode == 0
+        assert len(answered) > before
     with AuditStore.open(store) as opened:
         kept = [record.id for record in opened.stream()]
-        assert set(answered) == set(kept)  # nothing was left unanswered, either
+        assert sorted(answered) == sorted(kept)  # nothing was left unanswered, nor answered twice
         assert list(opened.verify()) == []
 
 

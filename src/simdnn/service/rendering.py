@@ -20,6 +20,15 @@ from simdnn.service.replies import json_reply
 STATIC = Path(__file__).parent / "static"
 """Files that the pages load: style, script, and htmx."""
 
+_PLACES = (
+    ("/queue", "Queue"),
+    ("/prototypes", "Prototypes"),
+    ("/rates", "Rates"),
+    ("/shadow", "Shadow"),
+    ("/actions", "Actions"),
+)
+"""The navigation; the shadow's page is there if the service has a shadow."""
+
 _DASH = "\N{EN DASH}"
 
 Page = Callable[..., dict[str, Any]]
@@ -60,6 +69,7 @@ def frame(request: Request, state: Any, who: Any) -> dict[str, Any]:
         "csrf": "" if session is None else state.sessions.form_token(session),
         "here": request.url.path,
         "query": request.url.query,
+        "places": [place for place in _PLACES if place[0] != "/shadow" or state.settings.shadow is not None],
         "done": _done(request, state),
     }
 

@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from simdnn.audit.shadow import ShadowLog
+from simdnn.audit.shadow import Pair, ShadowLog, ShadowRecord
 from simdnn.service.access import Auditor
 from simdnn.service.problems import documented
 from simdnn.service.replies import json_reply
-from simdnn.service.state import State
+from simdnn.service.state import ServiceState, State
 
 router = APIRouter(prefix="/v1/shadow", tags=["guard"])
 
 
-class PairBody(BaseModel):
-    """How many images had which verdicts of two guards; clean_attack: clean by the one in use, flagged by the other."""
+class ShadowQuery(BaseModel):
+    """Which images with different verdicts are listed, by default all.
 
-    model_id: str
-    shadow_id: str
-    clean_clean: int = 0
-    clean_attack: int = 0
-    attack_clean: int = 0
-    attack_attack: int = 0
+    Attributes
+    ----------
+    model, shadow : those that these guards judged
+    verdict : those with this verdict of the guard in use
+    cursor : where the page before ended
+    limit : largest number of images
+    """
+
+    model: str | None = Field(None, max_length=64)
+    shadow: str | None = Field(None, max_length=64)
+    verdict: Literal["attack", "clean"] | None = None
+    cursor: int | None = Field(None, ge=1, le=2**31 - 1)
+    limit: int = Field(48, ge=1, le=1000)
+
+    def query(self, cursor: int | None) -> str:
+        """Return the query of an address that lists these images, from another place on."""
+        moved = self.model_copy(update={"cursor": cursor})
+        return urlencode(moved.model_dump(exclude_none=True, exclude_defaults=True))
 
 
-class DisagreementBody(BaseModel):
-    """An image with different verdicts."""
-
-    id: int
-    time: str
-    path: str
-    image_sha256: str | None
-    model_id: str
-    verdict: str
-    score: float | None
-    p_value: float | None
-    shadow_id: str
-    shadow_verdict: str
-    shadow_score: float | None
-    shadow_p_value: float | None
+AskedShadow = Annotated[ShadowQuery, Query()]
+"""Parameter of a path that lists disagreements."""
 
 
 class ShadowBody(BaseModel):
@@ -50,35 +50,33 @@ class ShadowBody(BaseModel):
 
     shadow_id: str | None
     left_out: int
-    pairs: list[PairBody]
-    disagreements: list[DisagreementBody]
-    next: int | None = Field(description="Give it as before for the page after; null on the last.")
+    pairs: list[Pair]
+    disagreements: list[ShadowRecord]
+    next: int | None = Field(description="The cursor of the page after; null on the last.")
 
 
 @router.get("", responses=documented(401, 403, 404, 422, 503), response_model=ShadowBody)
-def shadow(
-    state: State,
-    who: Auditor,
-    before: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-) -> Response:
+def shadow(state: State, who: Auditor, asked: AskedShadow) -> Response:
     """Compare the verdicts of the guard in use and of its shadow, and list where they differ, newest first."""
     del who
-    log = ShadowLog(state.store)
-    pairs: dict[tuple[str, str], PairBody] = {}
-    for (model_id, shadow_id, own, other), number in log.counts().items():
-        pair = pairs.setdefault((model_id, shadow_id), PairBody(model_id=model_id, shadow_id=shadow_id))
-        if (key := f"{own}_{other}") in PairBody.model_fields:
-            setattr(pair, key, number)
-    found = log.disagreements(before=before, limit=limit + 1)
-    page = found[:limit]
-    running = state.shadow
-    return json_reply(
-        {
-            "shadow_id": None if running is None else running.model.id,
-            "left_out": 0 if running is None else running.left_out,
-            "pairs": [pair.model_dump() for pair in pairs.values()],
-            "disagreements": [vars(record) | {"time": record.time.isoformat()} for record in page],
-            "next": page[-1].id if len(found) > limit else None,
-        }
+    return json_reply(comparison(state, asked))
+
+
+def comparison(state: ServiceState, asked: ShadowQuery) -> dict[str, Any]:
+    """Return the fields of :class:`ShadowBody`."""
+    log, running = ShadowLog(state.store), state.shadow
+    found = log.disagreements(
+        model_id=asked.model,
+        shadow_id=asked.shadow,
+        verdict=asked.verdict,
+        before=asked.cursor,
+        limit=asked.limit + 1,
     )
+    page = found[: asked.limit]
+    return {
+        "shadow_id": None if running is None else running.model.id,
+        "left_out": 0 if running is None else running.left_out,
+        "pairs": log.pairs(),
+        "disagreements": page,
+        "next": page[-1].id if len(found) > asked.limit else None,
+    }

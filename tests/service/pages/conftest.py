@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import pytest
 from PIL import Image
 from tests.service.conftest import Service, Start
 
+from simdnn.audit.shadow import ShadowLog
+
 FLAGGED = 0.3
 """Share of calibration images below the threshold of the tests' service, so that some digits are flagged."""
+
+OTHER = {"attack": "clean", "clean": "attack"}
 
 
 def noisy(picture: bytes, seed: int) -> bytes:
@@ -38,3 +43,27 @@ def watched(start: Start, digits: Path, tmp_path: Path) -> Service:
             )
             assert reply.status_code == 200, reply.text
     return service
+
+
+@pytest.fixture
+def compared(watched: Service) -> Service:
+    """The same, with verdicts of a shadow: others on the noisy digits, and on an image that was not recorded."""
+    rows = [
+        {
+            "time": record.time,
+            "path": record.path,
+            "image_sha256": record.image_sha256,
+            "model_id": record.model_id,
+            "verdict": record.verdict,
+            "score": record.score,
+            "p_value": record.p_value,
+            "shadow_id": "5ad0e15ad0e15ad0",
+            "shadow_verdict": OTHER[record.verdict] if record.id % 2 == 0 else record.verdict,
+            "shadow_score": 0.5,
+            "shadow_p_value": 0.25,
+        }
+        for record in reversed(watched.state.store.records())
+    ]
+    lost = {"path": "lost.png", "image_sha256": "0" * 64, "verdict": "clean", "shadow_verdict": "attack"}
+    ShadowLog(watched.state.store).add([*rows, rows[0] | lost | {"time": datetime.now(UTC)}])
+    return watched

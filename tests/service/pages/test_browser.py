@@ -60,11 +60,11 @@ def violations(page: Any) -> list[str]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_a_fault_of_access(watched: Service, chromium: Any, width: int, scheme: str) -> None:
-    with served(watched) as address, open_page(chromium, f"{address}/queue", width) as page:
+def test_no_page_has_a_fault_of_access(compared: Service, chromium: Any, width: int, scheme: str) -> None:
+    with served(compared) as address, open_page(chromium, f"{address}/queue", width) as page:
         page.emulate_media(color_scheme=scheme)
         assert not violations(page)
-        log_in(page, watched)
+        log_in(page, compared)
         for path in (
             "/queue?class=3&label=none",
             "/queue?verdict=any",
@@ -73,6 +73,7 @@ def test_no_page_has_a_fault_of_access(watched: Service, chromium: Any, width: i
             "/prototypes",
             "/prototypes/preview?edit=relabel&prototype=0/0&label=8",
             "/rates",
+            "/shadow",
             "/actions",
         ):
             page.goto(address + path)
@@ -186,6 +187,28 @@ def test_paging_and_logging_out(watched: Service, chromium: Any) -> None:
         page.go_back()
         page.goto(f"{address}/queue")
         page.wait_for_selector("input[name=token]")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_from_the_shadow_to_an_image_it_judges_otherwise(
+    compared: Service, chromium: Any, width: int
+) -> None:
+    with served(compared) as address, open_page(chromium, f"{address}/queue", width) as page:
+        log_in(page, compared)
+        page.goto(f"{address}/shadow?limit=3")
+        assert page.locator("[data-card] img").evaluate_all("all => all.every(img => img.naturalWidth > 0)")
+        page.click("a[rel=next]")
+        page.wait_for_function("() => location.search.includes('cursor=')")
+        page.click("a:has-text('Newest')")
+        page.wait_for_function("() => !location.search.includes('cursor=')")
+        page.click(".pair td a >> nth=0")
+        page.wait_for_selector("h2:has-text('flagged by the shadow alone')")
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("h1:has-text('Image ')")
+        number = int(page.url.rpartition("/")[2].partition("?")[0])
+        assert number % 2 == 0
+        assert compared.state.store.get(number).verdict == "clean"
 
 
 def test_the_pages_work_without_scripts(watched: Service, chromium: Any) -> None:

@@ -21,6 +21,7 @@ PAGES = (
     "/prototypes?class=3",
     "/rates",
     "/rates?span=hour",
+    "/shadow",
     "/actions",
 )
 

@@ -25,6 +25,7 @@ PATHS = {
         "/prototypes/preview?edit=remove&prototype=0/0",
         "/prototypes/picture.jpg?prototype=0/0",
         "/rates",
+        "/shadow",
         "/actions",
         "/export.csv",
         "/export.zip",
@@ -33,7 +34,7 @@ PATHS = {
 }
 EVERY = [(method, path) for method, paths in PATHS.items() for path in paths]
 TWINS = [
-    ("GET", path) for path in ("/queue.json", "/bulk.json", "/records/1.json", "/rates.json", "/actions.json")
+    ("GET", f"{path}.json") for path in ("/queue", "/bulk", "/records/1", "/rates", "/shadow", "/actions")
 ]
 
 
@@ -60,10 +61,10 @@ def test_the_list_of_paths_here_is_whole(service: Service) -> None:
 
 
 def _parts(router: Any) -> list[list[Any]]:
-    from simdnn.service.pages import actions, exports, prototypes, queue, rates, record
+    from simdnn.service.pages import actions, exports, prototypes, queue, rates, record, shadow
 
     assert router.routes
-    return [part.router.routes for part in (queue, record, prototypes, rates, actions, exports)]
+    return [part.router.routes for part in (queue, record, prototypes, rates, shadow, actions, exports)]
 
 
 def test_whoever_is_no_auditor_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
