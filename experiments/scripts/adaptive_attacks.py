@@ -126,6 +126,8 @@ def main() -> None:
     if options.list:
         subject.dataset.fit.write(options.list)
         return
+    source = provenance()  # of the code as it is now: records that are appended change the working tree
+    source["hardware"] |= {"processor": processor(), "threads": torch.get_num_threads()}
     for method in options.methods:
         fitted: tuple[GuardedModel, dict[str, float]] | None = None
         auxiliary: dict[str, Any] = {}
@@ -172,8 +174,6 @@ def main() -> None:
                 log=log,
             )
             log(result.get("robust_accuracy", result))
-            source = provenance()
-            source["hardware"] |= {"processor": processor(), "threads": torch.get_num_threads()}
             records.add(
                 {"key": key, **facts, "thresholds": thresholds, "seed": 0, "result": result}
                 | {
