@@ -39,7 +39,7 @@ def wait_ready(address: str, process: subprocess.Popen[str]) -> None:
     raise SystemExit("the service ended before it was ready")
 
 
-def metric(address: str, name: str) -> float:
-    """Return the sum of a metric over its labels."""
-    lines = httpx.get(f"{address}/metrics").text.splitlines()
+def metric(address: str, name: str, token: str) -> float:
+    """Return the sum of a metric over its labels; any token of the service may ask."""
+    lines = httpx.get(f"{address}/metrics", headers={"Authorization": f"Bearer {token}"}).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{name}[ {{]", line))

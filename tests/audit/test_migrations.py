@@ -37,7 +37,7 @@ def test_a_fresh_store_is_what_the_models_say(target: str) -> None:
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
         assert compare_metadata(context, Base.metadata) == []
-        assert context.get_current_revision() == "0010"
+        assert context.get_current_revision() == "0011"
     engine.dispose()
 
 
@@ -71,7 +71,7 @@ def test_a_newer_store_is_refused_and_left_alone(target: str, attack: Verdict) -
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(
         AuditError,
-        match=r"^the audit store has schema revision 9999, newer than 0010 of this version; update simdnn$",
+        match=r"^the audit store has schema revision 9999, newer than 0011 of this version; update simdnn$",
     ):
         AuditStore.open(target)
     with engine.connect() as connection:
@@ -149,7 +149,7 @@ def test_an_older_store_is_not_read_before_it_was_upgraded(
 ) -> None:
     _write_first_schema(target)
     said = (
-        "the audit store has schema revision 0001, older than 0010 of this version; reading changes nothing, "
+        "the audit store has schema revision 0001, older than 0011 of this version; reading changes nothing, "
         "so bring it up to date first: `simdnn audit STORE upgrade`"
     )
     assert simdnn("audit", target, "list") == (2, "", f"error: {said}\n")

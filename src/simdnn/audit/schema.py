@@ -163,6 +163,9 @@ class ShadowCheck(Base):
     """Verdicts of the guard in use and of a second one on the same image; see :mod:`simdnn.audit.shadow`."""
 
     __tablename__ = "shadow_check"
+    __table_args__ = (
+        Index("ix_shadow_check_guards", "model_id", "shadow_id", "verdict", "shadow_verdict", "id"),
+    )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     time: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
