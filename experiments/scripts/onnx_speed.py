@@ -58,6 +58,7 @@ def measured(folder: Path, images: list[Path], repeats: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", choices=list(NETWORKS), default="mobilenet_v2")
+    parser.add_argument("--learned", type=int, default=30, help="photographs of each class to learn")
     parser.add_argument("--images", type=int, default=25, help="photographs of each class to judge")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quantised", type=int, default=10, help="photographs of each class for int8")
@@ -69,7 +70,7 @@ def main() -> None:
     result: dict[str, Any] = {"network": asked.network, "images": len(images)}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        learned = linked(first_of_each(data / "train", 30).paths, folder / "train")
+        learned = linked(first_of_each(data / "train", asked.learned).paths, folder / "train")
         photos = linked(first_of_each(data / "val", asked.quantised).paths, folder / "photos")
         extractor = Extractor([network(asked.network, data.parent)])
         for rule in RULES:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from simdnn.cli.libraries import lab_libraries
 from simdnn.cli.options import GuardFile, Trust, Weights, check_output, load_guard
@@ -55,6 +54,8 @@ def export(
 
 def _print(loss: Int8Loss) -> None:
     """Print what the guard was before and is after, by the images that were held out."""
+    from rich.table import Table
+
     table = Table("", "float32", "int8", box=None, pad_edge=False)
     both = (loss.before, loss.after)
     table.add_row("clean images flagged", *(_per_cent(one.flagged) for one in both))

@@ -9,8 +9,9 @@ from functools import cache
 
 import PIL
 import torch
-import torchvision
 from torch import nn
+
+from simdnn.networks.zoo import torchvision
 
 _LIBRARIES = frozenset({"torch", "torchvision"})
 
