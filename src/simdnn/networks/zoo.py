@@ -42,3 +42,4 @@ except (ImportError, AttributeError):  # another torchvision, which needs more o
     import torchvision
 
 models = torchvision.models
+VERSION: str = torchvision.__version__
