@@ -1,4 +1,4 @@
-"""Hold an exported guard against the guard: `python experiments/scripts/onnx_equal.py --weights FILE`.
+"""Hold an exported guard against the guard: `python experiments/scripts/onnx_equal.py`.
 
 A guard is fitted on imagenette224/train, exported, and asked about photographs of imagenette224/val and about FGSM
 attacks on some of them, saved as PNG. The exported one is asked by the command line in another process, where PyTorch,
@@ -20,11 +20,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from local_networks import NETWORKS, network
 from opinion_speed import first_of_each
 from record import timed, write_record
 from simdnn.guard.guard import Guard
 from simdnn.images.reading import read_image
-from simdnn.networks.backbone import Backbone, load_backbone
+from simdnn.networks.backbone import Backbone
 from simdnn.networks.extractor import Extractor
 from simdnn.onnx.export import export_onnx
 
@@ -42,6 +43,14 @@ sys.meta_path.insert(0, Absent())
 from simdnn.cli import main
 main()
 """
+
+
+def linked(images: list[Path], folder: Path) -> Path:
+    """Return a folder of links to images, in a subfolder for each class."""
+    for path in images:
+        (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (folder / path.parent.name / path.name).symlink_to(path)
+    return folder
 
 
 def fgsm(backbone: Backbone, paths: list[Path], folder: Path) -> list[Path]:
@@ -82,22 +91,18 @@ def compared(guard: Guard, path: Path, images: list[Path]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", default="mobilenet_v2")
-    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--network", choices=list(NETWORKS), default="mobilenet_v2")
     parser.add_argument("--learned", type=int, default=100, help="photographs of each class")
-    parser.add_argument("--images", type=int, default=50, help="photographs of each class to judge")
-    parser.add_argument("--attacked", type=int, default=10, help="of these, to attack")
+    parser.add_argument("--images", type=int, default=25, help="photographs of each class to judge")
+    parser.add_argument("--attacked", type=int, default=25, help="of these, to attack")
     parser.add_argument("--record", default="onnx_equal")
     asked = parser.parse_args()
     data = Path(os.environ["SIMDNN_DATA"]) / "imagenette224"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for label in sorted((data / "train").iterdir()):
-            (folder / "train" / label.name).mkdir(parents=True)
-        for path in first_of_each(data / "train", asked.learned).paths:
-            (folder / "train" / path.parent.name / path.name).symlink_to(path)
-        backbone = load_backbone(asked.network, asked.weights)
-        guard = Guard.fit(folder / "train", Extractor([backbone]), view_seed=0)
+        learned = linked(first_of_each(data / "train", asked.learned).paths, folder / "train")
+        backbone = network(asked.network, data.parent)
+        guard = Guard.fit(learned, Extractor([backbone]), view_seed=0)
         seconds = timed(lambda: export_onnx(guard, folder / "guard.onnx"))
         attacked = fgsm(backbone, first_of_each(data / "val", asked.attacked).paths, folder)
         result = {

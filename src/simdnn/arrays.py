@@ -16,12 +16,14 @@ Array: TypeAlias = Any
 
 
 def namespace(array: Array) -> Any:
-    """Return an array's library, with function names of the Python array API standard."""
-    return array_namespace(array)
+    """Return an array's library, with function names of the Python array API standard, which are NumPy's own."""
+    return np if isinstance(array, (np.ndarray, np.generic)) else array_namespace(array)
 
 
 def double(array: Array) -> Array:
     """Convert an array to float64; to float32 on Apple's GPUs (MPS), which have no float64."""
+    if isinstance(array, np.ndarray):
+        return array.astype(np.float64, copy=False)
     xp = array_namespace(array)
     single = str(device(array)).startswith("mps")
     return xp.astype(array, xp.float32 if single else xp.float64, copy=False)

@@ -25,7 +25,6 @@ from simdnn.cli.audit_filters import (
     Verdict,
     selected,
 )
-from simdnn.cli.audit_list import listed
 from simdnn.cli.options import AsJson
 from simdnn.cli.text import WIDE, echo, shown
 from simdnn.errors import InputError, OutputError
@@ -91,6 +90,8 @@ def list_records(
         for record in records:
             echo(json.dumps(record.as_dict()))
         return
+    from simdnn.cli.audit_list import listed
+
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
     for line in listed(records, width):
         echo(line)

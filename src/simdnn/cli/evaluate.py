@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from simdnn.cli.options import (
     Alpha,
@@ -88,6 +87,8 @@ def evaluate(
 
 
 def _print(found: GuardEvaluation) -> None:
+    from rich.table import Table
+
     labelled = any(row.detected is not None for row in found.rates)
     table = Table(box=None, pad_edge=False)
     table.add_column("images")

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
-from rich.progress import Task as RichTask
-from rich.text import Text
 
 from simdnn.cli.text import echo
 from simdnn.progress import Progress
 
 EVERY = 10.0
 """Seconds between two lines where standard error is no screen."""
-
-
-class _Rate(TextColumn):
-    """Images per second."""
-
-    def __init__(self) -> None:
-        super().__init__("")
-
-    def render(self, task: RichTask) -> Text:
-        return Text(f"{task.speed:.1f} images/s" if task.speed else "")
 
 
 @contextmanager
@@ -49,34 +34,14 @@ def progress_bar(description: str, then: str = "") -> Iterator[Progress]:
 @contextmanager
 def progress_bars(*descriptions: str, then: str = "") -> Iterator[tuple[Progress, ...]]:
     """Show several bars, one below the other, as `progress_bar` shows one; each appears with its first image."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    on_screen = sys.stderr is not None and sys.stderr.isatty()
+    if not (on_screen or os.environ.get("FORCE_COLOR")):
         yield tuple(_Lines(description, then) for description in descriptions)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with Bars(*columns, console=console) as bars:
-        yield tuple(_Bar(bars, description, then) for description in descriptions)
+    from simdnn.cli.bars import bars  # takes a while to import
 
-
-class _Bar:
-    """Progress as a bar."""
-
-    def __init__(self, bars: Bars, description: str, then: str) -> None:
-        self.bars, self.then = bars, then
-        self.task = bars.add_task(description, total=None, visible=False)
-        self.furthest = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        self.furthest = max(done, self.furthest)
-        self.bars.update(self.task, completed=self.furthest, total=total, visible=True)
-        if self.then and self.furthest >= total:
-            self.bars.update(self.task, description=self.then)
+    with bars(descriptions, then) as callbacks:
+        yield callbacks
 
 
 class _Lines:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Column, Table
 
 from simdnn.cli.group import BelowFile
 from simdnn.cli.options import AsJson, Device, GuardFile, Trust, Weights, check_output, load_guard
@@ -66,6 +65,8 @@ def list_prototypes(
         for row in rows:
             echo(json.dumps(row))
         return
+    from rich.table import Column, Table
+
     right = [Column(name, justify="right") for name in ("support", "sigma")]
     table = Table(Column("prototype", overflow="fold"), *right, Column("exemplar", overflow="fold"), box=None)
     for row in rows:

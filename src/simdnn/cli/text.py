@@ -8,13 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from simdnn.cli.status import CLOSED_PIPE
 from simdnn.errors import OutputError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from simdnn.guard.verdict import Verdict
 
 WIDE = 10_000
@@ -65,6 +65,8 @@ def echo(text: str = "", *, err: bool = False) -> None:
 
 def print_table(table: Table) -> None:
     """Print a table as it is: a name may look like markup or an emoji."""
+    from rich.console import Console
+
     console = Console(markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
     with console.capture() as printed:
         console.print(table)

@@ -310,11 +310,13 @@ class Guard(GuardState):
             If there are no images, too many cannot be read, or too few are left for alpha.
         """
         from simdnn.guard.calibration_images import images_without_labels
+        from simdnn.guard.known import learned_hashes
         from simdnn.guard.recalibrate import Recalibration, recalibrated
 
         images = images_without_labels(Path(data))
         asked = Recalibration(str(data), images, alpha, add, max_unreadable)
-        guard = replace(self, **recalibrated(self, asked, self.extractor, progress))
+        learned = learned_hashes(self.extractor.auxiliary)
+        guard = replace(self, **recalibrated(self, asked, self.extractor, learned, progress))
         guard._extractor, guard._sources, guard._device = self._extractor, self._sources, self._device
         return guard
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from simdnn.guard.calibration_images import corrupted_copies, without_known
-from simdnn.guard.known import learned_hashes
 from simdnn.guard.settings import Settings
 from simdnn.guard.state import GuardState
 from simdnn.guard.training import check_readable, other_images
-from simdnn.networks.extractor import Extractor
+from simdnn.networks.image_stream import ImageStream
 from simdnn.progress import Progress
 from simdnn.rules.calibration import CalibrationSet
 from simdnn.rules.registry import find_rule
@@ -31,22 +30,34 @@ class Recalibration:
 
 
 def recalibrated(
-    state: GuardState, asked: Recalibration, extractor: Extractor, progress: Progress | None = None
+    state: GuardState,
+    asked: Recalibration,
+    stream: ImageStream,
+    learned: Collection[str],
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Return the parts of a guard that differ once it is calibrated on other images: one pass over these.
 
     What the rule learned of clean images stays as it is. It only decides what the scores measure: a conformal threshold
     keeps its promise for any score that is fixed before the calibration images are drawn, and would lose it if the same
     images shaped the score as well.
+
+    Parameters
+    ----------
+    state : the guard
+    asked : which images, and for what
+    stream : what runs images through the guard's networks
+    learned : SHA-256 of the files that the auxiliary network has learned, which must not calibrate
+    progress : called with (done, total)
     """
     before, rule = state.settings, state.rule
     alpha = before.alpha if asked.alpha is None else asked.alpha
     settings = Settings(before.rule, alpha, before.m, before.sigma, before.seed)
     paths = list(asked.images)
     copies = corrupted_copies(range(len(paths)), before.seed) if rule.learns_corruptions else {}
-    batch = extractor.extract(paths, progress, views=rule.views, draws=state.draws(rule), copies=copies)
+    batch = stream.extract(paths, progress, views=rule.views, draws=state.draws(rule), copies=copies)
     check_readable(paths, [""] * len(paths), batch, asked.max_unreadable)
-    new, known = without_known(batch, learned_hashes(extractor.auxiliary))
+    new, known = without_known(batch, learned)
     new, left_out = without_known(new, state.calibration.image_sha256 if asked.add else ())
     calibration = CalibrationSet.of(new)
     if asked.add:

@@ -20,13 +20,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
-from torchvision.models import get_model
 
 from simdnn.atomic import write_whole
 from simdnn.errors import InputError, WeightsError
 from simdnn.networks.loading import network_names
 from simdnn.networks.reduction import REDUCTION
 from simdnn.networks.weights import fit_weights, hash_weights
+from simdnn.networks.zoo import models
 
 KEY = "simdnn_auxiliary"
 PROTOCOL = 1
@@ -176,7 +176,7 @@ def untrained(architecture: str, n_classes: int) -> nn.Module:
     options = (
         {"aux_logits": False, "init_weights": False} if architecture in ("inception_v3", "googlenet") else {}
     )
-    network: nn.Module = get_model(architecture, weights=None, num_classes=n_classes, **options)
+    network: nn.Module = models.get_model(architecture, weights=None, num_classes=n_classes, **options)
     return network
 
 

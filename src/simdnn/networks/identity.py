@@ -9,15 +9,16 @@ from functools import cache
 
 import PIL
 import torch
-import torchvision
 from torch import nn
+
+from simdnn.networks import zoo
 
 _LIBRARIES = frozenset({"torch", "torchvision"})
 
 
 def versions() -> dict[str, str]:
     """Return the versions of the libraries that decode images and run networks."""
-    return {"torch": torch.__version__, "torchvision": torchvision.__version__, "pillow": PIL.__version__}
+    return {"torch": torch.__version__, "torchvision": zoo.VERSION, "pillow": PIL.__version__}
 
 
 def source_hashes(network: nn.Module, *modules: str) -> list[str]:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
-from torchvision.models import get_model, get_model_weights, list_models
+from torch.overrides import TorchFunctionMode
 
 from simdnn.errors import InputError, WeightsError
 from simdnn.images.preprocess import Preprocess
 from simdnn.networks.weights import as_state_dict, fit_weights, named_as, read_weights
+from simdnn.networks.zoo import models
 
 OWN_PREPROCESS = Preprocess(size=(224, 224), resize=None)
 """Default preprocessing of users' own networks."""
@@ -27,10 +27,16 @@ OWN_PREPROCESS = Preprocess(size=(224, 224), resize=None)
 # from ImageNet's mean and standard deviation to 0.5 and 0.5; here images are normalised with 0.5 and 0.5 directly.
 _AUXILIARY = {"inception_v3": ("AuxLogits.",), "googlenet": ("aux1.", "aux2.")}
 
+_RANDOM = {
+    Tensor.normal_,
+    Tensor.uniform_,
+    *(getattr(nn.init, name) for name in dir(nn.init) if name[0] != "_" == name[-1]),
+}
+
 
 def network_names() -> list[str]:
     """List torchvision's classification networks, in alphabetical order."""
-    return list(list_models(module=torchvision.models))
+    return list(models.list_models(module=models))
 
 
 def is_import_path(name: str) -> bool:
@@ -159,7 +165,7 @@ def _default_weights(name: str) -> Any:
             f"expected the name of a torchvision classification network or 'package.module:factory', got {name!r}; "
             f"close names: {close_names(name, names)} (simdnn.networks.loading.network_names() lists all)"
         )
-    choices = get_model_weights(name)
+    choices = models.get_model_weights(name)
     return choices.__members__.get("IMAGENET1K_V1", choices.DEFAULT)
 
 
@@ -175,13 +181,24 @@ def _fetch(name: str) -> dict[str, Tensor]:
     return as_state_dict(state, weights.url)
 
 
+class _Unset(TorchFunctionMode):
+    """Leaves parameters as they are where they would be set at random: on the meta device that imports the compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        del types
+        given = kwargs or {}
+        return given.get("tensor", *args[:1]) if func in _RANDOM else func(*args, **given)
+
+
 def _build(name: str, **options: int) -> nn.Module:
     """Build a network without weights; on the meta device where possible, which needs no memory or random numbers."""
     if name in _AUXILIARY:
         options |= {"aux_logits": False, "init_weights": False}
     try:
-        with torch.device("meta"):
-            network: nn.Module = get_model(name, weights=None, **options)
+        with torch.device("meta"), _Unset():
+            network: nn.Module = models.get_model(name, weights=None, **options)
     except NotImplementedError:  # RegNet computes its widths with tensors
-        network = get_model(name, weights=None, **options)
+        network = models.get_model(name, weights=None, **options)
     return network

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
@@ -16,7 +17,7 @@ from torch.export import Dim
 from simdnn.errors import InputError
 from simdnn.guard.guard import Guard
 from simdnn.onnx import file
-from simdnn.onnx.modules import GuardGraph, VoterGraph
+from simdnn.onnx.modules import OFFSET, GuardGraph, VoterGraph
 
 OPSET = 18
 """Version of the operators, which ONNX Runtime and other runtimes have had for years."""
@@ -43,26 +44,46 @@ def export_onnx(guard: Guard, path: Path | str) -> None:
     OutputError
         If the file cannot be written.
     """
+    file.write(Path(path), graph_of(guard), contents_of(guard))
+
+
+def graph_of(guard: Guard) -> bytes:
+    """Return networks, score and decision as a serialised ONNX model; errors as of :func:`export_onnx`."""
     graph = GuardGraph(guard)
     sizes = [record.spec.preprocess.size for record in guard.networks]
     names = ["images", *(f"images_{i}" for i in range(2, len(sizes) + 1))]
     examples = [torch.rand(_EXAMPLES, 3, *size, generator=torch.Generator().manual_seed(0)) for size in sizes]
     batch = Dim("batch")
     shapes = {"images": tuple({0: batch} for _ in sizes)}  # one entry for all of *images
-    model = _exported(graph, examples, shapes, names, graph.outputs)
+    return _exported(graph, examples, shapes, names, graph.outputs)
+
+
+def with_threshold(model: bytes, threshold: float) -> bytes:
+    """Return a serialised graph that decides by another threshold; the same where the graph does not decide."""
+    import onnx
+
+    changed = onnx.load_from_string(model)
+    for constant in changed.graph.initializer:
+        if constant.name == OFFSET:
+            constant.CopyFrom(onnx.numpy_helper.from_array(np.array(threshold, np.float64), OFFSET))
+    raw: bytes = changed.SerializeToString()
+    return raw
+
+
+def contents_of(guard: Guard) -> file.Contents:
+    """Return what a guard's ONNX file holds besides its graph; errors as of :func:`export_onnx`."""
     auxiliary, voter = _auxiliary(guard)
-    contents = file.Contents(
+    return file.Contents(
         guard.encode(),
         auxiliary,
         voter,
         guard.extractor.n_features,
         guard.extractor.n_classes,
-        _readable(guard),
+        readable(guard),
     )
-    file.write(Path(path), model, contents)
 
 
-def _readable(guard: Guard) -> dict[str, Any]:
+def readable(guard: Guard) -> dict[str, Any]:
     """Return what other programs may want to know of a guard."""
     return {
         "model_id": guard.model_id,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from simdnn.errors import ModelFileError
 from simdnn.guard.guard import Guard
 from simdnn.onnx import file
 from simdnn.onnx.sessions import session_of
 from simdnn.onnx.stream import OnnxStream, OnnxVoter
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 
 def load_onnx(path: Path | str, *, device: str | None = None) -> Guard:
@@ -32,6 +36,13 @@ def load_onnx(path: Path | str, *, device: str | None = None) -> Guard:
     name = str(path)
     session = session_of(file.read(Path(path)), name, device)
     contents = file.Contents.of(session.get_modelmeta().custom_metadata_map, name)
+    return guard_by(session, contents, name, device)
+
+
+def guard_by(
+    session: InferenceSession, contents: file.Contents, name: str, device: str | None = None
+) -> Guard:
+    """Return the guard whose graph a session runs; ``name`` is for errors, which are those of :func:`load_onnx`."""
     guard = Guard.decode(contents.guard, name)
     if bool(contents.auxiliary) != (guard.auxiliary is not None):
         raise ModelFileError(f"{name} does not fit the guard in it; export it again")

@@ -13,6 +13,9 @@ from simdnn.networks.reduction import reduced
 from simdnn.rules.inputs import RuleInput
 from simdnn.rules.view_statistics import compare_views
 
+OFFSET = "offset"
+"""Name of the threshold among the graph's constants, by which it can be replaced."""
+
 
 class GuardGraph(nn.Module):
     """Images for each network to features, logits and those of their views, score and decision.
@@ -23,8 +26,7 @@ class GuardGraph(nn.Module):
         own rule looks at no noise, and its threshold does not move along the stream
     """
 
-    low: Tensor
-    scale: Tensor
+    offset: Tensor
     prototypes: Tensor
     variances: Tensor
 
@@ -33,11 +35,11 @@ class GuardGraph(nn.Module):
         self.backbones = nn.ModuleList(guard.extractor.backbones)
         self.views: tuple[Shift, ...] = guard.rule.views
         self.rule = guard.rule
-        self.offset = guard.threshold()
         self.decides = not guard.rule.uses_auxiliary and guard.rule.name != "published"
         self.outputs = ["features", "logits"]
         self.outputs += ["view_features", "view_logits"] if self.views else []
         self.outputs += ["score", "attack"] if self.decides else []
+        self.register_buffer(OFFSET, torch.tensor(guard.threshold(), dtype=torch.float64))
         known = guard.model.prototypes
         self.register_buffer("prototypes", torch.from_numpy(known.vectors))
         self.register_buffer("variances", torch.from_numpy(known.variances))

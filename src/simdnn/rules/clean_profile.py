@@ -96,5 +96,5 @@ class CleanProfile:
         """
         total = 0.0
         for name, deviation in self.deviations(measured).items():
-            total = total + BY_NAME[name].weight * namespace(deviation).clip(deviation, 0.0) ** 2
+            total = total + BY_NAME[name].weight * namespace(deviation).clip(deviation, min=0.0) ** 2
         return -namespace(total).sqrt(total + _UNDER_ROOT)

@@ -93,9 +93,9 @@ def compare_views(
     margin = -best_other(log_odds, predictions)
     return ViewStatistics(
         feature_distance=xp.log(squared_distance + _TINY),
-        class_gain=xp.log(xp.clip(gain, LEAST_GAIN)),
+        class_gain=xp.log(xp.clip(gain, min=LEAST_GAIN)),
         lead=-best_other(view_log_odds, predictions),
-        margin=xp.log(xp.clip(margin, LEAST_MARGIN)),
+        margin=xp.log(xp.clip(margin, min=LEAST_MARGIN)),
         feature_spread=_log_spread(directions),
         logit_spread=_log_spread(double(view_logits)),
     )
