@@ -2,9 +2,10 @@
 
 Square (by scores) and HopSkipJump (by decisions) attack scikit-learn's digits, or photographs, by asking the running
 service through the client, one image after the other, each with a token of its own until the first alarm; clean images
-come from one further token. For each attack the record has how many queries it took until the first alarm; for clean
-traffic, how many alarms there were. Scores and decisions are those that the service gives: the label, and the rule's
-score where the label stands.
+come from one further token. For each attack the record has how many queries it took until the first alarm, and for one
+that ended without, whether it changed the label, and the guard's verdict on its image; for clean traffic, how many
+alarms there were. Scores and decisions are those that the service gives: the label, and the rule's score where the
+label stands.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Service(nn.Module):
         self.most = most
         self.queries = 0
         self.first_alarm: int | None = None
+        self.verdict: str | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         """Ask about each image."""
@@ -56,6 +58,7 @@ class Service(nn.Module):
         for row, image in enumerate(images):
             verdict = self.client.check(as_png(image))
             self.queries += 1
+            self.verdict = verdict.verdict
             place = self.classes.index(str(verdict.classifier_label))
             logits[row, place] = 1 + 1 / (1 + abs(verdict.score or 0.0))
             if self.alarms() > self.before:
@@ -66,11 +69,15 @@ class Service(nn.Module):
 
 
 def attacked(attack: Attack, service: Service, image: Tensor) -> dict[str, Any]:
-    """Attack one image by asking the service; how many queries, and the first that raised an alarm."""
+    """Attack one image by asking the service; how many queries, and how it ended."""
+    fooled, verdict = None, None
     with torch.no_grad(), suppress(EndedError):
         label = service(image[None]).argmax(dim=1)
-        attack.perturb(service.eval(), image[None], label, torch.Generator().manual_seed(0))
-    return {"attack": attack.name, "queries": service.queries, "first_alarm": service.first_alarm}
+        found = attack.perturb(service.eval(), image[None], label, torch.Generator().manual_seed(0))
+        fooled = bool(service(found).argmax(dim=1) != label)
+        verdict = service.verdict
+    told = {"queries": service.queries, "first_alarm": service.first_alarm, "fooled": fooled}
+    return {"attack": attack.name, "parameters": dict(vars(attack)), **told, "verdict": verdict}
 
 
 def summary(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -82,6 +89,10 @@ def summary(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         told[name] = {
             "n": len(runs),
             "alarms": len(first),
+            "fooled_unnoticed": sum(one["fooled"] is True for one in runs),
+            "fooled_unnoticed_and_passed": sum(
+                one["fooled"] is True and one["verdict"] == "clean" for one in runs
+            ),
             "first_alarm_median": median(first) if first else None,
             "first_alarm_last": max(first, default=None),
         }
