@@ -57,14 +57,15 @@ with torch.inference_mode():
 """The least that a script which uses the network on one image does."""
 STARTS = {"start Python": "", "import torch": "import torch", "import the command line": "import simdnn.cli"}
 PEAK = """
-import resource, sys
+import sys
 from simdnn.cli import app
 try:
     app(sys.argv[1:])
 finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
+    (peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    print(int(peak) // 1024, file=sys.stderr)
 """
-"""A command, which then tells its peak memory in MiB on standard error."""
+"""A command, which then tells its peak memory in MiB on standard error; `getrusage` would count its parent's, too."""
 
 
 def pixels_of(backbone: Backbone, path: Path) -> Tensor:

@@ -82,8 +82,13 @@ def serve(
     ] = None,
     max_batch: Annotated[
         int,
-        typer.Option(min=1, help="Images that go through the network together.", rich_help_panel=BATCHES),
-    ] = 32,
+        typer.Option(
+            min=1,
+            help="Images that go through the network together: few on a CPU, so that others are decoded "
+            "meanwhile; 32 or more on a graphics card.",
+            rich_help_panel=BATCHES,
+        ),
+    ] = 8,
     max_delay_ms: Annotated[
         float,
         typer.Option(

@@ -57,7 +57,7 @@ class Settings:
     device: str | None = None
     threads: int | None = None
     workers: int = 1
-    max_batch: int = 32
+    max_batch: int = 8
     max_delay_ms: float = 4.0
     queue: int = 256
     time_limit: float = 30.0
