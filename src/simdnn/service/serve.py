@@ -6,6 +6,7 @@ import ipaddress
 import math
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +26,9 @@ from simdnn.service.logs import log_as_json
 from simdnn.service.sessions import Sessions
 from simdnn.service.settings import Settings
 from simdnn.service.tokens import TokenBook
+
+SWITCH = 0.0005
+"""Seconds after which a thread that runs Python gives way: the judging thread needs it between a network's layers."""
 
 ENVIRONMENT = "SIMDNN_SERVICE"
 """Environment variable by which workers get the settings."""
@@ -84,7 +88,7 @@ def worker_app() -> FastAPI:
     settings = msgspec.json.decode(
         os.environ[ENVIRONMENT], type=Settings, dec_hook=lambda kind, value: kind(value)
     )
-    return create_app(_with_threads(settings))
+    return create_app(_set_up(settings))
 
 
 def is_loopback(host: str) -> bool:
@@ -111,7 +115,7 @@ def _one_process(settings: Settings, config: uvicorn.Config, sockets: list[Any])
         failures.append(error)
         server.should_exit = True
 
-    config.app = create_app(_with_threads(settings), on_failure=stop)
+    config.app = create_app(_set_up(settings), on_failure=stop)
     config.factory = False
     server = uvicorn.Server(config)
     server.run(sockets)
@@ -148,7 +152,9 @@ def _socket(config: uvicorn.Config, host: str, port: int) -> Any:
         ) from error
 
 
-def _with_threads(settings: Settings) -> Settings:
+def _set_up(settings: Settings) -> Settings:
+    """Set the threads of this process up; return the settings."""
+    sys.setswitchinterval(SWITCH)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     return settings
