@@ -1,7 +1,7 @@
 """Load the service with photographs, beside the bare network: `python experiments/scripts/service_load.py`.
 
-Both take the same files and the same number of passes of the network for each; both have all cores. They run
-alternately; the result is the ratio of the medians of their throughputs, with the latencies that clients saw.
+Both take the same files and the same number of passes of the network for each; both have all cores, the network by its
+threads, the service by one worker of one thread for each. They run alternately; the result is the ratio of the medians of their throughputs, with the latencies that clients saw.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "guard.simdnn"
         guard.save(file)
-        arguments = (file, "--audit", Path(folder) / "audit.db", "--threads", threads)
+        arguments = (file, "--audit", Path(folder) / "audit.db", "--workers", threads, "--threads", 1)
         with served(*arguments) as (address, _):
             asyncio.run(ask(address, contents[:16], options.connections))
             bare(extractor.backbones[0], paths[:16], passes)
@@ -116,6 +116,7 @@ def main() -> None:
         "n": len(paths),
         "repeats": options.repeats,
         "connections": options.connections,
+        "workers": threads,
         "seconds": seconds,
         "images_per_second": {name: len(paths) / median(values) for name, values in seconds.items()},
         "throughput_ratio_to_bare_network": median(seconds["bare"]) / median(seconds["service"]),

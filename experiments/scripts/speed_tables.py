@@ -140,7 +140,8 @@ def service(record: Record) -> list[str]:
         record["latency_one_at_a_time"],
     )
     return [
-        f"`simdnn serve` asked by {record['connections']} connections for {record['n']} photographs, "
+        f"`simdnn serve --workers {record['workers']} --threads 1` asked by {record['connections']} connections for "
+        f"{record['n']} photographs, "
         f"{record['repeats']} times "
         f"in turn with the bare network at the same {record['passes']} passes an image: {rates['service']:.1f} images "
         "a second "
