@@ -1,7 +1,8 @@
 """Load the service with photographs, beside the bare network: `python experiments/scripts/service_load.py`.
 
 Both take the same files and the same number of passes of the network for each; both have all cores, the network by its
-threads, the service by one worker of one thread for each. They run alternately; the result is the ratio of the medians of their throughputs, with the latencies that clients saw.
+threads, the service by one worker of one thread for each. They run alternately; the result is the ratio of the medians
+of their throughputs, with the latencies that clients saw.
 """
 
 from __future__ import annotations
