@@ -196,7 +196,9 @@ def test_from_the_shadow_to_an_image_it_judges_otherwise(
     with served(compared) as address, open_page(chromium, f"{address}/queue", width) as page:
         log_in(page, compared)
         page.goto(f"{address}/shadow?limit=3")
-        assert page.locator("[data-card] img").evaluate_all("all => all.every(img => img.naturalWidth > 0)")
+        page.wait_for_function(  # they load after the page
+            "() => [...document.querySelectorAll('[data-card] img')].every(img => img.naturalWidth > 0)"
+        )
         page.click("a[rel=next]")
         page.wait_for_function("() => location.search.includes('cursor=')")
         page.click("a:has-text('Newest')")
