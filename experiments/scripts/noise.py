@@ -18,7 +18,6 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
@@ -32,6 +31,7 @@ from simdnn.evaluation.intervals import auroc, rate
 from simdnn.guard.guard import Guard
 from simdnn.images.corruptions import CORRUPTIONS, corrupt, generator_for
 from simdnn.images.files import find_images
+from simdnn.images.picture import picture_of
 from simdnn.images.reading import read_image
 from simdnn.networks.cache import FeatureCache
 from simdnn.networks.classifier import Classifier
@@ -53,7 +53,7 @@ def write_images(folder: Path, images: Tensor, paths: list[Path]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / f"{path.parent.name}-{path.stem}.png" for path in paths]
     for image, path in zip(images, written, strict=True):
-        Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(path)
+        picture_of(image).save(path)
     return written
 
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from local_networks import NETWORKS, network
 from opinion_speed import first_of_each
 from record import timed, write_record
 from simdnn.guard.guard import Guard
+from simdnn.images.picture import picture_of
 from simdnn.images.reading import read_image
 from simdnn.networks.backbone import Backbone
 from simdnn.networks.extractor import Extractor
@@ -62,7 +62,7 @@ def fgsm(backbone: Backbone, paths: list[Path], folder: Path) -> list[Path]:
         (gradient,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, logits.argmax(1)), image)
         moved = (image.detach() + EPS * gradient.sign()).clamp(0, 1)[0]
         attacked.append(folder / f"{i:05}.png")
-        Image.fromarray((moved * 255).round().byte().permute(1, 2, 0).numpy()).save(attacked[-1])
+        picture_of(moved).save(attacked[-1])
     return attacked
 
 

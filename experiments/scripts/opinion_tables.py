@@ -7,14 +7,11 @@ the page says which are not there.
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from adaptive_attack_tables import share
-from record import RECORDS
+from record_pages import is_there, read, table, write_page
 
 SUBJECT = "mobilenet_v2"
 COLUMNS = ("square 0.02", "saved again as JPEG 75")
@@ -27,23 +24,12 @@ TRAINED = {"d694c2d0a1566d4d6c9dfde683382d24de02f55b0e36e6a1e0d63a33fb9db79a": "
 CERTIFIED_TRAINED = "trained on with consistency regularisation from one trained under noise alone"
 
 
-def read(name: str) -> dict[str, Any]:
-    """Read a record."""
-    found: dict[str, Any] = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
-    return found
-
-
-def is_there(name: str) -> bool:
-    """Return whether there is such a record."""
-    return (RECORDS / f"{name}.json").exists()
-
-
 def detection(record: dict[str, Any]) -> list[str]:
     """Return the rows of attacks: AUROC, and shares flagged at 5 % and 1 %."""
     heads = ["nine attacks: AUROC mean", "worst", "flagged at 5 %", "at 1 %"]
     for title in COLUMNS:
         heads += [f"{title}: AUROC", "at 5 %", "at 1 %"]
-    rows = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    rows = []
     for name, cells in (record["rules"] | record["joins"]).items():
         nine = cells["nine attacks"]
         values = [f"{nine['auroc_mean']:.4f}", f"{nine['auroc_worst']:.3f}"]
@@ -54,46 +40,42 @@ def detection(record: dict[str, Any]) -> list[str]:
                 f"{cell['auroc']['value']:.3f}",
                 *(share(cell["flagged"][a]) for a in ("0.05", "0.01")),
             ]
-        rows.append(f"| {name} | {' | '.join(values)} |")
-    return rows
+        rows.append([name, *values])
+    return table(["", *heads], rows)
 
 
 def false_alarms(record: dict[str, Any]) -> list[str]:
     """Return the rows of images that nobody attacked: shares flagged at 5 %, and of clean ones at 1 %."""
-    rows = [f"| | {' | '.join(CLEAN)} | clean, at 1 % |", "|---" * (len(CLEAN) + 2) + "|"]
+    rows = []
     for name, cells in (record["rules"] | record["joins"]).items():
         values = [share(cells[column]["flagged"]["0.05"]) for column in CLEAN]
-        rows.append(f"| {name} | {' | '.join(values)} | {share(cells['clean']['flagged']['0.01'])} |")
-    return rows
+        rows.append([name, *values, share(cells["clean"]["flagged"]["0.01"])])
+    return table(["", *CLEAN, "clean, at 1 %"], rows)
 
 
 def certified(record: dict[str, Any]) -> list[str]:
     """Return the rows of a certificate, for each rule at false-alarm rates of 5 to 20 %."""
     heads = ["rule", "promised", "flagged", "votes needed", *(f"L2 {radius:g}" for radius in record["radii"])]
-    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    rows = []
     for rule, rates in record["rules"].items():
         for at in rates:
             if at["alpha"] in (0.05, 0.1, 0.15, 0.2):
                 values = [share(at["false_alarms"]), f"{at['votes_needed']} of {record['rule_draws']}"]
                 values += [share(cell) for cell in at["certified"]]
-                rows.append(f"| `{rule}` | {100 * at['alpha']:.0f} % | {' | '.join(values)} |")
-    return rows
+                rows.append([f"`{rule}`", f"{100 * at['alpha']:.0f} %", *values])
+    return table(heads, rows)
 
 
 def speed(record: dict[str, Any]) -> list[str]:
     """Return the rows of time."""
-    rows = [
-        "| protected network | `second-opinion` over the network | `profile+opinion` over the network | "
-        f"certificate of {record['certificate_draws']} draws, one image |",
-        "|---|---|---|---|",
-    ]
+    rules = ("second-opinion", "profile+opinion")
+    heads = ["protected network", *(f"`{rule}` over the network" for rule in rules)]
+    heads.append(f"certificate of {record['certificate_draws']} draws, one image")
+    rows = []
     for name, found in record["networks"].items():
-        ratios = found["ratio_to_bare_network"]
-        rows.append(
-            f"| {name} | {ratios['second-opinion']:.2f} | {ratios['profile+opinion']:.2f} | "
-            f"{median(found['certificate_seconds']):.1f} s |"
-        )
-    return rows
+        ratios = [f"{found['ratio_to_bare_network'][rule]:.2f}" for rule in rules]
+        rows.append([name, *ratios, f"{median(found['certificate_seconds']):.1f} s"])
+    return table(heads, rows)
 
 
 def page() -> list[str]:
@@ -103,28 +85,29 @@ def page() -> list[str]:
     lines = [
         "# What a second opinion adds",
         "",
-        "MobileNetV2 on photographs of ten ImageNet classes; the auxiliary network is a ResNet-18 under noise of 0.25 "
-        f"at 112 pixels, {TRAINED[measured['auxiliary']]}. The guard learned {measured['learned']} photographs and is "
-        "calibrated on "
-        f"{measured['calibrated']}; it takes {draws} draws. Attacks are white-box on MobileNetV2, saved with 8 bits; "
-        f"those that fool it count. Neither network has seen the {n} test photographs. Intervals are of 95 %. "
-        "`make tables` writes this page from the records.",
+        "MobileNetV2 on photographs of ten ImageNet classes; the auxiliary network is a ResNet-18 under "
+        f"noise of 0.25 at 112 pixels, {TRAINED[measured['auxiliary']]}. The guard learned "
+        f"{measured['learned']} photographs and is calibrated on {measured['calibrated']}; it takes {draws} "
+        "draws. Attacks are white-box on MobileNetV2, saved with 8 bits; those that fool it count. Neither "
+        f"network has seen the {n} test photographs. Intervals are of 95 %. `make tables` writes this page "
+        "from the records.",
         "",
         "## Detection",
         "",
-        "The first three rows are rules of the product, the others are ways to join profile and second opinion that "
-        "were tried. Shares are in %.",
+        "The first three rows are rules of the product, the others are ways to join profile and second "
+        "opinion that were tried. Shares are in %.",
         "",
-        "**A network with an output for each class and no more**: MobileNetV2 with the ten outputs of these classes. "
-        "An attack that fools it ends in another of them:",
+        "**A network with an output for each class and no more**: MobileNetV2 with the ten outputs of "
+        "these classes. An attack that fools it ends in another of them:",
         "",
         *(detection(read(TEN)) if is_there(TEN) else ["Not measured."]),
         "",
-        "**A network with further outputs**: MobileNetV2 with its 1000. Many of these attacks end in an output that "
-        "stands for none of the ten classes, and leave the class that the guard asks about right. The second opinion "
-        "then agrees, rightly; only the profile sees such an attack, and it has a tenth of the false alarms where both "
-        "are joined. So here the profile alone finds more. Against an attacker who knows the guard, only the second "
-        "opinion proves anything ([certificate.md](certificate.md)):",
+        "**A network with further outputs**: MobileNetV2 with its 1000. Many of these attacks end in an "
+        "output that stands for none of the ten classes, and leave the class that the guard asks about "
+        "right. The second opinion then agrees, rightly; only the profile sees such an attack, and it has "
+        "a tenth of the false alarms where both are joined. So here the profile alone finds more. Against "
+        "an attacker who knows the guard, only the second opinion proves anything "
+        "([certificate.md](certificate.md)):",
         "",
         *detection(measured),
         "",
@@ -141,9 +124,8 @@ def page() -> list[str]:
         record = read(CERTIFIED)
         lines += [
             f"A ResNet-18 as above, {CERTIFIED_TRAINED}; {record['images']} photographs, a rule with "
-            f"{record['rule_draws']} draws, {record['certificate_draws']} draws for each certificate: the share, in "
-            "%, that "
-            "no attack of that size brings past the rule, known or not:",
+            f"{record['rule_draws']} draws, {record['certificate_draws']} draws for each certificate: the "
+            "share, in %, that no attack of that size brings past the rule, known or not:",
             "",
             *certified(record),
             "",
@@ -155,21 +137,14 @@ def page() -> list[str]:
         return [*lines, "Not measured; `python experiments/scripts/opinion_speed.py --auxiliary FILE` does."]
     timed = read(SPEED)
     lines += [
-        f"At level `light`, files read included; medians of {timed['repeats']} repeats on {timed['n']} photographs, "
-        f"{timed['hardware']['threads']} threads. The networks have random weights, which changes no time:",
+        f"At level `light`, files read included; medians of {timed['repeats']} repeats on {timed['n']} "
+        f"photographs, {timed['hardware']['threads']} threads. The networks have random weights, which "
+        "changes no time:",
         "",
         *speed(timed),
     ]
     return lines
 
 
-def main() -> None:
-    """Write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, default=Path("docs"))
-    output = parser.parse_args().output
-    (output / "second-opinion.md").write_text("\n".join(page()) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_page("second-opinion.md", page(), __doc__)

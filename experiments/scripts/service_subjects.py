@@ -6,13 +6,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
 from torch import Tensor
 
 from local_networks import network
 from simdnn.digits import IN_UNITS, train_network, write_digits
 from simdnn.guard.guard import Guard
 from simdnn.images.files import find_images
+from simdnn.images.picture import picture_of
 from simdnn.networks.backbone import load_backbone
 from simdnn.networks.cache import FeatureCache, default_cache
 from simdnn.networks.digits import SIDE
@@ -51,6 +51,5 @@ def photographs(data: Path) -> Subject:
 def as_png(image: Tensor) -> bytes:
     """Return an image file of (3, H, W) pixels in [0, 1]."""
     content = BytesIO()
-    levels = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(levels).save(content, "PNG")
+    picture_of(image.detach().clamp(0, 1)).save(content, "PNG")
     return content.getvalue()

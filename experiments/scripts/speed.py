@@ -56,6 +56,7 @@ with torch.inference_mode():
 """
 """The least that a script which uses the network on one image does."""
 STARTS = {"start Python": "", "import torch": "import torch", "import the command line": "import simdnn.cli"}
+"""Python programs that do a part of what starting a command takes."""
 PEAK = """
 import sys
 from simdnn.cli import app

@@ -6,21 +6,13 @@ Records: `speed_mobilenet_v2.json` of `speed.py`, `learning_at_size.json` of `le
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from opinion_tables import is_there, read
+from record_pages import is_there, read, table, write_page
 
 Record = Mapping[str, Any]
-
-
-def table(heads: list[str], rows: list[list[str]]) -> list[str]:
-    """Return a Markdown table."""
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 def where_time_goes(record: Record) -> list[str]:
@@ -36,10 +28,10 @@ def where_time_goes(record: Record) -> list[str]:
     over = ratios["check similarity over the slower of decode and forward"]
     torch_alone = seconds["one image, torch alone"]
     return [
-        f"MobileNetV2, {n} photographs, {record['hardware']['threads']} threads, medians of {record['repeats']} "
-        "repeats in "
-        "turn. `bare` reads, resizes, normalises and runs the network once; `decode` is all of it but the network, "
-        "`forward` the network alone. `peer` are other detectors on the same images, read anew.",
+        f"MobileNetV2, {n} photographs, {record['hardware']['threads']} threads, medians of "
+        f"{record['repeats']} repeats in turn. `bare` reads, resizes, normalises and runs the network once; "
+        "`decode` is all of it but the network, `forward` the network alone. `peer` are other detectors on "
+        "the same images, read anew.",
         "",
         *table(
             ["", "seconds", "images a second", "over the bare network"],
@@ -56,9 +48,8 @@ def where_time_goes(record: Record) -> list[str]:
         "",
         f"`check similarity` takes {over:.2f} times the slower of `decode` and `forward`.",
         "",
-        "One image from cold, in a process of its own. `torch alone` imports PyTorch and torchvision, loads the "
-        "weights, "
-        "reads the image and runs the network once:",
+        "One image from cold, in a process of its own. `torch alone` imports PyTorch and torchvision, "
+        "loads the weights, reads the image and runs the network once:",
         "",
         *table(
             ["", "seconds", "over torch alone"],
@@ -77,10 +68,9 @@ def learning(record: Record) -> list[str]:
     parts = phases["learn"]["seconds_of_parts"]
     return [
         f"{size['rows']:,} rows of {size['width']:,} features in {size['classes']:,} classes, "
-        f"{size['bytes'] / 1e9:.0f} GB on "
-        f"disk; {phases['learn']['prototypes']:,} prototypes. Rows that were compared with eq. (10) against every "
-        "prototype "
-        f"agreed to the last bit ({phases['decide']['rows_checked_against_eq_10']}).",
+        f"{size['bytes'] / 1e9:.0f} GB on disk; {phases['learn']['prototypes']:,} prototypes. Rows that "
+        "were compared with eq. (10) against every prototype agreed to the last bit "
+        f"({phases['decide']['rows_checked_against_eq_10']}).",
         "",
         *table(
             ["", "seconds", "peak memory, MB"],
@@ -105,11 +95,9 @@ def learning(record: Record) -> list[str]:
             ],
         ),
         "",
-        f"Learning takes {ratios['learning_over_one_reading']:.1f} times a bare reading; two readings are needed, one "
-        "for "
-        f"the range of each feature and one to learn. Deciding takes {ratios['deciding_over_matrix_product']:.1f} "
-        "times the "
-        "bare matrix product.",
+        f"Learning takes {ratios['learning_over_one_reading']:.1f} times a bare reading; two readings are "
+        "needed, one for the range of each feature and one to learn. Deciding takes "
+        f"{ratios['deciding_over_matrix_product']:.1f} times the bare matrix product.",
     ]
 
 
@@ -140,14 +128,11 @@ def service(record: Record) -> list[str]:
         record["latency_one_at_a_time"],
     )
     return [
-        f"`simdnn serve --workers {record['workers']} --threads 1` asked by {record['connections']} connections for "
-        f"{record['n']} photographs, "
-        f"{record['repeats']} times "
-        f"in turn with the bare network at the same {record['passes']} passes an image: {rates['service']:.1f} images "
-        "a second "
-        f"against {rates['bare']:.1f}, {100 * record['throughput_ratio_to_bare_network']:.0f} % of its throughput. "
-        "Audit store "
-        "and images are written.",
+        f"`simdnn serve --workers {record['workers']} --threads 1` asked by {record['connections']} "
+        f"connections for {record['n']} photographs, {record['repeats']} times in turn with the bare "
+        f"network at the same {record['passes']} passes an image: {rates['service']:.1f} images a second "
+        f"against {rates['bare']:.1f}, {100 * record['throughput_ratio_to_bare_network']:.0f} % of its "
+        "throughput. What is flagged goes to an audit store.",
         "",
         *table(
             ["", "median, ms", "99th percentile, ms"],
@@ -173,11 +158,10 @@ def page() -> list[str]:
     lines = [
         "# Speed",
         "",
-        "Measured side by side in one run each, as ratios; `make bench` repeats the first table and marks what became "
-        "slower. "
-        "Times of second opinions are in [second-opinion.md](second-opinion.md#time), of the audit store in "
-        "[operate.md](operate.md). `make tables` writes this page from the records, which name processor, versions and "
-        "commit.",
+        "Measured side by side in one run each, as ratios; `make bench` repeats the first table and marks "
+        "what became slower. Times of second opinions are in [second-opinion.md](second-opinion.md#time), "
+        "of the audit store in [operate.md](operate.md). `make tables` writes this page from the records, "
+        "which name processor, versions and commit.",
     ]
     for title, (name, written, script) in SECTIONS.items():
         found = (
@@ -189,13 +173,5 @@ def page() -> list[str]:
     return lines
 
 
-def main() -> None:
-    """Write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, default=Path("docs"))
-    output = parser.parse_args().output
-    (output / "speed.md").write_text("\n".join(page()) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_page("speed.md", page(), __doc__)

@@ -33,7 +33,7 @@ def _print(made: Demo) -> None:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from simdnn.demo.text import per_cent, title
+    from simdnn.demo.text import title
 
     table = Table(box=SIMPLE, show_edge=False, padding=0)
     for heading in ("", "images", "network\nfooled", "detected\n(eq. 14)", "flagged", "AUROC"):
@@ -47,7 +47,7 @@ def _print(made: Demo) -> None:
 
     record, paths = made.record, made.paths
     echo(
-        f"False alarms on clean digits: {per_cent(made.outcomes[0].flagged)}. Promised are\n"
+        f"False alarms on clean digits: {made.outcomes[0].flagged.per_cent()}. Promised are\n"
         f"at most {100 * record['alpha']:.0f} % on average over all calibrations; a single guard calibrated on\n"
         f"{record['calibrated']} clean images has at most {100 * record['false_alarm_bound']:.1f} %, with "
         f"a probability of 97.5 %.\n"

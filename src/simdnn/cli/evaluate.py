@@ -29,7 +29,6 @@ from simdnn.cli.text import echo, print_table, shown
 
 if TYPE_CHECKING:
     from simdnn.evaluation.guard_evaluation import GuardEvaluation
-    from simdnn.evaluation.intervals import Estimate
 
 
 def evaluate(
@@ -97,8 +96,9 @@ def _print(found: GuardEvaluation) -> None:
     for row in found.rates:
         kind = "attacked" if row.attacked else "clean"
         shares = (row.flagged, *((row.detected, row.label_correct) if labelled else ()))
-        area = "" if row.auroc is None else "{:.3f} ({:.3f} to {:.3f})".format(*row.auroc)
-        table.add_row(shown(f"{kind}: {row.folder}"), str(row.n), *map(_per_cent, shares), area)
+        area = "" if row.auroc is None else row.auroc.decimal()
+        texts = ("" if share is None else share.per_cent() for share in shares)
+        table.add_row(shown(f"{kind}: {row.folder}"), str(row.n), *texts, area)
     print_table(table)
     echo("in brackets: 95 % intervals")
     echo()
@@ -109,9 +109,3 @@ def _print(found: GuardEvaluation) -> None:
         echo(f"one-sided p = {found.promise.p_value:.3g}, with {found.promise.calibrated} calibration images")
     if found.clean.known:
         echo(f"{found.clean.known} clean images calibrate the guard and are left out")
-
-
-def _per_cent(share: Estimate | None) -> str:
-    if share is None:
-        return ""
-    return f"{100 * share.value:.1f} % ({100 * share.low:.1f} to {100 * share.high:.1f})"

@@ -14,7 +14,6 @@ from simdnn.cli.text import echo, print_table, shown
 
 if TYPE_CHECKING:
     from simdnn.evaluation.int8 import Int8Loss
-    from simdnn.evaluation.intervals import Estimate
 
 
 def export(
@@ -58,12 +57,12 @@ def _print(loss: Int8Loss) -> None:
 
     table = Table("", "float32", "int8", box=None, pad_edge=False)
     both = (loss.before, loss.after)
-    table.add_row("clean images flagged", *(_per_cent(one.flagged) for one in both))
-    table.add_row("attacked images flagged", *(_per_cent(one.detected) for one in both))
+    table.add_row("clean images flagged", *(one.flagged.per_cent() for one in both))
     table.add_row(
-        "AUROC",
-        *("" if one.auroc is None else "{:.3f} ({:.3f} to {:.3f})".format(*one.auroc) for one in both),
+        "attacked images flagged",
+        *("unknown" if one.detected is None else one.detected.per_cent() for one in both),
     )
+    table.add_row("AUROC", *("" if one.auroc is None else one.auroc.decimal() for one in both))
     table.add_row("threshold", *(f"{one.threshold:.4g}" for one in both))
     print_table(table)
     echo("in brackets: 95 % intervals")
@@ -75,16 +74,10 @@ def _print(loss: Int8Loss) -> None:
         f"attacked: those {loss.attacked} of them that the float32 network classifies otherwise after FGSM, eps "
         f"{loss.eps:.3g}"
     )
-    echo(f"int8 and float32 networks classify {_per_cent(loss.agreement)} of the clean images alike")
+    echo(f"int8 and float32 networks classify {loss.agreement.per_cent()} of the clean images alike")
     promise = loss.after.promise
     echo(
         "int8: the published rule promises no false-alarm rate"
         if promise is None
         else f"int8: {promise.sentence}"
     )
-
-
-def _per_cent(share: Estimate | None) -> str:
-    if share is None:
-        return "unknown"
-    return f"{100 * share.value:.1f} % ({100 * share.low:.1f} to {100 * share.high:.1f})"

@@ -16,7 +16,7 @@ from PIL import Image
 
 from simdnn.demo.figures import score_histogram
 from simdnn.demo.outcome import ImageGroup, Outcome
-from simdnn.demo.text import SCORES, area, per_cent, title
+from simdnn.demo.text import SCORES, area, title
 from simdnn.guard.explanation import Explanation
 from simdnn.guard.guard import Guard
 from simdnn.images.reading import read_image
@@ -99,7 +99,7 @@ def write_report(
     environment = Environment(
         loader=PackageLoader("simdnn.demo"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"per_cent": per_cent, "area": area, "title": title}
+    environment.filters |= {"area": area, "title": title}
     page = environment.get_template("demo.html.j2").render(
         record=record,
         score_text=SCORES[guard.rule.name],

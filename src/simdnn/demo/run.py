@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from simdnn.attacks import DDN, FGSM, PGD, Attack, Noise, predict, run_attack
@@ -23,6 +22,7 @@ from simdnn.demo.report import write_report
 from simdnn.digits import IN_UNITS, read_digits, train_network, write_digits
 from simdnn.evaluation.provenance import provenance
 from simdnn.guard.guard import Guard
+from simdnn.images.picture import picture_of
 from simdnn.networks.backbone import load_backbone
 from simdnn.networks.digits import SIDE
 from simdnn.networks.extractor import Extractor
@@ -145,7 +145,7 @@ def _write(images: Tensor, originals: list[Path], folder: Path) -> None:
     for image, original in zip(images, originals, strict=True):
         path = folder / original.parent.name / original.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(path)
+        picture_of(image).save(path)
 
 
 def _check(

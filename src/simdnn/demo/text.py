@@ -36,15 +36,6 @@ def title(parameters: dict[str, Any]) -> str:
     return "Clean digits"
 
 
-def per_cent(estimate: Estimate) -> str:
-    """Format a share in per cent, with its interval.
-
-    >>> per_cent(Estimate(0.951, 0.93, 0.9672))
-    '95.1 % (93.0 to 96.7)'
-    """
-    return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
-
-
 def area(estimate: Estimate | None) -> str:
     """Format an area under the ROC curve with its interval; empty for None.
 
@@ -53,4 +44,4 @@ def area(estimate: Estimate | None) -> str:
     >>> area(None)
     ''
     """
-    return "" if estimate is None else f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    return "" if estimate is None else estimate.decimal()

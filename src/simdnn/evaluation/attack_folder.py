@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from simdnn.errors import InputError
 from simdnn.evaluation.provenance import provenance
+from simdnn.images.picture import picture_of
 
 RECORD = "attack.json"
 
@@ -55,11 +55,10 @@ def write_image(folder: Path, name: Path, floats: Tensor, levels: Tensor) -> Non
     InputError
         If a file cannot be written.
     """
-    pixels = (levels * 255).round().byte().permute(1, 2, 0).numpy()
     path = folder / name
     with writing(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path.with_name(f"{path.name}.png"))
+        picture_of(levels).save(path.with_name(f"{path.name}.png"))
         save_file({"image": floats.contiguous()}, path.with_name(f"{path.name}.safetensors"))
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 from torch import Tensor
 
 from simdnn.errors import InputError
 from simdnn.evaluation.method_setup import TestImages
 from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.tested_network import Folders, ProgressBars, TestedNetwork
+from simdnn.images.picture import picture_of
 
 
 @dataclass(frozen=True)
@@ -104,5 +104,5 @@ def write_gallery(plan: Plan, row: str, folders: Folders, path: Path, count: int
 
 def _png(pixels: Tensor) -> str:
     encoded = BytesIO()
-    Image.fromarray((pixels * 255).round().byte().permute(1, 2, 0).numpy()).save(encoded, "PNG")
+    picture_of(pixels).save(encoded, "PNG")
     return f"data:image/png;base64,{b64encode(encoded.getvalue()).decode()}"

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from simdnn.attacks.attack import predict, run_attack
 from simdnn.attacks.fgsm import FGSM
@@ -27,6 +26,7 @@ from simdnn.guard.guard import Guard
 from simdnn.guard.known import learned_by
 from simdnn.guard.recalibrate import Recalibration
 from simdnn.guard.verdict import Verdict
+from simdnn.images.picture import picture_of
 from simdnn.images.reading import read_image
 from simdnn.onnx.int8 import Int8Guards
 from simdnn.progress import Progress
@@ -197,8 +197,7 @@ def _attack(
             result = run_attack(FGSM(eps), network, pixels, predict(network, pixels))
             for image in result.images_8bit[result.success_8bit]:
                 kept.append(folder / f"{len(kept):06}.png")
-                levels = (image * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-                Image.fromarray(levels).save(kept[-1])
+                picture_of(image).save(kept[-1])
         if progress is not None:
             progress(start + _AT_ONCE, len(paths))
     return kept

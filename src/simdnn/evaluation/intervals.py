@@ -19,6 +19,22 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    def per_cent(self) -> str:
+        """Return a share with its interval as text.
+
+        >>> Estimate(0.951, 0.93, 0.9672).per_cent()
+        '95.1 % (93.0 to 96.7)'
+        """
+        return f"{100 * self.value:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f})"
+
+    def decimal(self) -> str:
+        """Return a value, such as an area, with its interval as text.
+
+        >>> Estimate(0.9514, 0.93, 0.9672).decimal()
+        '0.951 (0.930 to 0.967)'
+        """
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
 
 def rate(count: int, n: int) -> Estimate:
     """Estimate a probability from ``count`` events among ``n``, with the exact (Clopper-Pearson) interval.

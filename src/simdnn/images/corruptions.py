@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional
 
+from simdnn.images.picture import picture_of
+
 Corruption = Callable[[Tensor, Generator], Tensor]
 """From an image (3, H, W) in [0, 1] to a corrupted one, which may leave [0, 1]; the generator draws random numbers."""
 
@@ -54,8 +56,7 @@ def recompressed(image: Tensor, draw: Generator) -> Tensor:
     """Compress an image as a JPEG of quality 75."""
     del draw
     encoded = BytesIO()
-    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(pixels).save(encoded, "JPEG", quality=75)
+    picture_of(image.clamp(0, 1)).save(encoded, "JPEG", quality=75)
     return torch.from_numpy(np.array(Image.open(encoded))).permute(2, 0, 1).float() / 255
 
 

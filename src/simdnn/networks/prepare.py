@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from simdnn.errors import ImageReadError
 from simdnn.images.limits import ReadLimits
+from simdnn.images.picture import picture_of
 from simdnn.images.preprocess import Preprocess
 from simdnn.images.reading import decoded, read_bytes
 from simdnn.networks.cache import FeatureCache, Row
@@ -121,7 +122,7 @@ def _pixels(
         from simdnn.images.corruptions import corrupt, generator_for  # needs PyTorch
 
         changed = corrupt(copy.corruption, preprocesses[0](picture), generator_for(digest, copy.seed))
-        picture = Pillow.fromarray((changed * 255).round().byte().permute(1, 2, 0).numpy())
+        picture = picture_of(changed)
     return tuple(preprocess.pixels(picture) for preprocess in preprocesses)
 
 
