@@ -59,11 +59,11 @@ def measured(
 ) -> dict[str, Any]:
     """Return seconds of the bare network and of the rules, their ratios, and the seconds of a certificate."""
     guard = Guard.fit(learned, Extractor([backbone], auxiliary=auxiliary), level="light", view_seed=0)
-    jobs = {"bare": partial(bare, backbone, paths)} | {
+    jobs = {"bare": partial(bare, backbone.network, backbone, paths)} | {
         rule: partial(check, guard, rule, paths) for rule in RULES
     }
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    bare(backbone, paths)
+    bare(backbone.network, backbone, paths)
     for _ in range(repeats):
         for name, job in jobs.items():
             seconds[name].append(timed(job))

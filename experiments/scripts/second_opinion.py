@@ -200,8 +200,8 @@ def main() -> None:
             for name, found in joined_scores(guard, columns, ALPHAS).items()
         },
     }
-    for name, found in (result["rules"] | result["joins"]).items():
-        Console(soft_wrap=True).print(name, found["nine attacks"], found["clean"]["flagged"])
+    for rule, found in (result["rules"] | result["joins"]).items():
+        Console(soft_wrap=True).print(rule, found["nine attacks"], found["clean"]["flagged"])
     write_record(name, result)
 
 

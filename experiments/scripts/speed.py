@@ -1,7 +1,8 @@
 """Speed as ratios, beside those of the last record: `python experiments/scripts/speed.py`, or `make bench`.
 
-All run on the same photographs, in turn, in one process: the bare network, reading alone and the network alone, `check`
-with each rule, and other detectors. A ratio is one of medians. One image from cold, and memory, are measured in
+All run on the same photographs, in turn, in one process: the bare network as it was given and with its batch norms
+fused, reading alone and the network alone, `check` with each rule, and other detectors. A ratio is one of medians, to
+the bare network as it was given, or "fused". One image from cold, and memory, are measured in
 processes of their own. `--record` writes the record.
 """
 
@@ -25,7 +26,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 
 from local_networks import NETWORKS, network
 from record import RECORDS, timed, write_record
@@ -81,19 +82,19 @@ def decode(backbone: Backbone, paths: list[Path]) -> None:
             pass
 
 
-def forward(backbone: Backbone, images: Tensor) -> None:
-    """Run the network alone, on images that are in memory."""
+def forward(network: nn.Module, backbone: Backbone, images: Tensor) -> None:
+    """Run a network of the backbone's alone, on images that are in memory."""
     with torch.inference_mode():
         for batch in torch.split(images, BATCH):
-            backbone.network((batch - backbone.mean) / backbone.std)
+            network((batch - backbone.mean) / backbone.std)
 
 
-def bare(backbone: Backbone, paths: list[Path]) -> None:
-    """Run the network alone: read, preprocess, normalise, forward; no features, no Sim-DNN."""
+def bare(network: nn.Module, backbone: Backbone, paths: list[Path]) -> None:
+    """Run a network of the backbone's: read, preprocess, normalise, forward; no features, no Sim-DNN."""
     with ThreadPoolExecutor(os.cpu_count()) as pool, torch.inference_mode():
         images = pool.map(partial(pixels_of, backbone), paths)
         while batch := list(islice(images, BATCH)):
-            backbone.network((torch.stack(batch) - backbone.mean) / backbone.std)
+            network((torch.stack(batch) - backbone.mean) / backbone.std)
 
 
 def check(guard: Guard, rule: str, paths: list[Path]) -> None:
@@ -203,15 +204,16 @@ def main() -> None:
     images = torch.stack([pixels_of(backbone, path) for path in paths])
 
     jobs: dict[str, Callable[[], None]] = {
-        "bare": partial(bare, backbone, paths),
+        "bare": partial(bare, backbone.network, backbone, paths),
+        "bare, fused": partial(bare, backbone.fused, backbone, paths),
         "decode": partial(decode, backbone, paths),
-        "forward": partial(forward, backbone, images),
+        "forward, fused": partial(forward, backbone.fused, backbone, images),
     }
     some = next(iter(guards.values()))
     jobs |= {f"check {rule}": partial(check, some, rule, paths) for rule in ("similarity", "published")}
     jobs |= {f"check profile {level}": partial(check, one, "profile", paths) for level, one in guards.items()}
     jobs |= {f"peer {peer}": partial(run, paths) for peer, run in peers(name, options.data).items()}
-    bare(backbone, paths[:BATCH])
+    bare(backbone.network, backbone, paths[:BATCH])
     seconds: dict[str, list[float]] = {job: [] for job in jobs}
     for _ in range(options.repeats):
         for title, job in jobs.items():
@@ -233,10 +235,10 @@ def main() -> None:
         peaks = memory(options.data, name, guard, Path(folder))
 
     middle = {title: median(values) for title, values in seconds.items()}
-    slowest = max(middle["decode"], middle["forward"])
-    ratios = {
-        title: middle[title] / middle["bare"] for title in middle if title.startswith(("check", "peer"))
-    }
+    slowest = max(middle["decode"], middle["forward, fused"])
+    timed_here = [title for title in middle if title.startswith(("check", "peer"))]
+    ratios = {title: middle[title] / middle["bare"] for title in timed_here}
+    ratios |= {f"{title}, fused": middle[title] / middle["bare, fused"] for title in timed_here}
     ratios["check similarity over the slower of decode and forward"] = middle["check similarity"] / slowest
     for rule in ("similarity", "profile"):
         cold = middle[f"one image, check {rule}"]

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from simdnn.atomic import write_whole
 from simdnn.errors import InputError, WeightsError
+from simdnn.networks.fusing import fused_norms
 from simdnn.networks.loading import network_names
 from simdnn.networks.reduction import REDUCTION
 from simdnn.networks.weights import fit_weights, hash_weights
@@ -146,6 +147,7 @@ class AuxiliaryNetwork(nn.Module):
         self.spec = spec
         self.file = file
         self.network = network.to(memory_format=torch.channels_last)
+        self._fused: nn.Module | None = None
         self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
 
@@ -161,8 +163,14 @@ class AuxiliaryNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, classes) of images (N, 3, side, side) in [0, 1], with noise or without."""
         normal = (images - self.mean) / self.std
-        logits: Tensor = self.network(normal.to(memory_format=torch.channels_last))
+        logits: Tensor = (self._fused or self.network)(normal.to(memory_format=torch.channels_last))
         return logits
+
+    def frozen(self) -> Self:
+        """Make it ready for use: in evaluation mode, without gradients of the weights, batch norms fused."""
+        self.eval().requires_grad_(False)
+        self._fused = fused_norms(self.network, (self.spec.side, self.spec.side))
+        return self
 
 
 def untrained(architecture: str, n_classes: int) -> nn.Module:
@@ -229,7 +237,7 @@ def read_auxiliary(path: Path) -> AuxiliaryNetwork:
     ):  # the random initialisation must not change the caller's generator
         network = untrained(spec.architecture, len(spec.classes))
     fit_weights(network, state, str(path))
-    return AuxiliaryNetwork(network, spec, path).eval().requires_grad_(False)
+    return AuxiliaryNetwork(network, spec, path).frozen()
 
 
 def _read_spec(text: str, path: Path) -> AuxiliarySpec:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from simdnn.errors import InputError
+from simdnn.networks.fusing import fused_norms
 from simdnn.networks.identity import source_hashes, versions
 from simdnn.networks.layers import watch, watching
 from simdnn.networks.loading import (
@@ -43,6 +44,10 @@ class Backbone(nn.Module):
     ----------
     spec
         Specification from which it can be made again.
+    network
+        The network as it was given.
+    fused
+        What runs: the network with batch norms fused into convolutions.
     weights_hash
         SHA-256 of the network's tensors.
     categories
@@ -67,9 +72,10 @@ class Backbone(nn.Module):
         self.network = network.eval().requires_grad_(False)
         self.layers = spec.layers or (PENULTIMATE,)
         self.weights_hash = hash_weights(network)
+        self.fused = fused_norms(network, spec.preprocess.size, keep=self.layers)
         self.register_buffer("mean", torch.tensor(spec.preprocess.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.preprocess.std).view(3, 1, 1), persistent=False)
-        watch(network, self.layers)
+        watch(self.fused, self.layers)
         logits, features = tried(self, network, spec.name, spec.preprocess.size)
         self.n_features = sum(feature.shape[1] for feature in features.values())
         self.n_classes = logits.shape[1]
@@ -95,7 +101,7 @@ class Backbone(nn.Module):
         if images.ndim != 4 or images.shape[1] != 3:
             raise InputError(f"expected images of shape (N, 3, H, W), got {tuple(images.shape)}")
         with watching() as features:
-            logits = self.network((images - self.mean) / self.std)
+            logits = self.fused((images - self.mean) / self.std)
         if not isinstance(logits, Tensor) or logits.ndim != 2:
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise InputError(
