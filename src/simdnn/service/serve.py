@@ -23,6 +23,7 @@ from simdnn.guard.guard import Guard
 from simdnn.service import metrics
 from simdnn.service.app import create_app
 from simdnn.service.logs import log_as_json
+from simdnn.service.port import shared_port
 from simdnn.service.sessions import Sessions
 from simdnn.service.settings import Settings
 from simdnn.service.tokens import TokenBook
@@ -64,9 +65,9 @@ def serve(
             if file is not None:
                 Guard.read(file)  # its error now, rather than in a worker's log
         config = _config(settings, host, port)
-        sockets = [_socket(config, host, port)]
+        bound = _socket(config, host, port)
         shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{sockets[0].getsockname()[1]}"
+        address = f"http://{shown}:{bound.getsockname()[1]}"
         link = None
         if settings.token_file is None:
             sessions = Sessions(settings.secret, settings.runtime, settings.session_hours)
@@ -77,9 +78,10 @@ def serve(
             signal.SIGTERM, lambda *_: None
         )  # uvicorn's own comes first, and raises it again at the end
         if settings.workers == 1:
-            _one_process(settings, config, sockets)
+            _one_process(settings, config, [bound])
         else:
-            _Workers(config, sockets).run()
+            with shared_port(bound) as port_of_workers:
+                _Workers(config, [port_of_workers]).run()
 
 
 def worker_app() -> FastAPI:
