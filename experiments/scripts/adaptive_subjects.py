@@ -66,16 +66,17 @@ class Resized(nn.Module):
 
 
 class Subject:
-    """A network whose outputs are the dataset's classes, and the dataset."""
+    """A network whose outputs are the dataset's classes, and the dataset, with as many test images as asked."""
 
-    def __init__(self, name: str, weights: Path) -> None:
+    def __init__(self, name: str, weights: Path, test_images: int | None = None) -> None:
         row, source = SUBJECTS[name]
         plan, more = (read_plan(PLANS / f"{table}.toml") for table in ("table4", "table1"))
         rows = {n.row: n for n in (*more.networks, *plan.networks)}
         network = rows[row]
-        self.dataset: Dataset = load_dataset(
-            network.dataset, plan.datasets[network.dataset], PLANS, default_cache().parent, seed=0
-        )
+        images = plan.datasets[network.dataset]
+        if test_images is not None:
+            images = replace(images, test_images=test_images)
+        self.dataset: Dataset = load_dataset(network.dataset, images, PLANS, default_cache().parent, seed=0)
         self.weights = weights
         self.backbone, self.transfer_source = self._load(network), Resized(self._load(rows[source]))
         self.auxiliary_file = weights / f"second-{network.dataset}.safetensors"

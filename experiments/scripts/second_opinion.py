@@ -1,10 +1,11 @@
 """What a second opinion adds: `python experiments/scripts/second_opinion.py --auxiliary second.safetensors`.
 
-One guard of MobileNetV2 on photographs, with its default rule and its parts; and other ways to join profile and second
-opinion, on the same images. Attacks are white-box on the protected network, rounded to 8 bits; only images that fool it
-are counted. Nothing here chooses a threshold but the guard's own clean calibration images. The attacks are made once
-and kept in the folder. MobileNetV2 has 1000 outputs; `--ten` keeps only those of the ten classes, as a network of
-these classes has, so that every attack that fools it ends in another of them.
+One guard of MobileNetV2 on photographs, or of a ResNet-18 on CIFAR-10 (`--subject cifar10`), with its default rule and
+its parts; and other ways to join profile and second opinion, on the same images. Attacks are white-box on the protected
+network, rounded to 8 bits; only images that fool it are counted. Nothing here chooses a threshold but the guard's own
+clean calibration images. The attacks are made once and kept in the folder. MobileNetV2 has 1000 outputs; `--subject
+imagenette` keeps only those of the ten classes, as a network of these classes has, so that every attack that fools it
+ends in another of them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from adaptive_subjects import Subject
+from adaptive_subjects import SUBJECTS, Subject
 from local_networks import network
 from noise import attacked, write_images
 from opinion_joins import joined_scores
@@ -32,7 +33,6 @@ from simdnn.conformal.threshold import Threshold
 from simdnn.evaluation.intervals import auroc, rate
 from simdnn.guard.guard import Guard
 from simdnn.images.corruptions import corrupt, generator_for
-from simdnn.images.files import find_images
 from simdnn.images.reading import read_image
 from simdnn.networks.auxiliary import read_auxiliary
 from simdnn.networks.cache import FeatureCache
@@ -151,17 +151,24 @@ def main() -> None:
     parser.add_argument(
         "--auxiliary", type=Path, help="the file of simdnn train-auxiliary; without it, only attack"
     )
-    parser.add_argument("--ten", action="store_true", help="keep only the outputs of the ten classes")
-    parser.add_argument("--folder", type=Path, help="images, attacks, features (default: build/second)")
+    parser.add_argument("--subject", choices=[NAME, *SUBJECTS], default=NAME)
+    parser.add_argument("--weights", type=Path, default=Path("build/weights"), help="of the subject")
+    parser.add_argument(
+        "--folder", type=Path, help="images, attacks, features (default: build/second/SUBJECT)"
+    )
+    parser.add_argument("--images", type=int, default=250, help="test images, the same number of each class")
     parser.add_argument("--attacked", type=int, default=100, help="photographs that are attacked")
     parser.add_argument("--level", default="standard")
     options = parser.parse_args()
     data = Path(os.environ["SIMDNN_DATA"])
-    name = f"second_opinion_{NAME}" + ("_ten" if options.ten else "")
-    options.folder = options.folder or Path("build/second-ten" if options.ten else "build/second")
+    options.folder = options.folder or Path("build/second") / options.subject
     options.folder.mkdir(parents=True, exist_ok=True)
-    paths = find_images([data / "imagenette224" / "val"])
-    backbone = Subject("imagenette", options.folder).backbone if options.ten else network(NAME, data)
+    subject = Subject(
+        "cifar10" if options.subject == "cifar10" else "imagenette", options.weights, options.images
+    )
+    backbone = network(NAME, data) if options.subject == NAME else subject.backbone
+    learned = subject.dataset.fit.write(options.folder / "fit.csv")
+    paths = list(subject.dataset.test.paths)
     made = images(Extractor([backbone]), paths, options.folder, options.attacked)
     if options.auxiliary is None:
         return
@@ -170,7 +177,7 @@ def main() -> None:
         extractor = Extractor([backbone], cache=cache, auxiliary=auxiliary)
         with progress_bar("fitting") as progress:
             guard = Guard.fit(
-                data / "imagenette224" / "train",
+                learned,
                 extractor,
                 level=options.level,
                 seed=SEED,
@@ -184,7 +191,7 @@ def main() -> None:
             columns[title] = seen_by(guard, files)
             Console().print(title, len(files))
     result = {
-        "network": NAME,
+        "network": backbone.spec.name,
         "outputs": backbone.n_classes,
         "auxiliary": auxiliary.identity,
         "level": options.level,
@@ -202,7 +209,7 @@ def main() -> None:
     }
     for rule, found in (result["rules"] | result["joins"]).items():
         Console(soft_wrap=True).print(rule, found["nine attacks"], found["clean"]["flagged"])
-    write_record(name, result)
+    write_record(f"second_opinion_{options.subject}", result)
 
 
 if __name__ == "__main__":
