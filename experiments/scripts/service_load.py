@@ -106,7 +106,7 @@ def main() -> None:
         guard.save(file)
         arguments = (file, "--audit", Path(folder) / "audit.db", "--workers", threads, "--threads", 1)
         with served(*arguments) as (address, _):
-            asyncio.run(ask(address, contents[:16], options.connections))
+            asyncio.run(ask(address, contents, options.connections))  # until each worker is ready
             bare(backbone.network, backbone, paths[:16], passes)
             for _ in range(options.repeats):
                 for name, model in networks.items():

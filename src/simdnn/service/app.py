@@ -107,6 +107,8 @@ async def _running(
     loading = asyncio.create_task(_load(state, on_failure))
     if threading.current_thread() is threading.main_thread():
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, state)
+    if state.settings.workers > 1:
+        await loading  # it listens only then: until it is ready, the others get all connections
     try:
         yield
     finally:
