@@ -89,7 +89,8 @@ class Extractor(ImageStream):
             outputs = []
             for i, backbone in enumerate(self.backbones):
                 images = torch.from_numpy(np.stack([own[i] for own in pixels])).to(self.device)
-                outputs.append(_in_parts(backbone, torch.cat([images, *(view(images) for view in views)])))
+                seen = torch.cat([images, *(view(images) for view in views)]) if views else images
+                outputs.append(_in_parts(backbone, seen))
             features = torch.cat([part for output in outputs for part in output.features.values()], dim=1)
             columns = [
                 values.float().cpu().reshape(1 + len(views), len(pixels), -1).transpose(0, 1).numpy()
