@@ -1,4 +1,4 @@
-"""The port that workers share."""
+"""The port of the service, and of its workers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from simdnn.service.port import shared_port
+from simdnn.service.port import shared_port, without_delay
 
 CONNECTIONS = 60
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers share one socket")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere workers share one socket, whose options differ"
+)
 
 
 def bound() -> socket.socket:
@@ -49,3 +51,12 @@ def test_no_other_service_gets_the_port_meanwhile() -> None:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with pytest.raises(OSError, match="in use"):
             other.bind(held.getsockname())
+
+
+def test_answers_are_sent_at_once() -> None:
+    alone = without_delay(bound())
+    with shared_port(bound()) as held, pickle.loads(pickle.dumps(held)) as worker, alone:
+        for listening in (alone, worker):
+            listening.listen()
+            with socket.create_connection(listening.getsockname()), listening.accept()[0] as connection:
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

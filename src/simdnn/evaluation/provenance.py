@@ -30,6 +30,9 @@ PACKAGES = (
 WITH_CHANGES = " with changes"
 """End of a commit whose working tree had changes."""
 
+RECORDS = "experiments/records"
+"""What is measured is written there; it changes nothing that is measured later."""
+
 
 def provenance() -> dict[str, Any]:
     """Return commit, versions and hardware, for JSON, so that a measurement can be repeated."""
@@ -46,11 +49,15 @@ def provenance() -> dict[str, Any]:
 
 
 def commit(file: Path) -> str | None:
-    """Return the commit of a file's repository, marked if there are changes; None if git does not track the file."""
+    """Return the commit of a file's repository, or None if git does not track the file.
+
+    It is marked if tracked files other than records were changed.
+    """
     if _git(file, "ls-files", "--error-unmatch", file.name) is None:
         return None
     found = _git(file, "rev-parse", "HEAD")
-    changed = _git(file, "status", "--porcelain", "--untracked-files=no")
+    others = (":(top)", f":(top,exclude){RECORDS}")
+    changed = _git(file, "status", "--porcelain", "--untracked-files=no", "--", *others)
     return f"{found}{WITH_CHANGES}" if found and changed else found
 
 

@@ -23,7 +23,7 @@ from simdnn.guard.guard import Guard
 from simdnn.service import metrics
 from simdnn.service.app import create_app
 from simdnn.service.logs import log_as_json
-from simdnn.service.port import shared_port
+from simdnn.service.port import shared_port, without_delay
 from simdnn.service.sessions import Sessions
 from simdnn.service.settings import Settings
 from simdnn.service.tokens import TokenBook
@@ -147,7 +147,7 @@ def _config(settings: Settings, host: str, port: int) -> uvicorn.Config:
 
 def _socket(config: uvicorn.Config, host: str, port: int) -> Any:
     try:
-        return config.bind_socket()
+        return without_delay(config.bind_socket())
     except (SystemExit, OSError) as error:
         raise InputError(
             f"cannot listen on {host}, port {port}; expected a free port; name another by --port"
