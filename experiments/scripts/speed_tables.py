@@ -1,7 +1,8 @@
 """The page on speed, from its records: `python experiments/scripts/speed_tables.py`.
 
 Records: `speed_mobilenet_v2.json` of `speed.py`, `learning_at_size.json` of `learning_at_size.py`, `onnx_speed.json` of
-`onnx_speed.py`, and `service_load_mobilenet_v2.json` of `service_load.py`; the page says which are not there.
+`onnx_speed.py`, `ray_equality.json` of `ray_equality.py`, and `service_load_mobilenet_v2.json` of `service_load.py`;
+the page says which are not there.
 """
 
 from __future__ import annotations
@@ -143,10 +144,50 @@ def service(record: Record) -> list[str]:
     ]
 
 
+def many_processes(record: Record) -> list[str]:
+    """Return rates on a local Ray beside one process, and how far the results are apart."""
+    alone = record["one_process"]
+    rows = [["one process", f"{alone['seconds']:.0f}", f"{alone['images_per_second']:.1f}", "1.00", "", ""]]
+    for name, title in (
+        ("ray_1", "Ray, 1 process"),
+        ("ray_2", "Ray, 2 processes"),
+        ("ray_2_killed", "the same, resumed"),
+    ):
+        found = record[name]
+        rate = found["images_per_second"] / alone["images_per_second"]
+        resumed = found["blocks_found"] > 0  # then most images were done before
+        rows.append(
+            [
+                title,
+                f"{found['seconds']:.0f}",
+                "" if resumed else f"{found['images_per_second']:.1f}",
+                "" if resumed else f"{rate:.2f}",
+                f"{found['largest_difference_of_prototypes']:.0e}",
+                f"{found['verdicts_that_differ']} of {found['verdicts']}",
+            ]
+        )
+    killed = record["ray_2_killed"]
+    return [
+        f"`fit` of MobileNetV2 on {record['images']:,} photographs with its default rule, each process with one "
+        f"thread, on {record['hardware']['cores']} cores. In the last run the driver was killed half way and started "
+        f"again, and {killed['workers_killed']} of the processes that run the network were killed; "
+        f"{killed['blocks_found']} of {killed['blocks']} blocks were found finished:",
+        "",
+        *table(
+            ["", "seconds", "images a second", "over one process", "prototypes differ by", "verdicts differ"],
+            rows,
+        ),
+        "",
+        "Images a second are those between the first images done and the last. Two processes and the one that "
+        "reads share two cores here; what the second adds is therefore less than on a machine with a core left.",
+    ]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Record], list[str]], str]] = {
     "Where time goes": ("speed_mobilenet_v2", where_time_goes, "speed.py --record"),
     "Learning and deciding at size": ("learning_at_size", learning, "learning_at_size.py"),
     "Without PyTorch": ("onnx_speed", onnx, "onnx_speed.py"),
+    "Many processes": ("ray_equality", many_processes, "ray_equality.py --images 3000 --kill"),
     "The service": ("service_load_mobilenet_v2", service, "service_load.py"),
 }
 """By title: the record, what writes it down, and the script that measures it."""
