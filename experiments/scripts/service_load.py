@@ -1,9 +1,9 @@
 """Load the service with photographs, beside the bare network: `python experiments/scripts/service_load.py`.
 
 Both take the same files and the same number of passes of the network for each; both have all cores, the network by its
-threads, the service by one worker of one thread for each. The network runs as it was given, and with its batch
-norms fused. They run in turn; the result is the ratio of the medians of their throughputs, with the latencies that
-clients saw.
+threads, the service by one worker of one thread for each. The network runs as it was given, and with its batch norms
+fused. They run in turn; the result is the ratio of the medians of their throughputs, with the latencies that clients
+saw.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import asyncio
 import os
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,36 +21,18 @@ from typing import Any
 import httpx
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from local_networks import network
 from record import timed, write_record
 from service_process import served
 from simdnn.guard.guard import Guard
 from simdnn.images.files import find_images
-from simdnn.images.reading import read_image
-from simdnn.networks.backbone import Backbone
 from simdnn.networks.cache import FeatureCache, default_cache
-from simdnn.networks.extractor import IN_CACHE, Extractor
+from simdnn.networks.extractor import Extractor
+from speed import bare
 
 CONNECTIONS = 32
 """Clients that ask at once."""
-
-
-def bare(model: nn.Module, backbone: Backbone, paths: list[Path], passes: int) -> None:
-    """Run a network of the backbone's alone, ``passes`` times on each image: read, preprocess, normalise, forward."""
-    preprocess = backbone.spec.preprocess
-    batch_size = IN_CACHE * torch.get_num_threads()
-
-    def load(path: Path) -> Tensor:
-        return preprocess(read_image(path))
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool, torch.inference_mode():
-        images = pool.map(load, paths)
-        while batch := list(islice(images, batch_size)):
-            pixels = (torch.stack(batch) - backbone.mean) / backbone.std
-            for _ in range(passes):
-                model(pixels)
 
 
 async def ask(address: str, contents: list[bytes], connections: int) -> tuple[float, list[float]]:

@@ -2,8 +2,8 @@
 
 All run on the same photographs, in turn, in one process: the bare network as it was given and with its batch norms
 fused, reading alone and the network alone, `check` with each rule, and other detectors. A ratio is one of medians, to
-the bare network as it was given, or "fused". One image from cold, and memory, are measured in
-processes of their own. `--record` writes the record.
+the bare network as it was given, or "fused". One image from cold, and memory, are measured in processes of their own.
+`--record` writes the record.
 """
 
 from __future__ import annotations
@@ -82,19 +82,21 @@ def decode(backbone: Backbone, paths: list[Path]) -> None:
             pass
 
 
-def forward(network: nn.Module, backbone: Backbone, images: Tensor) -> None:
+def forward(model: nn.Module, backbone: Backbone, images: Tensor) -> None:
     """Run a network of the backbone's alone, on images that are in memory."""
     with torch.inference_mode():
         for batch in torch.split(images, BATCH):
-            network((batch - backbone.mean) / backbone.std)
+            model((batch - backbone.mean) / backbone.std)
 
 
-def bare(network: nn.Module, backbone: Backbone, paths: list[Path]) -> None:
-    """Run a network of the backbone's: read, preprocess, normalise, forward; no features, no Sim-DNN."""
+def bare(model: nn.Module, backbone: Backbone, paths: list[Path], passes: int = 1) -> None:
+    """Run a network of the backbone's alone: read, preprocess, normalise, forward so many times."""
     with ThreadPoolExecutor(os.cpu_count()) as pool, torch.inference_mode():
         images = pool.map(partial(pixels_of, backbone), paths)
         while batch := list(islice(images, BATCH)):
-            network((torch.stack(batch) - backbone.mean) / backbone.std)
+            pixels = (torch.stack(batch) - backbone.mean) / backbone.std
+            for _ in range(passes):
+                model(pixels)
 
 
 def check(guard: Guard, rule: str, paths: list[Path]) -> None:
