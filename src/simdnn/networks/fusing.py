@@ -36,8 +36,8 @@ def fused_norms(network: nn.Module, size: tuple[int, int], keep: Collection[str]
             return network
         fused = _sharing_copy(network)
         for convolution, norm in pairs:
-            both: Any = fused.get_submodule(convolution), fused.get_submodule(norm)
-            fused.set_submodule(convolution, fuse_conv_bn_eval(*both))
+            both: Any = [copy.deepcopy(fused.get_submodule(name)).double() for name in (convolution, norm)]
+            fused.set_submodule(convolution, fuse_conv_bn_eval(*both).float())  # rounded once
             fused.set_submodule(norm, nn.Identity())
         image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
