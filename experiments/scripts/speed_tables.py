@@ -1,8 +1,8 @@
 """The page on speed, from its records: `python experiments/scripts/speed_tables.py`.
 
-Records: `speed_mobilenet_v2.json` of `speed.py`, `learning_at_size.json` of `learning_at_size.py`, `onnx_speed.json` of
-`onnx_speed.py`, `ray_equality.json` of `ray_equality.py`, and `service_load_mobilenet_v2.json` of `service_load.py`;
-the page says which are not there.
+Records: `speed_mobilenet_v2.json` of `speed.py`, `learning_at_size.json` and `learning_growth.json` of
+`learning_at_size.py`, `onnx_speed.json` of `onnx_speed.py`, `ray_equality.json` of `ray_equality.py`, and
+`service_load_mobilenet_v2.json` of `service_load.py`; the page says which are not there.
 """
 
 from __future__ import annotations
@@ -94,8 +94,32 @@ def learning(record: Record) -> list[str]:
         ),
         "",
         f"Learning takes {ratios['learning_over_one_reading']:.1f} times a bare reading; two readings are "
-        "needed, one for the range of each feature and one to learn. Deciding takes "
+        "needed, one for the range of each feature and one to learn, and learning compares each row with the "
+        "prototypes of its class before the next one may move them. Deciding takes "
         f"{ratios['deciding_over_matrix_product']:.1f} times the bare matrix product.",
+    ]
+
+
+def growth(record: Record) -> list[str]:
+    """Return how learning and deciding grow with each number."""
+    titles = {"rows": "rows", "width": "features", "classes": "classes"}
+    rows = [
+        [
+            f"{one['size'][name]:,} {title}",
+            f"{one['phases']['learn']['prototypes']:,}",
+            *(f"{one['phases'][phase]['seconds']:.2f}" for phase in ("read", "learn", "multiply", "decide")),
+        ]
+        for name, title in titles.items()
+        for one in record["growth"][name]
+    ]
+    base = record["growth"]["rows"][2]["size"]
+    return [
+        f"Sizes that differ from {base['rows']:,} rows of {base['width']:,} features in {base['classes']:,} classes in "
+        f"one number; seconds:",
+        "",
+        *table(["", "prototypes", "one reading", "learning", "matrix product", "deciding"], rows),
+        "",
+        "![Seconds over rows, features, classes and prototypes, on logarithmic axes](learning-at-size.png)",
     ]
 
 
@@ -186,6 +210,7 @@ def many_processes(record: Record) -> list[str]:
 SECTIONS: dict[str, tuple[str, Callable[[Record], list[str]], str]] = {
     "Where time goes": ("speed_mobilenet_v2", where_time_goes, "speed.py --record"),
     "Learning and deciding at size": ("learning_at_size", learning, "learning_at_size.py"),
+    "How learning and deciding grow": ("learning_growth", growth, "learning_at_size.py --growth"),
     "Without PyTorch": ("onnx_speed", onnx, "onnx_speed.py"),
     "Many processes": ("ray_equality", many_processes, "ray_equality.py --images 3000 --kill"),
     "The service": ("service_load_mobilenet_v2", service, "service_load.py"),
