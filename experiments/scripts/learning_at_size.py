@@ -265,6 +265,7 @@ def growth(folder: Path, base: Size, rows: int, seed: int) -> dict[str, list[dic
 def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
     """Draw seconds of learning and of deciding over rows, features, classes and prototypes."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure = Figure(figsize=(10, 5.5), layout="constrained")
     axes = figure.subplots(2, 4, sharey="row").tolist()
@@ -278,7 +279,11 @@ def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
         for row, phase in enumerate(["learn", "decide"]):
             work = [one["phases"][phase]["seconds"] for one in series]
             axes[row][column].loglog(x, work, "o" if name == "prototypes" else "o-")
-            axes[row][column].set_xlabel(name)
+            axes[row][column].set_xlabel("features" if name == "width" else name)
+            for axis in (axes[row][column].xaxis, axes[row][column].yaxis):
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+                axis.set_minor_formatter(NullFormatter())
     axes[0][0].set_ylabel("learning, s")
     axes[1][0].set_ylabel("deciding, s")
     path.parent.mkdir(parents=True, exist_ok=True)
