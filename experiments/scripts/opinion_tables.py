@@ -83,6 +83,12 @@ def certificate(name: str) -> list[str]:
     ]
 
 
+def ten_outputs() -> list[str]:
+    """Return what was measured on a network with an output for each class and no more."""
+    record = read(TEN)
+    return [f"The auxiliary network is one {TRAINED[record['auxiliary']]}.", "", *detection(record)]
+
+
 def cifar10() -> list[str]:
     """Return the section on CIFAR-10."""
     if not is_there(CIFAR):
@@ -142,7 +148,7 @@ def page() -> list[str]:
         "**A network with an output for each class and no more**: MobileNetV2 with the ten outputs of "
         "these classes. An attack that fools it ends in another of them:",
         "",
-        *(detection(read(TEN)) if is_there(TEN) else ["Not measured."]),
+        *(ten_outputs() if is_there(TEN) else ["Not measured."]),
         "",
         "**A network with further outputs**: MobileNetV2 with its 1000. Many of these attacks end in an "
         "output that stands for none of the ten classes, and leave the class that the guard asks about "
