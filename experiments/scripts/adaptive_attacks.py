@@ -126,7 +126,7 @@ def main() -> None:
     if options.list:
         subject.dataset.fit.write(options.list)
         return
-    source = provenance()  # of the code as it is now: records that are appended change the working tree
+    source = provenance()  # of the code that runs, whatever happens to its files meanwhile
     source["hardware"] |= {"processor": processor(), "threads": torch.get_num_threads()}
     for method in options.methods:
         fitted: tuple[GuardedModel, dict[str, float]] | None = None

@@ -98,7 +98,7 @@ def cifar10() -> list[str]:
     return [
         "## CIFAR-10",
         "",
-        f"A ResNet-18 on images of 32 pixels enlarged to 64; the auxiliary network is another at 32 pixels. The guard "
+        "A ResNet-18 on images of 32 pixels enlarged to 64; the auxiliary network is another at 32 pixels. The guard "
         f"learned {record['learned']} images and is calibrated on {record['calibrated']}; {n} test images:",
         "",
         *detection(record),

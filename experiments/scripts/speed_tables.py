@@ -115,7 +115,7 @@ def growth(record: Record) -> list[str]:
     base = record["growth"]["rows"][2]["size"]
     return [
         f"Sizes that differ from {base['rows']:,} rows of {base['width']:,} features in {base['classes']:,} classes in "
-        f"one number; seconds:",
+        "one number; seconds:",
         "",
         *table(["", "prototypes", "one reading", "learning", "matrix product", "deciding"], rows),
         "",

@@ -43,9 +43,7 @@ def fused_norms(network: nn.Module, size: tuple[int, int], keep: Collection[str]
         with torch.no_grad():
             expected, got = network(image), fused(image)
         alike = torch.allclose(got, expected, rtol=0, atol=_TOLERANCE * float(expected.abs().max()))
-    except (
-        Exception
-    ):  # the user's own code runs here, also on stand-ins for tensors; it is tried as it is later
+    except Exception:  # the user's own code runs here, on stand-ins for tensors, too
         return network
     return fused if alike else network
 
