@@ -97,11 +97,27 @@ def test_a_network_without_noise_is_deterministic() -> None:
         ({"mean": (1.0, 0.0)}, "mean must be three finite numbers"),
         ({"learned": ("abc",)}, "learned must be SHA-256 hashes"),
         ({"reduction": "nearest"}, "reduction must be 'mean or bilinear'; got 'nearest'"),
+        (
+            {"network_side": 32},
+            "network_side must be a whole number of pixels above the side, or nothing; got 32",
+        ),
     ],
 )
 def test_values_that_do_not_fit_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(SPEC, **change)
+
+
+def test_the_network_gets_the_noisy_image_enlarged(tmp_path: Path) -> None:
+    plain = auxiliary()
+    enlarging = AuxiliaryNetwork(plain.network, replace(SPEC, network_side=64))
+    assert enlarging.identity != plain.identity
+    write_auxiliary(tmp_path / "enlarging.safetensors", enlarging)
+    assert read_auxiliary(tmp_path / "enlarging.safetensors").spec.network_side == 64
+    images = torch.rand(2, 3, 32, 32)
+    large = torch.nn.functional.interpolate(images, scale_factor=2, mode="bilinear")
+    shown = AuxiliaryNetwork(torch.nn.Identity(), replace(SPEC, network_side=64))(images)
+    assert torch.allclose(shown, AuxiliaryNetwork(torch.nn.Identity(), SPEC)(large), atol=1e-5)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

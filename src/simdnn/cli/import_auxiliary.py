@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from simdnn.cli.options import AsJson, Device, Mean, Std, check_output, three_numbers
+from simdnn.cli.options import AsJson, Device, Mean, NetworkSize, Std, check_output, three_numbers
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import echo, shown
 
@@ -34,6 +34,7 @@ def import_auxiliary(
         int | None,
         typer.Option(help="Side of the images that it takes.", show_default="its architecture's usual one"),
     ] = None,
+    network_size: NetworkSize = None,
     mean: Mean = None,
     std: Std = None,
     classes: Annotated[
@@ -61,6 +62,7 @@ def import_auxiliary(
         backbone,
         sigma,
         size,
+        network_size,
         three_numbers(mean, "--mean"),
         three_numbers(std, "--std"),
         trust_pickle,

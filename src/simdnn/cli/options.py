@@ -86,6 +86,13 @@ Size = Annotated[
         help="Side of the images the network takes.", show_default="its own", rich_help_panel=NETWORKS
     ),
 ]
+NetworkSize = Annotated[
+    int | None,
+    typer.Option(
+        help="Side to which the noisy image is enlarged for the network; one trained on large images sees more then.",
+        show_default="not enlarged",
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="a GPU if there is one", rich_help_panel=SPEED),

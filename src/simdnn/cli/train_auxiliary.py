@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simdnn.cli.options import AsJson, Device, Mean, Std, check_output, three_numbers
+from simdnn.cli.options import AsJson, Device, Mean, NetworkSize, Std, check_output, three_numbers
 from simdnn.cli.progress import progress_bars
 from simdnn.cli.text import echo, shown
 
@@ -37,6 +37,7 @@ def train_auxiliary(
         float, typer.Option(help="Standard deviation of the noise, for pixels in [0, 1].")
     ] = 0.25,
     size: Annotated[int, typer.Option(help="Side of the images that it takes.")] = 112,
+    network_size: NetworkSize = None,
     epochs: Annotated[int, typer.Option(help="Passes over the images.")] = 10,
     loss: Annotated[
         str,
@@ -70,6 +71,7 @@ def train_auxiliary(
         std=three_numbers(std, "--std"),
         sigma=sigma,
         side=size,
+        network_side=network_size,
         loss=loss,
         held_out=held_out,
     )

@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from simdnn.atomic import write_whole
 from simdnn.errors import InputError, WeightsError
@@ -47,7 +48,7 @@ class AuxiliarySpec:
     architecture
         A classification network of torchvision.
     side
-        Height and width of its input, in pixels.
+        Height and width of the images that it takes, in pixels.
     sigma
         Standard deviation of the Gaussian noise that it was trained under, for pixels in [0, 1]; 0 for a network
         trained without noise, such as an adversarially trained one.
@@ -61,6 +62,10 @@ class AuxiliarySpec:
         SHA-256, in hexadecimal, of the image files that it was trained on, sorted. They must not calibrate a threshold.
     training
         Settings and provenance, as plain values for JSON.
+    network_side
+        Height and width, in pixels, to which the noisy image is enlarged for the network, by bilinear interpolation;
+        None to leave it. Networks trained on large images see more in a small one that is enlarged, and the certificate
+        stays the same: the enlargement comes after the noise.
 
     Raises
     ------
@@ -77,6 +82,7 @@ class AuxiliarySpec:
     reduction: str = REDUCTION
     learned: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
+    network_side: int | None = None
 
     def __post_init__(self) -> None:
         wrong = next((name for name, fits in self._checks().items() if not fits), None)
@@ -104,19 +110,24 @@ class AuxiliarySpec:
             "learned must be SHA-256 hashes": isinstance(self.learned, tuple)
             and all(isinstance(text, str) and _SHA256.fullmatch(text) for text in self.learned),
             "training must be a mapping": isinstance(self.training, Mapping),
+            "network_side must be a whole number of pixels above the side, or nothing": self.network_side
+            is None
+            or (type(self.network_side) is int and self.network_side > self.side),
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
+        """Return plain values for JSON, without those that are None."""
         return {"kind": self.kind} | {
-            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+            if value is not None
         }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """Make a specification from the result of `as_dict`, before or after JSON; InputError if it is not valid."""
         names = {"kind"} | {each.name for each in fields(cls)}
-        if set(plain) != names:
+        if {*plain, "network_side"} != names:
             raise InputError(f"expected the values {sorted(names)}, got {sorted(plain)}")
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
         del values["kind"]
@@ -127,7 +138,7 @@ class AuxiliarySpec:
 
 
 class AuxiliaryNetwork(nn.Module):
-    """A torchvision network on images in [0, 1] at its own size; the caller adds the noise.
+    """A torchvision network on images in [0, 1] of a fixed size; the caller adds the noise.
 
     Attributes
     ----------
@@ -153,7 +164,7 @@ class AuxiliaryNetwork(nn.Module):
 
     @cached_property
     def identity(self) -> str:
-        """SHA-256 of all that decides what it gives for an image: weights, noise, side, classes, normalisation."""
+        """SHA-256 of all that decides what it gives for an image: weights, noise, sides, classes, normalisation."""
         facts = {
             name: value for name, value in self.spec.as_dict().items() if name not in ("learned", "training")
         }
@@ -163,13 +174,16 @@ class AuxiliaryNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, classes) of images (N, 3, side, side) in [0, 1], with noise or without."""
         normal = (images - self.mean) / self.std
+        if self.spec.network_side is not None:
+            normal = interpolate(normal, size=(self.spec.network_side,) * 2, mode="bilinear")
         logits: Tensor = (self._fused or self.network)(normal.to(memory_format=torch.channels_last))
         return logits
 
     def frozen(self) -> Self:
         """Make it ready for use: in evaluation mode, without gradients of the weights, batch norms fused."""
         self.eval().requires_grad_(False)
-        self._fused = fused_norms(self.network, (self.spec.side, self.spec.side))
+        side = self.spec.network_side or self.spec.side
+        self._fused = fused_norms(self.network, (side, side))
         return self
 
 

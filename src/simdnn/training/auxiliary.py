@@ -155,7 +155,12 @@ def described(network: AuxiliaryNetwork, hashes: Sequence[str], facts: Mapping[s
 def _initial(plan: Plan, classes: tuple[str, ...]) -> AuxiliaryNetwork:
     """Return the network that the training starts from, with all its own outputs."""
     spec = AuxiliarySpec(
-        architecture=plan.backbone, side=plan.side, sigma=plan.sigma, classes=classes, **plan.normalisation
+        architecture=plan.backbone,
+        side=plan.side,
+        network_side=plan.network_side,
+        sigma=plan.sigma,
+        classes=classes,
+        **plan.normalisation,
     )
     return AuxiliaryNetwork(torchvision_network(plan.backbone, plan.start_weights), spec)
 

@@ -40,7 +40,8 @@ class Source:
     checkpoint : the file, see `read_foreign`
     backbone : its architecture, a classification network of torchvision
     sigma : standard deviation of the noise that it was trained under, for pixels in [0, 1]; 0 for none
-    side : height and width of its input, in pixels; None for that of torchvision's weights
+    side : height and width of the images that it takes, in pixels; None for that of torchvision's weights
+    network_side : height and width to which the noisy image is enlarged for it; None to leave it
     mean, std : its normalisation, if the file has none; None for that of torchvision's weights
     trust_pickle : whether code in the file may run
     """
@@ -49,6 +50,7 @@ class Source:
     backbone: str = "resnet18"
     sigma: float = 0.0
     side: int | None = None
+    network_side: int | None = None
     mean: Channels | None = None
     std: Channels | None = None
     trust_pickle: bool = False
@@ -164,6 +166,7 @@ def _network(source: Source, foreign: Foreign) -> AuxiliaryNetwork:
     spec = AuxiliarySpec(
         architecture=source.backbone,
         side=source.side or default.size[0],
+        network_side=source.network_side,
         sigma=source.sigma,
         classes=tuple(str(number) for number in range(len(head))),
         mean=foreign.mean or source.mean or default.mean,

@@ -23,7 +23,8 @@ class Plan:
     start_weights : file of the initial weights, for any classes; None for torchvision's
     mean, std : normalisation of these weights; None for torchvision's
     sigma : standard deviation of the noise, for pixels in [0, 1]; in (0, 10)
-    side : height and width of the network's input, in pixels; at least 16
+    side : height and width of the images, in pixels; at least 16
+    network_side : height and width to which the noisy image is enlarged for the network; None to leave it
     loss : one of `LOSSES`
     held_out : share of each class that measures the accuracy and is not trained on, in (0, 0.5]
     settings : hyperparameters of the training loop
@@ -41,6 +42,7 @@ class Plan:
     std: tuple[float, float, float] | None = None
     sigma: float = 0.25
     side: int = 112
+    network_side: int | None = None
     loss: str = "noise"
     held_out: float = 0.2
 
@@ -66,4 +68,4 @@ class Plan:
         """Return the settings as plain values, for the file and for the identity of a checkpoint."""
         options = getattr(LOSSES[self.loss], "__kwdefaults__", None) or {}
         plain = asdict(self) | self.normalisation | {"loss_options": options}
-        return {name: value for name, value in plain.items() if name != "start_weights"}
+        return {name: value for name, value in plain.items() if name != "start_weights" and value is not None}
