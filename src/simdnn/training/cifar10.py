@@ -23,17 +23,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, pad
 
 from simdnn.evaluation.intervals import rate
-from simdnn.networks.auxiliary import untrained
-from simdnn.networks.loading import last_layer
 from simdnn.networks.weights import fit_weights, read_weights
-from simdnn.training.loop import Epoch, Settings, train
+from simdnn.training.fresh import NORM_IMAGES, fresh_network, print_epoch, settle_norms
+from simdnn.training.loop import Settings, train
 from simdnn.training.record import write_record, write_weights
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's normalisation, the default of a guard."""
-
-NORM_IMAGES = 5_000
-"""Number of images from which the batch norms take their final means and variances."""
 
 
 def read_archive(archive: Path) -> dict[str, tuple[Tensor, Tensor]]:
@@ -75,17 +71,8 @@ def shifted(pictures: Tensor) -> Tensor:
 def train_cifar10(
     name: str, pictures: Tensor, labels: Tensor, side: int, settings: Settings, checkpoint: Path
 ) -> nn.Module:
-    """Train a torchvision network, and recompute the statistics of its batch norms.
-
-    Networks such as MnasNet average these over thousands of batches, more than a short schedule has.
-    """
-    torch.manual_seed(settings.seed)
-    network = untrained(name, 10)
-    # MnasNet's initialisation of its last layer depends on the number of classes, and is far too large for ten.
-    head = network.get_submodule(last_layer(network))
-    assert isinstance(head, nn.Linear | nn.Conv2d)
-    head.reset_parameters()
-    network = network.to(memory_format=torch.channels_last)
+    """Train a torchvision network from random weights."""
+    network = fresh_network(name, 10, settings.seed)
 
     def loss(trained: nn.Module, rows: Tensor) -> Tensor:
         logits = trained(prepared(shifted(pictures[rows]), side)).float()
@@ -102,13 +89,7 @@ def train_cifar10(
         on_epoch=print_epoch,
     )
     batches = torch.split(pictures[torch.randperm(len(pictures))[:NORM_IMAGES]], settings.batch_size)
-    torch.optim.swa_utils.update_bn((prepared(batch, side) for batch in batches), network)
-    return network.eval()
-
-
-def print_epoch(epoch: Epoch) -> None:
-    """Print the result of an epoch."""
-    print(f"epoch {epoch.number}: loss {epoch.loss:.3f}, {epoch.seconds:.0f} s", flush=True)
+    return settle_norms(network, (prepared(batch, side) for batch in batches))
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ from simdnn.images.reading import read_image
 from simdnn.networks.backbone import load_backbone
 from simdnn.networks.classifier import Classifier
 from simdnn.networks.weights import fit_weights, read_weights
-from simdnn.training.cifar10 import print_epoch
+from simdnn.training.fresh import print_epoch
 from simdnn.training.loop import Settings, train
 from simdnn.training.record import write_record, write_weights
 

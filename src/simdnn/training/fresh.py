@@ -1,0 +1,40 @@
+"""Networks trained from random weights: how they start, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from simdnn.networks.auxiliary import untrained
+from simdnn.networks.loading import last_layer
+from simdnn.training.loop import Epoch
+
+NORM_IMAGES = 5_000
+"""Number of images from which the batch norms take their final means and variances."""
+
+
+def fresh_network(name: str, n_classes: int, seed: int) -> nn.Module:
+    """Build a torchvision network with random weights, in the memory format that is fastest on a CPU."""
+    torch.manual_seed(seed)
+    network = untrained(name, n_classes)
+    # MnasNet's initialisation of its last layer depends on the number of classes, and is far too large for ten.
+    head = network.get_submodule(last_layer(network))
+    assert isinstance(head, nn.Linear | nn.Conv2d)
+    head.reset_parameters()
+    return network.to(memory_format=torch.channels_last)
+
+
+def settle_norms(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+    """Recompute the statistics of a trained network's batch norms, and return it in evaluation mode.
+
+    Networks such as MnasNet average these over thousands of batches, more than a short schedule has.
+    """
+    torch.optim.swa_utils.update_bn(batches, network)
+    return network.eval()
+
+
+def print_epoch(epoch: Epoch) -> None:
+    """Print the result of an epoch."""
+    print(f"epoch {epoch.number}: loss {epoch.loss:.3f}, {epoch.seconds:.0f} s", flush=True)

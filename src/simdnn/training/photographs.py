@@ -1,0 +1,163 @@
+"""Train a torchvision network on photographs: `python -m simdnn.training.photographs --network shufflenet_v2_x1_0`.
+
+For the benchmark's networks whose ImageNet weights are not available. The photographs of ``imagenette160`` belong to no
+guard and no test. A network that learned from ImageNet teaches the new one, from random weights, all that it sees in
+them (Hinton, Vinyals and Dean, 2015), besides their classes; so few photographs suffice. The record beside the weights
+has the accuracy on ``imagenette224/val``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate, kl_div, log_softmax
+
+from simdnn.evaluation.intervals import rate
+from simdnn.images.files import labelled_images
+from simdnn.images.preprocess import Preprocess
+from simdnn.images.reading import read_image
+from simdnn.networks.backbone import Backbone, load_backbone
+from simdnn.networks.weights import fit_weights, read_weights
+from simdnn.training.augment import random_crops
+from simdnn.training.data import DecodedImages, decode_images
+from simdnn.training.fresh import NORM_IMAGES, fresh_network, print_epoch, settle_norms
+from simdnn.training.head import head_of
+from simdnn.training.loop import Settings, train
+from simdnn.training.record import write_record, write_weights
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's normalisation, the default of a guard."""
+
+TEACHER, TEACHER_SIDE = "mobilenet_v2", 160
+"""The network that teaches, and the side to which a crop is enlarged for it, in pixels."""
+
+SMOOTHING = 0.1
+"""Label smoothing of the cross-entropy."""
+
+
+class Taught(nn.Module):
+    """A network with, while it learns, a second last layer for the teacher's outputs on the same features."""
+
+    def __init__(self, network: nn.Module, n_outputs: int) -> None:
+        super().__init__()
+        self.network = network
+        self.other_head = nn.Linear(head_of(network).in_features, n_outputs)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits (N, K) and those of the teacher's outputs (N, n_outputs)."""
+        features: list[Tensor] = []
+        hook = head_of(self.network).register_forward_pre_hook(lambda _, given: features.append(given[0]))
+        try:
+            logits = self.network(images)
+        finally:
+            hook.remove()
+        return logits, self.other_head(features[0])
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Normalise images (N, 3, H, W) in [0, 1]."""
+    normal = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    return normal.to(memory_format=torch.channels_last)
+
+
+def taught_loss(taught: nn.Module, teacher: Backbone, images: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of the classes, plus the divergence of the second last layer from the teacher's outputs."""
+    with torch.no_grad():
+        large = interpolate(images, size=(TEACHER_SIDE, TEACHER_SIDE), mode="bilinear")
+        wanted = log_softmax(teacher(large).logits.float(), dim=1)
+    logits, found = taught(normalised(images))
+    divergence = kl_div(log_softmax(found.float(), 1), wanted, reduction="batchmean", log_target=True)
+    return cross_entropy(logits.float(), labels, label_smoothing=SMOOTHING) + divergence
+
+
+def train_taught(
+    name: str, teacher: Backbone, images: DecodedImages, side: int, settings: Settings, checkpoint: Path
+) -> nn.Module:
+    """Train a torchvision network from random weights on crops of ``side`` pixels."""
+    network = fresh_network(name, len(images.classes), settings.seed)
+    labels = torch.from_numpy(images.labels)
+
+    def crops(rows: NDArray[np.int64]) -> Tensor:
+        return random_crops(images.batch(rows), side)
+
+    taught = train(
+        Taught(network, teacher.n_classes),
+        len(labels),
+        lambda trained, rows: taught_loss(trained, teacher, crops(rows.numpy()), labels[rows]),
+        settings,
+        device=torch.device("cpu"),
+        checkpoint=checkpoint,
+        identity={"network": name, "side": side, "n": len(labels)} | asdict(settings),
+        on_epoch=print_epoch,
+    )
+    assert isinstance(taught, Taught)
+    order = np.random.default_rng(settings.seed).permutation(len(labels))[:NORM_IMAGES]
+    batches = np.split(order, range(settings.batch_size, len(order), settings.batch_size))
+    return settle_norms(taught.network, (normalised(crops(rows)) for rows in batches))
+
+
+def labelled_batches(folder: Path, side: int, classes: tuple[str, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield images (N, 3, side, side) in [0, 1] and their labels (N,), by the classes' order."""
+    preprocess = Preprocess(size=(side, side), resize=side)
+    paths, names = labelled_images(folder)
+    for start in range(0, len(paths), 50):
+        part = slice(start, start + 50)
+        images = torch.stack([preprocess(read_image(path)) for path in paths[part]])
+        yield images, torch.tensor([classes.index(name) for name in names[part]])
+
+
+def main() -> None:
+    """Train, write the weights in half precision, and record their accuracy."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    data = os.environ.get("SIMDNN_DATA")
+    parser.add_argument("--data", type=Path, default=data, required=data is None)
+    parser.add_argument("--network", required=True)
+    parser.add_argument("--side", type=int, default=112)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=0.1)
+    parser.add_argument("--optimizer", default="sgd", help="sgd or adamw")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("build/weights/photographs"))
+    options = parser.parse_args()
+    settings = Settings(
+        options.epochs, options.batch_size, options.rate, options.optimizer, seed=options.seed
+    )
+    weights = options.output / f"{options.network}.safetensors"
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint = weights.with_suffix(".checkpoint")
+    start = time.perf_counter()
+    half = (0.5, 0.5, 0.5)
+    file = options.data / "weights" / f"{TEACHER}.safetensors"
+    teacher = load_backbone(TEACHER, file, mean=half, std=half, size=TEACHER_SIDE)
+    images = decode_images(options.data / "imagenette160", 160, options.output / "imagenette160.npy")
+    network = train_taught(options.network, teacher, images, options.side, settings, checkpoint)
+    seconds = time.perf_counter() - start
+    write_weights(network, weights)
+    checkpoint.unlink()
+    fit_weights(network, read_weights(weights), str(weights))
+    right = n = 0
+    with torch.no_grad():
+        for test, truth in labelled_batches(
+            options.data / "imagenette224" / "val", options.side, images.classes
+        ):
+            right += int((network(normalised(test)).argmax(1) == truth).sum())
+            n += len(truth)
+    accuracy = rate(right, n)
+    result = {"accuracy": accuracy._asdict(), "n": n, "seconds": seconds, "side": options.side}
+    facts = {"network": options.network, "teacher": TEACHER, "pictures": len(images.rows)}
+    record = write_record(weights, result | facts | asdict(settings))
+    print(f"{options.network}: {accuracy.value:.1%} of {n} correct; wrote {weights} and {record}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from simdnn.evaluation.intervals import rate
+from simdnn.networks.auxiliary import untrained
+from simdnn.networks.backbone import Backbone, load_backbone
+from simdnn.networks.weights import fit_weights, read_weights
+from simdnn.training import photographs
+
+
+def write_images(folder: Path, n: int, side: int) -> None:
+    """Write two classes, one dark and one bright."""
+    for label, grey in (("dark", 40), ("light", 200)):
+        (folder / label).mkdir(parents=True)
+        for number in range(n):
+            Image.fromarray(np.full((side, side, 3), grey + number, np.uint8)).save(
+                folder / label / f"{number}.png"
+            )
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Backbone:
+    torch.manual_seed(0)
+    return load_backbone("small", network=untrained("shufflenet_v2_x0_5", 7).eval(), size=160)
+
+
+def test_the_loss_is_least_for_right_answers_that_agree_with_the_teacher(teacher: Backbone) -> None:
+    images, labels = torch.rand(2, 3, 160, 160), torch.tensor([0, 1])
+    wanted = teacher(images).logits
+
+    def loss(logits: list[list[float]], found: torch.Tensor) -> float:
+        answers = (torch.tensor(logits), found)
+
+        class Answers(torch.nn.Module):
+            def forward(self, _: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                return answers
+
+        return float(photographs.taught_loss(Answers(), teacher, images, labels))
+
+    right, wrong = [[3.0, 0.0], [0.0, 3.0]], [[0.0, 3.0], [3.0, 0.0]]
+    assert loss(wrong, wanted) - loss(right, wanted) == pytest.approx(
+        3 * (1 - photographs.SMOOTHING), abs=1e-4
+    )
+    assert loss(right, wanted + 1) == pytest.approx(loss(right, wanted), abs=1e-5)
+    assert loss(right, wanted.flip(1) * 50) > loss(right, wanted) + 0.1
+
+
+def test_the_program_writes_weights_and_a_record(
+    tmp_path: Path,
+    teacher: Backbone,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    write_images(data / "imagenette160", 6, 160)
+    write_images(data / "imagenette224" / "val", 2, 224)
+    monkeypatch.setattr(photographs, "load_backbone", lambda *_, **__: teacher)
+    asked = f"--data {data} --network shufflenet_v2_x0_5 --side 32 --epochs 2 --batch-size 4 --output {out}"
+    monkeypatch.setattr(sys, "argv", ["photographs", *asked.split()])
+    photographs.main()
+    weights = out / "shufflenet_v2_x0_5.safetensors"
+    record = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+    assert (record["n"], record["epochs"], record["side"], record["pictures"]) == (4, 2, 32, 12)
+    network = untrained("shufflenet_v2_x0_5", 2)
+    fit_weights(network, read_weights(weights), "the weights")
+    network.eval()
+    right = sum(
+        int((network(photographs.normalised(images)).argmax(1) == labels).sum())
+        for images, labels in photographs.labelled_batches(
+            data / "imagenette224" / "val", 32, ("dark", "light")
+        )
+    )
+    assert record["accuracy"] == rate(right, 4)._asdict()
+    assert "epoch 2: loss " in capsys.readouterr().out
