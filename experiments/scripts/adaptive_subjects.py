@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -28,12 +28,11 @@ from simdnn.evaluation.plan_file import read_plan
 from simdnn.guard.guard import Guard
 from simdnn.images.reading import read_image
 from simdnn.networks.auxiliary import AuxiliaryNetwork, read_auxiliary
-from simdnn.networks.backbone import Backbone, load_backbone
+from simdnn.networks.backbone import Backbone
 from simdnn.networks.cache import FeatureCache, default_cache
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.reduction import reduction_norm
 from simdnn.networks.votes import count_votes
-from simdnn.networks.weights import read_weights
 from simdnn.paper.holdout import calibration_mask
 
 PLANS = Path(__file__).parents[1] / "plans"
@@ -78,25 +77,19 @@ class Subject:
             images = replace(images, test_images=test_images)
         self.dataset: Dataset = load_dataset(network.dataset, images, PLANS, default_cache().parent, seed=0)
         self.weights = weights
-        self.backbone, self.transfer_source = self._load(network), Resized(self._load(rows[source]))
+        self.backbone, self._source = self._load(network), rows[source]
         self.auxiliary_file = weights / f"second-{network.dataset}.safetensors"
         self.classes = self.dataset.classes
 
     def _load(self, network: NetworkPlan) -> Backbone:
         """Load the network; of one with more outputs than classes, keep those of the classes."""
-        whole = load_network(network, PLANS)
-        if whole.n_classes == len(self.dataset.classes):
-            return whole
-        outputs = torch.tensor([self.dataset.outputs[label] for label in self.dataset.classes])
-        assert whole.spec.weights is not None
-        state = read_weights(Path(whole.spec.weights))
-        for name in [n for n, t in state.items() if t.shape[:1] == (whole.n_classes,)]:
-            state[name] = state[name][outputs].contiguous()
-        cut = self.weights / f"{network.backbone}-{network.dataset}.safetensors"
-        cut.parent.mkdir(parents=True, exist_ok=True)
-        save_file(state, cut)
-        p = whole.spec.preprocess
-        return load_backbone(network.backbone, cut, mean=p.mean, std=p.std, size=p.size)
+        plan = replace(network, classes_only=True)
+        return load_network(plan, PLANS, dataset=self.dataset, folder=self.weights)
+
+    @cached_property
+    def transfer_source(self) -> Resized:
+        """The network that the transfer attack is computed on."""
+        return Resized(self._load(self._source))
 
     def load_auxiliary(self) -> AuxiliaryNetwork:
         """Load the network of `simdnn train-auxiliary`."""

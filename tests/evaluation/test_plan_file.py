@@ -21,6 +21,7 @@ from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.plan_file import read_plan
 from simdnn.images import corruptions
 from simdnn.rules.profile import LEVELS
+from simdnn.rules.registry import find_rule
 
 PLANS = Path(__file__).parents[2] / "experiments" / "plans"
 
@@ -139,5 +140,9 @@ def test_the_attacks_are_those_of_the_code_with_its_defaults(tmp_path: Path, nam
 
 def test_the_corruptions_and_methods_are_those_of_the_code() -> None:
     assert list(CORRUPTIONS) == list(corruptions.CORRUPTIONS)
-    assert [name for name in METHODS if "profile" in name] == [f"sim-dnn profile {level}" for level in LEVELS]
+    assert [name for name in METHODS if "profile" in name] == [
+        *(f"sim-dnn profile {level}" for level in LEVELS),
+        "sim-dnn profile+opinion",
+    ]
+    assert all(find_rule(name.split()[1]) for name in METHODS if name.startswith("sim-dnn"))
     assert all(callable(find_detector(name)) for name in BASELINES)

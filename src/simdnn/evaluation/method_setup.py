@@ -11,12 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simdnn.errors import InputError
 from simdnn.evaluation.baselines.inputs import BaselineInput, baseline_input
 from simdnn.evaluation.metrics import MethodOutput
 from simdnn.guard.guard import Guard
+from simdnn.networks.auxiliary import read_auxiliary
 from simdnn.networks.backbone import Backbone
 from simdnn.networks.extractor import Extractor
 from simdnn.paper.holdout import calibration_mask
+from simdnn.rules.profile import ProfileRule
+from simdnn.rules.registry import find_rule
 
 CALIBRATION = 0.2
 """Share of the clean images that calibrate thresholds; the same images for every detector."""
@@ -51,6 +55,7 @@ class MethodSetup:
     classes : names of all classes in sorted order
     outputs : (C,) the network's output for each class
     weights : folder with the weights of defences
+    auxiliary : file of the auxiliary network for a second opinion, if there is one
     seed : seed of all random numbers
     alpha : false-alarm rate of the thresholds, in (0, 1)
     """
@@ -63,6 +68,7 @@ class MethodSetup:
     classes: tuple[str, ...]
     outputs: NDArray[np.int64]
     weights: Path
+    auxiliary: Path | None
     seed: int
     alpha: float
 
@@ -72,23 +78,40 @@ class MethodSetup:
         return calibration_mask(self.labels, CALIBRATION, self.seed)
 
     @cached_property
-    def _guards(self) -> dict[str, Guard]:
+    def _guards(self) -> dict[tuple[str, str], Guard]:
         return {}
 
-    def guard(self, level: str) -> Guard:
-        """Return the guard of one level of the profile rule, fitted on first use."""
-        if level not in self._guards:
-            self._guards[level] = Guard.fit(
+    def guard(self, rule: str, level: str) -> Guard:
+        """Return the guard of one level of a rule, fitted on first use; one of the profile has the simpler rules, too.
+
+        Raises
+        ------
+        InputError
+            If the rule asks for a second opinion, and there is no auxiliary network.
+        """
+        fitted = rule if find_rule(rule).uses_auxiliary else ProfileRule.name
+        if (fitted, level) not in self._guards:
+            self._guards[fitted, level] = Guard.fit(
                 self.fit,
-                self.extractor,
-                rule="profile",
+                self._with_opinion if find_rule(rule).uses_auxiliary else self.extractor,
+                rule=fitted,
                 level=level,
                 alpha=self.alpha,
                 calibration=CALIBRATION,
                 seed=self.seed,
                 view_seed=self.seed,
             )
-        return self._guards[level]
+        return self._guards[fitted, level]
+
+    @cached_property
+    def _with_opinion(self) -> Extractor:
+        if self.auxiliary is None:
+            raise InputError(
+                "a second opinion needs an auxiliary network; name its file as the network's 'auxiliary'"
+            )
+        return Extractor(
+            self.extractor.backbones, cache=self.extractor.cache, auxiliary=read_auxiliary(self.auxiliary)
+        )
 
 
 class Method(Protocol):

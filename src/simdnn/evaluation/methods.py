@@ -18,6 +18,7 @@ from simdnn.evaluation.method_setup import Method, MethodSetup, TestImages
 from simdnn.evaluation.metrics import MethodOutput
 from simdnn.evaluation.names import DEFENCES
 from simdnn.networks.classifier import Classifier
+from simdnn.rules.registry import find_rule
 
 LOW_ALPHA = 0.01
 """A second false-alarm rate, which is measured if there are enough calibration images."""
@@ -72,7 +73,7 @@ class SimDNNMethod:
     """Sim-DNN with one of its rules; the label is that of the most similar prototype, eq. (13)."""
 
     def __init__(self, setup: MethodSetup, rule: str, level: str = "standard") -> None:
-        self.guard = setup.guard(level)
+        self.guard = setup.guard(rule, level)
         self.rule = rule
 
     def evaluate(self, images: TestImages, truth: NDArray[np.str_]) -> MethodOutput:
@@ -112,6 +113,12 @@ def find_method(name: str) -> Callable[[MethodSetup], Method]:
         return partial(SimDNNMethod, rule=rule, level=level or "standard")
     make = find_detector(name)
     return lambda setup: BaselineMethod(setup, make())
+
+
+def asks_auxiliary(name: str) -> bool:
+    """Return whether a method asks an auxiliary network."""
+    family, _, rule = name.partition(" ")
+    return family == "sim-dnn" and find_rule(rule.partition(" ")[0]).uses_auxiliary
 
 
 def check_finite(scores: FloatArray) -> FloatArray:

@@ -22,6 +22,7 @@ METHODS = (
     "sim-dnn profile light",
     "sim-dnn profile standard",
     "sim-dnn profile full",
+    "sim-dnn profile+opinion",
 )
 """Methods of plans, besides your own detectors by import path, ``package.module:Detector``."""
 

@@ -50,6 +50,8 @@ class NetworkPlan:
     dataset : name of a dataset of the plan
     backbone, weights, mean, std, size, resize : see :func:`simdnn.networks.backbone.load_backbone`; ``{dataset}`` in
         the path of the weights is replaced by the folder of the dataset
+    classes_only : keep only the outputs for the dataset's classes; a network with no others is left as it is
+    auxiliary : file of the auxiliary network for a second opinion
     attacked_images : largest number of test images that are attacked, drawn by the seed; 0 for all
     note : printed below the table
     """
@@ -62,6 +64,8 @@ class NetworkPlan:
     std: tuple[float, float, float] | None = None
     size: int | None = None
     resize: int | None = None
+    classes_only: bool = False
+    auxiliary: str = ""
     attacked_images: int = 0
     note: str = ""
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import median
 
@@ -24,11 +25,12 @@ from simdnn.evaluation.defences import Averaged, defended
 from simdnn.evaluation.freshness import method_version
 from simdnn.evaluation.load_network import load_network
 from simdnn.evaluation.method_setup import Method, MethodSetup, TestImages
-from simdnn.evaluation.methods import find_method
+from simdnn.evaluation.methods import asks_auxiliary, find_method
 from simdnn.evaluation.metrics import MethodOutput, measure
 from simdnn.evaluation.plan import Column, NetworkPlan, Plan
 from simdnn.evaluation.records import Record, cell_key
 from simdnn.images.reading import read_image
+from simdnn.networks.auxiliary import read_auxiliary
 from simdnn.networks.backbone import Backbone
 from simdnn.networks.cache import FeatureCache
 from simdnn.networks.classifier import Classifier
@@ -67,6 +69,9 @@ class TestedNetwork:
             network.dataset, plan.datasets[network.dataset], plan.folder, folders.cache, plan.seed
         )
         self.backbone = self._load()
+        self.outputs = self.dataset.outputs
+        if network.classes_only:
+            self.outputs = {label: i for i, label in enumerate(self.dataset.classes)}
         self.truth = np.array(self.dataset.test.labels)
         self.identity = {
             "split": self.dataset.test.hash[:16],
@@ -92,14 +97,24 @@ class TestedNetwork:
         preprocess = self.backbone.spec.preprocess.as_dict()
         parts = {"column": column.key, "method": method, "seed": self.plan.seed, "alpha": self.plan.alpha}
         network = {"backbone": self.network.backbone, "preprocess": preprocess}
-        counts = {"attacked_images": self.network.attacked_images}
+        counts: dict[str, object] = {"attacked_images": self.network.attacked_images}
         if self.plan.images:
             counts["images"] = self.plan.images
         if (
             version := method_version(method)
         ) > 1:  # as for the images: keys of earlier records stay what they were
             counts["version"] = version
+        if asks_auxiliary(method):
+            counts["auxiliary"] = self._auxiliary
         return cell_key(self.identity | parts | network | counts)
+
+    @cached_property
+    def _auxiliary(self) -> str:
+        """What identifies the auxiliary network, or the reason why there is none."""
+        try:
+            return read_auxiliary(self.plan.folder / self.network.auxiliary).identity[:16]
+        except SimDNNError as error:
+            return reason(error)
 
     @property
     def columns(self) -> Columns:
@@ -110,7 +125,7 @@ class TestedNetwork:
             self._columns = Columns(
                 bare,
                 self._pixels(self.dataset.test),
-                torch.tensor([self.dataset.outputs[label] for label in self.dataset.test.labels]),
+                torch.tensor([self.outputs[label] for label in self.dataset.test.labels]),
                 defences={name: self._attackable(name, bare, samples) for name, samples in through.items()},
                 identity=self.identity | {"preprocess": self.backbone.spec.preprocess.as_dict()},
                 store=self.folders.cache / "attacked",
@@ -133,8 +148,9 @@ class TestedNetwork:
                 clean=clean,
                 labels=np.array(fit.labels),
                 classes=self.dataset.classes,
-                outputs=np.array([self.dataset.outputs[label] for label in self.dataset.classes]),
+                outputs=np.array([self.outputs[label] for label in self.dataset.classes]),
                 weights=self.folders.weights,
+                auxiliary=self.plan.folder / self.network.auxiliary if self.network.auxiliary else None,
                 seed=self.plan.seed,
                 alpha=self.plan.alpha,
             )
@@ -200,12 +216,17 @@ class TestedNetwork:
 
     def _load(self, *, layers: bool = True) -> Backbone:
         """Load the network, with the features of its middle layers as well if ``layers``."""
-        base, folder = self.plan.folder, self.dataset.folder
-        network = load_network(self.network, base, dataset_folder=folder)
+        load = partial(
+            load_network,
+            self.network,
+            self.plan.folder,
+            dataset=self.dataset,
+            folder=self.folders.cache / "class-outputs",
+        )
+        network = load()
         if not layers:
             return network
-        names = (*middle_layers(network), *network.layers)
-        return load_network(self.network, base, names, folder).to(default_device())
+        return load((*middle_layers(network), *network.layers)).to(default_device())
 
     def _pixels(self, part: Part) -> torch.Tensor:
         return torch.stack([self.backbone.spec.preprocess(read_image(path)) for path in part.paths])

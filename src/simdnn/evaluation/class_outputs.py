@@ -1,0 +1,48 @@
+"""Keep of a network only the outputs for a dataset's classes, as a network of these classes has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from safetensors.torch import save
+
+from simdnn.atomic import write_whole
+from simdnn.errors import InputError
+from simdnn.networks.loading import last_layer, torchvision_network
+from simdnn.networks.weights import read_weights
+
+
+def class_outputs(backbone: str, weights: Path, outputs: Sequence[int], folder: Path) -> Path:
+    """Return weights whose outputs are the classes', in their order; those of a network that has no others as they are.
+
+    Parameters
+    ----------
+    backbone : a classification network of torchvision
+    weights : file of its weights
+    outputs : its output for each class
+    folder : where weights with fewer outputs are written
+
+    Raises
+    ------
+    InputError
+        If the network has fewer outputs than these.
+    WeightsError
+        If the weights cannot be read.
+    """
+    head = last_layer(torchvision_network(backbone, weights))
+    state = read_weights(weights)
+    n = len(state[f"{head}.weight"])
+    if n == len(outputs):
+        return weights
+    if n <= max(outputs):
+        raise InputError(f"expected at least {max(outputs) + 1} outputs in {weights}, got {n}")
+    for name in (f"{head}.weight", f"{head}.bias"):
+        state[name] = state[name][list(outputs)]
+    content = save({name: tensor.contiguous() for name, tensor in state.items()})
+    folder.mkdir(parents=True, exist_ok=True)
+    cut = folder / f"{backbone}-{sha256(content).hexdigest()[:16]}.safetensors"
+    if not cut.exists():
+        write_whole(cut, content)
+    return cut
