@@ -27,6 +27,7 @@ tables: .venv/dev
 	cp build/report/*.md docs/tables/
 	PYTHONPATH=experiments/scripts $(BIN)/python experiments/scripts/adaptive_attack_tables.py
 	PYTHONPATH=experiments/scripts $(BIN)/python experiments/scripts/opinion_tables.py
+	$(BIN)/python experiments/scripts/reproduction_figure.py
 	PYTHONPATH=experiments/scripts $(BIN)/python experiments/scripts/speed_tables.py
 
 # Ratios of speed beside those of the last record; what became slower is marked. Needs SIMDNN_DATA.
