@@ -1,4 +1,4 @@
-"""The figure of docs/reproduction.md, from the records of table IV: the paper's Sim-DNN beside what is measured here."""
+"""The figure of docs/reproduction.md, from the records of table IV: the paper's Sim-DNN beside what we measured."""
 
 from __future__ import annotations
 
