@@ -13,7 +13,7 @@ from simdnn.evaluation.intervals import rate
 from simdnn.networks.auxiliary import untrained
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.weights import fit_weights, read_weights
-from simdnn.training import photographs
+from simdnn.training import bart, photographs
 
 
 def write_images(folder: Path, n: int, side: int) -> None:
@@ -71,12 +71,24 @@ def test_the_program_writes_weights_and_a_record(
     assert (record["n"], record["epochs"], record["side"], record["pictures"]) == (4, 2, 32, 12)
     network = untrained("shufflenet_v2_x0_5", 2)
     fit_weights(network, read_weights(weights), "the weights")
-    network.eval()
-    right = sum(
-        int((network(photographs.normalised(images)).argmax(1) == labels).sum())
-        for images, labels in photographs.labelled_batches(
-            data / "imagenette224" / "val", 32, ("dark", "light")
-        )
-    )
+    test, labels = photographs.read_labelled(data / "imagenette224" / "val", 32, ("dark", "light"))
+    right = photographs.correct(photographs.Normalised(network.eval()), test, labels)
     assert record["accuracy"] == rate(right, 4)._asdict()
     assert "epoch 2: loss " in capsys.readouterr().out
+    train_on_transforms(data, out, tmp_path / "bart", monkeypatch)
+
+
+def train_on_transforms(data: Path, known: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train the network on, on BaRT's transforms."""
+    name = "shufflenet_v2_x0_5"
+    asked = (
+        f"--data {data} --network {name} --side 32 --epochs 1 --batch-size 4 --weights {known} --output {out}"
+    )
+    monkeypatch.setattr(sys, "argv", ["bart", *asked.split()])
+    bart.main()
+    before, after = (read_weights(folder / f"{name}.safetensors") for folder in (known, out))
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+    record = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+    assert record["n"] == 4
+    assert record["pictures"] == 12
+    assert 0 <= record["accuracy_behind_bart"]["value"] <= 1

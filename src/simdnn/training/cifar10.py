@@ -7,9 +7,7 @@ has the accuracy reached.
 
 from __future__ import annotations
 
-import argparse
 import io
-import os
 import tarfile
 import time
 from dataclasses import asdict
@@ -22,11 +20,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, pad
 
-from simdnn.evaluation.intervals import rate
-from simdnn.networks.weights import fit_weights, read_weights
 from simdnn.training.fresh import NORM_IMAGES, fresh_network, print_epoch, settle_norms
 from simdnn.training.loop import Settings, train
-from simdnn.training.record import write_record, write_weights
+from simdnn.training.program import files_of, keep, record_accuracy, settings_of, training_options
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's normalisation, the default of a guard."""
@@ -101,45 +97,28 @@ def correct(network: nn.Module, pictures: Tensor, labels: Tensor, side: int) -> 
 
 def main() -> None:
     """Train, write the weights in half precision, and record their accuracy."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    data = os.environ.get("SIMDNN_DATA")
-    parser.add_argument("--data", type=Path, default=data, required=data is None)
-    parser.add_argument("--network", required=True)
-    parser.add_argument("--side", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser = training_options(
+        __doc__, output="build/weights/cifar10", side=64, epochs=4, batch_size=128, rate=0.1
+    )
     parser.add_argument(
         "--pictures", type=int, default=50_000, help="number of training images, drawn by the seed"
     )
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--rate", type=float, default=0.1)
-    parser.add_argument("--optimizer", default="sgd", help="sgd or adamw")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path("build/weights/cifar10"))
     options = parser.parse_args()
-    settings = Settings(
-        options.epochs, options.batch_size, options.rate, options.optimizer, seed=options.seed
-    )
-    weights = options.output / f"{options.network}.safetensors"
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = weights.with_suffix(".checkpoint")
+    weights, checkpoint = files_of(options)
     start = time.perf_counter()
     parts = read_archive(options.data / "cifar10_jpeg.tar.xz")
     pictures, labels = parts["train"]
     rows = torch.from_numpy(
         np.random.default_rng(options.seed).permutation(len(pictures))[: options.pictures]
     )
-    network = train_cifar10(options.network, pictures[rows], labels[rows], options.side, settings, checkpoint)
-    seconds = time.perf_counter() - start
-    write_weights(network, weights)
-    checkpoint.unlink()
-    fit_weights(network, read_weights(weights), str(weights))
-    pictures, labels = parts["test"]
-    accuracy = rate(correct(network, pictures, labels, options.side), len(labels))
-    result = {"accuracy": accuracy._asdict(), "n": len(labels), "seconds": seconds, "side": options.side}
-    record = write_record(
-        weights, result | {"network": options.network, "pictures": len(rows)} | asdict(settings)
+    network = train_cifar10(
+        options.network, pictures[rows], labels[rows], options.side, settings_of(options), checkpoint
     )
-    print(f"{options.network}: {accuracy.value:.1%} of {len(labels)} correct; wrote {weights} and {record}")
+    seconds = time.perf_counter() - start
+    keep(network, weights, checkpoint)
+    pictures, labels = parts["test"]
+    right = correct(network, pictures, labels, options.side)
+    record_accuracy(weights, options, right, len(labels), {"seconds": seconds, "pictures": len(rows)})
 
 
 if __name__ == "__main__":

@@ -8,12 +8,10 @@ has the accuracy on ``imagenette224/val``.
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,24 +19,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, kl_div, log_softmax
 
-from simdnn.evaluation.intervals import rate
 from simdnn.images.files import labelled_images
 from simdnn.images.preprocess import Preprocess
 from simdnn.images.reading import read_image
 from simdnn.networks.backbone import Backbone, load_backbone
-from simdnn.networks.weights import fit_weights, read_weights
 from simdnn.training.augment import random_crops
 from simdnn.training.data import DecodedImages, decode_images
 from simdnn.training.fresh import NORM_IMAGES, fresh_network, print_epoch, settle_norms
 from simdnn.training.head import head_of
 from simdnn.training.loop import Settings, train
-from simdnn.training.record import write_record, write_weights
+from simdnn.training.program import files_of, keep, record_accuracy, settings_of, training_options
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's normalisation, the default of a guard."""
 
 TEACHER, TEACHER_SIDE = "mobilenet_v2", 160
 """The network that teaches, and the side to which a crop is enlarged for it, in pixels."""
+
+TRAINING, TRAINING_SIDE, TEST = "imagenette160", 160, "imagenette224/val"
+"""Folders of the photographs, and the side of those that are learned, in pixels."""
 
 SMOOTHING = 0.1
 """Label smoothing of the cross-entropy."""
@@ -61,6 +60,18 @@ class Taught(nn.Module):
         finally:
             hook.remove()
         return logits, self.other_head(features[0])
+
+
+class Normalised(nn.Module):
+    """A network on images (N, 3, H, W) in [0, 1], which it normalises as a guard does by default."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Any:
+        """Return what the network gives for the normalised images."""
+        return self.network(normalised(images))
 
 
 def normalised(images: Tensor) -> Tensor:
@@ -105,58 +116,39 @@ def train_taught(
     return settle_norms(taught.network, (normalised(crops(rows)) for rows in batches))
 
 
-def labelled_batches(folder: Path, side: int, classes: tuple[str, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield images (N, 3, side, side) in [0, 1] and their labels (N,), by the classes' order."""
+def read_labelled(folder: Path, side: int, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """Read images (N, 3, side, side) in [0, 1] and their labels (N,), by the classes' order."""
     preprocess = Preprocess(size=(side, side), resize=side)
     paths, names = labelled_images(folder)
-    for start in range(0, len(paths), 50):
-        part = slice(start, start + 50)
-        images = torch.stack([preprocess(read_image(path)) for path in paths[part]])
-        yield images, torch.tensor([classes.index(name) for name in names[part]])
+    images = torch.stack([preprocess(read_image(path)) for path in paths])
+    return images, torch.tensor([classes.index(name) for name in names])
+
+
+@torch.no_grad()
+def correct(network: nn.Module, images: Tensor, labels: Tensor) -> int:
+    """Return how many images (N, 3, H, W) in [0, 1] a network classifies correctly."""
+    parts = zip(torch.split(images, 50), torch.split(labels, 50), strict=True)
+    return sum(int((network(part).argmax(1) == truth).sum()) for part, truth in parts)
 
 
 def main() -> None:
     """Train, write the weights in half precision, and record their accuracy."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    data = os.environ.get("SIMDNN_DATA")
-    parser.add_argument("--data", type=Path, default=data, required=data is None)
-    parser.add_argument("--network", required=True)
-    parser.add_argument("--side", type=int, default=112)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=0.1)
-    parser.add_argument("--optimizer", default="sgd", help="sgd or adamw")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path("build/weights/photographs"))
-    options = parser.parse_args()
-    settings = Settings(
-        options.epochs, options.batch_size, options.rate, options.optimizer, seed=options.seed
-    )
-    weights = options.output / f"{options.network}.safetensors"
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = weights.with_suffix(".checkpoint")
+    options = training_options(
+        __doc__, output="build/weights/photographs", side=112, epochs=12, batch_size=64, rate=0.1
+    ).parse_args()
+    weights, checkpoint = files_of(options)
     start = time.perf_counter()
     half = (0.5, 0.5, 0.5)
     file = options.data / "weights" / f"{TEACHER}.safetensors"
     teacher = load_backbone(TEACHER, file, mean=half, std=half, size=TEACHER_SIDE)
-    images = decode_images(options.data / "imagenette160", 160, options.output / "imagenette160.npy")
-    network = train_taught(options.network, teacher, images, options.side, settings, checkpoint)
+    images = decode_images(options.data / TRAINING, TRAINING_SIDE, options.output / f"{TRAINING}.npy")
+    network = train_taught(options.network, teacher, images, options.side, settings_of(options), checkpoint)
     seconds = time.perf_counter() - start
-    write_weights(network, weights)
-    checkpoint.unlink()
-    fit_weights(network, read_weights(weights), str(weights))
-    right = n = 0
-    with torch.no_grad():
-        for test, truth in labelled_batches(
-            options.data / "imagenette224" / "val", options.side, images.classes
-        ):
-            right += int((network(normalised(test)).argmax(1) == truth).sum())
-            n += len(truth)
-    accuracy = rate(right, n)
-    result = {"accuracy": accuracy._asdict(), "n": n, "seconds": seconds, "side": options.side}
-    facts = {"network": options.network, "teacher": TEACHER, "pictures": len(images.rows)}
-    record = write_record(weights, result | facts | asdict(settings))
-    print(f"{options.network}: {accuracy.value:.1%} of {n} correct; wrote {weights} and {record}")
+    keep(network, weights, checkpoint)
+    test, labels = read_labelled(options.data / TEST, options.side, images.classes)
+    right = correct(Normalised(network), test, labels)
+    facts = {"teacher": TEACHER, "pictures": len(images.rows), "seconds": seconds}
+    record_accuracy(weights, options, right, len(labels), facts)
 
 
 if __name__ == "__main__":

@@ -79,9 +79,11 @@ def test_a_transform_is_its_seed(transform: Transform, pixels: Pixels) -> None:
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("transform", ALL)
 def test_a_flat_picture_goes_through(transform: Transform, level: float) -> None:
-    changed = transform(np.full((32, 32, 3), level), np.random.default_rng(0))
-    assert changed.shape == (32, 32, 3)
-    assert np.isfinite(changed).all()
+    flat = np.full((32, 32, 3), level)
+    for picture in (flat, np.clip(flat + 1e-9 * np.random.default_rng(1).standard_normal(flat.shape), 0, 1)):
+        changed = transform(picture, np.random.default_rng(0))
+        assert changed.shape == (32, 32, 3)
+        assert np.isfinite(changed).all()
 
 
 def test_colour_precision_leaves_8_to_200_levels() -> None:

@@ -23,8 +23,8 @@ def reseed(network: nn.Module, seed: int) -> None:
 class BaRT(nn.Module):
     """A network that applies five random transforms, each of another group, to every image.
 
-    Unlike in BaRT's paper, the network is not trained on transformed images: the tables that this is compared with do
-    not say that theirs was. There is one pass, no vote over several.
+    In BaRT's paper the network is trained on transformed images, as :mod:`simdnn.training.bart` does; the tables that
+    this is compared with do not say that theirs was. There is one pass, no vote over several.
 
     Gradients pass the transforms unchanged (BPDA with the identity): the gradient at an image is that of the network at
     the transformed image. This alone gives a weak attack (Sitawarin and others, "Demystifying the adversarial
@@ -50,10 +50,14 @@ class BaRT(nn.Module):
         """Return the logits of the transformed images; InputError if they are not (N, 3, H, W), N >= 1."""
         if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0:
             raise InputError(f"expected images of shape (N, 3, H, W), N >= 1, got {tuple(images.shape)}")
-        changed = torch.stack([self._transformed(image) for image in images.detach().cpu()])
+        changed = self.transformed(images.detach().cpu())
         straight_through = images - images.detach()  # zero, with the gradient of the identity
         logits: Tensor = self.network(changed.to(images) + straight_through)
         return logits
+
+    def transformed(self, images: Tensor) -> Tensor:
+        """Return images (N, 3, H, W) in [0, 1], each changed by random transforms of its own."""
+        return torch.stack([self._transformed(image) for image in images])
 
     def _transformed(self, image: Tensor) -> Tensor:
         pixels = image.permute(1, 2, 0).double().numpy()

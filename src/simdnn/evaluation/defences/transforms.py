@@ -25,6 +25,9 @@ Transform = Callable[[Pixels, np.random.Generator], Pixels]
 
 NOMINAL = 256
 
+FLAT = 1e-6
+"""A channel with a smaller range has no histogram."""
+
 
 def colour_precision(pixels: Pixels, draw: np.random.Generator) -> Pixels:
     """Round each channel to 8 to 200 levels."""
@@ -94,9 +97,12 @@ def shifted_colours(
 
 
 def equalised(pixels: Pixels, draw: np.random.Generator) -> Pixels:
-    """Equalise the histogram of each channel, with 40 to 256 bins."""
+    """Equalise the histogram of each channel, with 40 to 256 bins; one that is flat stays as it is."""
     bins = int(draw.integers(40, 257))
-    return np.stack([exposure.equalize_hist(pixels[..., c], nbins=bins) for c in range(3)], axis=-1)
+    channels = [pixels[..., c] for c in range(3)]
+    return np.stack(
+        [c if np.ptp(c) < FLAT else exposure.equalize_hist(c, nbins=bins) for c in channels], axis=-1
+    )
 
 
 def equalised_locally(pixels: Pixels, draw: np.random.Generator) -> Pixels:
@@ -110,7 +116,7 @@ def stretched(pixels: Pixels, draw: np.random.Generator) -> Pixels:
     channels = []
     for c in range(3):
         bounds = np.percentile(pixels[..., c], (low[c], high[c]))
-        flat = bounds[1] - bounds[0] < 1e-6
+        flat = bounds[1] - bounds[0] < FLAT
         channels.append(
             pixels[..., c] if flat else exposure.rescale_intensity(pixels[..., c], tuple(bounds), (0, 1))
         )
