@@ -100,7 +100,8 @@ def cifar10() -> list[str]:
         "",
         "A ResNet-18 on images of 32 pixels enlarged to 64; the auxiliary network is another under noise of 0.12 at 32 "
         "pixels, which it enlarges to 64. It is wrong on about a quarter of clean images, so that at 5 % of false "
-        "alarms no number of votes is asked for: **here a second opinion costs detection, and the profile alone finds more**. "
+        "alarms no number of votes is asked for: **here a second opinion costs detection, and the profile alone finds "
+        "more**. "
         f"The guard learned {record['learned']} images and is calibrated on {record['calibrated']}; {n} test images:",
         "",
         *detection(record),
