@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from simdnn.digits import read_digits
 from simdnn.errors import InputError, ModelFileError
 from simdnn.guard.guard import Guard
 from simdnn.guard.verdict import Verdict
+from simdnn.networks.auxiliary import AuxiliaryNetwork
 from simdnn.networks.extractor import Extractor
 from simdnn.onnx.file import is_exported
 
@@ -155,6 +157,22 @@ def test_reductions_that_are_no_means_are_exported(hardened: tuple[Guard, Path])
     image = torch.rand(1, 3, 41, 30, generator=torch.Generator().manual_seed(0))
     small = reduced(image, auxiliary.spec.side)
     torch.testing.assert_close(graph.rows @ image @ graph.columns, small, rtol=0, atol=1e-6)
+
+
+def test_an_auxiliary_network_that_enlarges_is_exported(
+    trained_digits: TrainedDigits, files: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    plain = noisy_auxiliary(trained_digits.folder)
+    pooled = torch.nn.Sequential(torch.nn.AvgPool2d(2), plain.network)
+    enlarging = AuxiliaryNetwork(pooled, replace(plain.spec, network_side=2 * plain.spec.side)).frozen()
+    both = Extractor([trained_digits.backbone()], auxiliary=enlarging, device="cpu")
+    guard = Guard.fit(
+        trained_digits.folder / "train", both, rule="second-opinion", view_seed=3, alpha=0.1, draws=8
+    )
+    _, path = exported(guard, tmp_path_factory)
+    found, expected = (list(one.check(files[::10])) for one in (load_onnx(path), guard))
+    assert [one.opinion for one in found] == [one.opinion for one in expected]
+    assert len({one.opinion for one in expected}) > 2
 
 
 def test_check_runs_where_pytorch_is_not_installed(
