@@ -35,5 +35,15 @@ def test_the_same_seed_gives_the_same_votes() -> None:
 def test_accuracy_is_that_of_the_majority_over_all_batches() -> None:
     images = torch.tensor([0.1, 0.2, 0.8, 0.9, 0.3]).view(5, 1, 1, 1).expand(5, 3, 2, 2)
     labels = np.array([0, 0, 1, 0, 1])
-    found = vote_accuracy(Above(), lambda rows: images[rows], labels, 0.05, draws=5, batch_size=2)
+    told: list[tuple[int, int]] = []
+    found = vote_accuracy(
+        Above(),
+        lambda rows: images[rows],
+        labels,
+        0.05,
+        draws=5,
+        batch_size=2,
+        progress=lambda done, total: told.append((done, total)),
+    )
     assert found.value == 0.6
+    assert told == [(2, 5), (4, 5), (5, 5)]

@@ -85,7 +85,7 @@ def train_auxiliary(
                 f"noisy draw of the images held out, {epoch.seconds:.0f} s"
             )
 
-    with progress_bars("decoding", "training") as (decoding, training):
+    with progress_bars("decoding", "training", "measuring") as (decoding, training, measuring):
         found = train(
             data,
             output,
@@ -93,6 +93,7 @@ def train_auxiliary(
             device=device,
             decoding=decoding,
             training=training,
+            measuring=measuring,
             on_epoch=report,
         )
     if as_json:

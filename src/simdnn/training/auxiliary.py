@@ -63,6 +63,7 @@ def train_auxiliary(
     device: str | None = None,
     decoding: Progress | None = None,
     training: Progress | None = None,
+    measuring: Progress | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
 ) -> Trained:
     """Train an auxiliary network and write it; after an interruption, the same call resumes.
@@ -79,8 +80,8 @@ def train_auxiliary(
         Settings.
     device
         Device to train on; None for a GPU if there is one.
-    decoding, training
-        Progress of decoding the images, and of the training.
+    decoding, training, measuring
+        Progress of decoding the images, of the training, and of measuring the accuracy of the majority vote.
     on_epoch
         Called after every epoch.
 
@@ -131,7 +132,7 @@ def train_auxiliary(
         progress=training,
         on_epoch=report,
     )
-    accuracy = parts.accuracy(network, plan.sigma, draws=DRAWS)
+    accuracy = parts.accuracy(network, plan.sigma, DRAWS, measuring)
     facts |= {"data": data.name, "n_learned": len(parts.learned), "n_held_out": len(parts.held)}
     facts |= {"vote_accuracy": accuracy._asdict(), "vote_draws": DRAWS}
     write_auxiliary(output, described(network, parts.hashes, facts))

@@ -17,6 +17,7 @@ from simdnn.evaluation.intervals import Estimate
 from simdnn.images.files import labelled_images
 from simdnn.networks.reduction import reduced
 from simdnn.paper.holdout import calibration_mask
+from simdnn.progress import Progress
 from simdnn.training.augment import random_crops
 from simdnn.training.data import DecodedImages
 from simdnn.training.vote import vote_accuracy
@@ -70,10 +71,19 @@ class Parts:
         pixels = self.images.batch(rows).to(self.device).float() / 255
         return reduced(pixels, self.side)
 
-    def accuracy(self, network: nn.Module, sigma: float, draws: int) -> Estimate:
+    def accuracy(
+        self, network: nn.Module, sigma: float, draws: int, progress: Progress | None = None
+    ) -> Estimate:
         """Return the accuracy of the majority vote on the images held out."""
         labels = self.images.labels[self.held]
-        return vote_accuracy(network, lambda rows: self.whole(self.held[rows]), labels, sigma, draws=draws)
+        return vote_accuracy(
+            network,
+            lambda rows: self.whole(self.held[rows]),
+            labels,
+            sigma,
+            draws=draws,
+            progress=progress,
+        )
 
 
 def check_held_out(data: Path, share: float, seed: int) -> tuple[str, ...]:

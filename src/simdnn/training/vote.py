@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from simdnn.evaluation.intervals import Estimate, rate
+from simdnn.progress import Progress
 
 
 @torch.no_grad()
@@ -49,6 +50,7 @@ def vote_accuracy(
     draws: int,
     seed: int = 0,
     batch_size: int = 64,
+    progress: Progress | None = None,
 ) -> Estimate:
     """Return the accuracy of the majority vote on N images, with its 95 % interval.
 
@@ -64,10 +66,14 @@ def vote_accuracy(
         As for `votes`.
     batch_size
         Number of images per pass.
+    progress
+        Called after every pass with the number of images done and of all.
     """
     correct = 0
     for start in range(0, len(labels), batch_size):
         rows = np.arange(start, min(start + batch_size, len(labels)))
         counts = votes(network, batch(rows), sigma, draws, seed + start)
         correct += int((counts.argmax(dim=1).cpu().numpy() == labels[rows]).sum())
+        if progress is not None:
+            progress(start + len(rows), len(labels))
     return rate(correct, len(labels))
