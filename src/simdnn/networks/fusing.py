@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Collection, Iterator
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ def _sharing_copy(network: nn.Module) -> nn.Module:
 
 def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
     """Name convolutions, with the batch norm that alone takes their output, where each runs once in a pass."""
-    nodes = fx.Tracer().trace(network).nodes
+    nodes = _OwnThread().trace(network).nodes
     calls = Counter(node.target for node in nodes if node.op == "call_module")
     modules = dict(network.named_modules())
     for node in nodes:
@@ -70,6 +71,26 @@ def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
             and len(before.users) == calls[before.target] == calls[node.target] == 1
         ):
             yield str(before.target), str(node.target)
+
+
+class _OwnThread(fx.Tracer):
+    """Traces what its own thread runs: PyTorch's tracer hooks into all modules, those of other threads, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thread = get_ident()
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        """Run a module of another thread as it is."""
+        if get_ident() != self.thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """Give another thread the attribute as it is."""
+        if get_ident() != self.thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
 
 def _is(module: nn.Module, kind: type[nn.Module]) -> bool:
