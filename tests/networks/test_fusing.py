@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from threading import Event, Thread
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torchvision import models
 
+from simdnn.networks.auxiliary import untrained
 from simdnn.networks.backbone import load_backbone
 from simdnn.networks.fusing import fused_norms
 from simdnn.networks.weights import hash_weights
@@ -144,3 +147,25 @@ def test_a_network_with_a_state_keeps_it() -> None:
     network = learned(Counts())
     assert norms(fused_norms(network, (SIZE, SIZE))) == 0
     assert network.seen == 1
+
+
+def test_other_threads_run_networks_meanwhile() -> None:
+    network, image = untrained("shufflenet_v2_x0_5", 2).eval(), torch.rand(1, 3, 32, 32)
+    failures: list[Exception] = []
+    done = Event()
+
+    def run() -> None:
+        while not done.is_set():
+            try:
+                with torch.no_grad():
+                    network(image)
+            except Exception as error:
+                failures.append(error)
+
+    thread = Thread(target=run)
+    thread.start()
+    for _ in range(3):
+        fused_norms(untrained("shufflenet_v2_x0_5", 2).eval(), (32, 32))
+    done.set()
+    thread.join()
+    assert failures == []
