@@ -180,6 +180,7 @@ def main() -> None:
     network = Classifier(backbone)
     chosen = rows[: options.attacked]
     attacked = attacked_images(network, images, chosen, folder / "attacked-imagenette160.npy", options.seed)
+    torch.manual_seed(options.seed)
     denoiser = Denoiser()
     encoder = encoder_weights(read_weights(weights / "resnet18.safetensors"))
     fit_weights(denoiser.encoder, encoder, "the encoder")
