@@ -58,12 +58,15 @@ def test_the_loss_is_the_error_of_luminance_and_features(backbone: Backbone, ima
 def test_photographs_are_attacked_once(
     backbone: Backbone, images: DecodedImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows, file = np.array([6, 1, 3, 0, 2, 4]), tmp_path / "attacked.npy"
-    made = resupnet.attacked_images(Classifier(backbone), images, rows, file, seed=0)
+    rows, network = np.array([6, 1, 3, 0, 2, 4]), Classifier(backbone)
+    made = resupnet.attacked_images(network, images, rows, tmp_path, seed=0)
     assert "attacked 6" in capsys.readouterr().out
     for row, (attack, before) in enumerate(zip(resupnet.ATTACKS, resupnet.large(images, rows), strict=True)):
         change = (torch.from_numpy(made[row].copy()).float() / 255 - before).abs().max().item()
         assert 0 < change <= attack.eps + 0.5 / 255 + 1e-6
-    again = resupnet.attacked_images(nn.Identity(), images, rows, file, seed=0)
+    again = resupnet.attacked_images(network, images, rows, tmp_path, seed=0)
     assert np.array_equal(again, made)
     assert capsys.readouterr().out == ""
+    others = resupnet.attacked_images(network, images, rows[::-1], tmp_path, seed=0)
+    assert "attacked 6 of 6" in capsys.readouterr().out
+    assert not np.array_equal(others, made)

@@ -8,7 +8,6 @@ photographs as they are and on transformed ones.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -20,10 +19,16 @@ from simdnn.evaluation.intervals import rate
 from simdnn.networks.loading import torchvision_network
 from simdnn.training.augment import random_crops
 from simdnn.training.data import DecodedImages, decode_images
-from simdnn.training.fresh import print_epoch
-from simdnn.training.loop import Settings, train
+from simdnn.training.loop import Settings
 from simdnn.training.photographs import TEST, TRAINING, TRAINING_SIDE, Normalised, correct, read_labelled
-from simdnn.training.program import files_of, keep, record_accuracy, settings_of, training_options
+from simdnn.training.program import (
+    files_of,
+    keep,
+    record_accuracy,
+    settings_of,
+    train_on_cpu,
+    training_options,
+)
 
 
 def train_on_transforms(
@@ -38,16 +43,7 @@ def train_on_transforms(
         changed = barrage.transformed(random_crops(images.batch(rows.numpy()), side))
         return cross_entropy(Normalised(trained)(changed).float(), labels[rows])
 
-    return train(
-        network,
-        len(labels),
-        loss,
-        settings,
-        device=torch.device("cpu"),
-        checkpoint=checkpoint,
-        identity={"side": side, "n": len(labels)} | asdict(settings),
-        on_epoch=print_epoch,
-    )
+    return train_on_cpu(network, len(labels), loss, settings, checkpoint, {"side": side})
 
 
 def main() -> None:
@@ -60,9 +56,8 @@ def main() -> None:
     weights, checkpoint = files_of(options)
     start = time.perf_counter()
     network = torchvision_network(options.network, options.weights / weights.name)
-    images = decode_images(options.data / TRAINING, TRAINING_SIDE, options.output / f"{TRAINING}.npy")
-    settings = settings_of(options)
-    network = train_on_transforms(network, images, options.side, settings, checkpoint)
+    images = decode_images(options.data / TRAINING, TRAINING_SIDE, options.weights / f"{TRAINING}.npy")
+    network = train_on_transforms(network, images, options.side, settings_of(options), checkpoint)
     seconds = time.perf_counter() - start
     keep(network, weights, checkpoint)
     test, labels = read_labelled(options.data / TEST, options.side, images.classes)

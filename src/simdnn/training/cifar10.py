@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import tarfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,16 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, pad
 
-from simdnn.training.fresh import NORM_IMAGES, fresh_network, print_epoch, settle_norms
-from simdnn.training.loop import Settings, train
-from simdnn.training.program import files_of, keep, record_accuracy, settings_of, training_options
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's normalisation, the default of a guard."""
+from simdnn.training.fresh import NORM_IMAGES, fresh_network, normalised, settle_norms
+from simdnn.training.loop import Settings
+from simdnn.training.program import (
+    files_of,
+    keep,
+    record_accuracy,
+    settings_of,
+    train_on_cpu,
+    training_options,
+)
 
 
 def read_archive(archive: Path) -> dict[str, tuple[Tensor, Tensor]]:
@@ -51,9 +54,7 @@ def read_archive(archive: Path) -> dict[str, tuple[Tensor, Tensor]]:
 
 def prepared(pictures: Tensor, side: int) -> Tensor:
     """Return images (N, 3, 32, 32) uint8 enlarged to (N, 3, side, side) and normalised."""
-    enlarged = interpolate(pictures.float() / 255, size=(side, side), mode="bilinear")
-    normal = (enlarged - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
-    return normal.to(memory_format=torch.channels_last)
+    return normalised(interpolate(pictures.float() / 255, size=(side, side), mode="bilinear"))
 
 
 def shifted(pictures: Tensor) -> Tensor:
@@ -74,15 +75,8 @@ def train_cifar10(
         logits = trained(prepared(shifted(pictures[rows]), side)).float()
         return cross_entropy(logits, labels[rows], label_smoothing=0.1)
 
-    network = train(
-        network,
-        len(pictures),
-        loss,
-        settings,
-        device=torch.device("cpu"),
-        checkpoint=checkpoint,
-        identity={"network": name, "side": side, "n": len(pictures)} | asdict(settings),
-        on_epoch=print_epoch,
+    network = train_on_cpu(
+        network, len(pictures), loss, settings, checkpoint, {"network": name, "side": side}
     )
     batches = torch.split(pictures[torch.randperm(len(pictures))[:NORM_IMAGES]], settings.batch_size)
     return settle_norms(network, (prepared(batch, side) for batch in batches))

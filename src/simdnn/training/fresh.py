@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from simdnn.networks.auxiliary import untrained
 from simdnn.networks.loading import last_layer
-from simdnn.training.loop import Epoch
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's normalisation, the default of a guard."""
 
 NORM_IMAGES = 5_000
 """Number of images from which the batch norms take their final means and variances."""
@@ -26,6 +28,12 @@ def fresh_network(name: str, n_classes: int, seed: int) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
+def normalised(images: Tensor) -> Tensor:
+    """Normalise images (N, 3, H, W) in [0, 1]."""
+    normal = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    return normal.to(memory_format=torch.channels_last)
+
+
 def settle_norms(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     """Recompute the statistics of a trained network's batch norms, and return it in evaluation mode.
 
@@ -33,8 +41,3 @@ def settle_norms(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     """
     torch.optim.swa_utils.update_bn(batches, network)
     return network.eval()
-
-
-def print_epoch(epoch: Epoch) -> None:
-    """Print the result of an epoch."""
-    print(f"epoch {epoch.number}: loss {epoch.loss:.3f}, {epoch.seconds:.0f} s", flush=True)

@@ -27,6 +27,17 @@ def head_of(network: nn.Module) -> nn.Linear:
     return layer
 
 
+def with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a network's logits (N, K) and the input (N, d) of its last layer, in one pass."""
+    features: list[Tensor] = []
+    hook = head_of(network).register_forward_pre_hook(lambda _, given: features.append(given[0]))
+    try:
+        logits: Tensor = network(images)
+    finally:
+        hook.remove()
+    return logits, features[0]
+
+
 def replace_head(network: nn.Module, n_classes: int) -> None:
     """Replace a network's last layer by an untrained one with ``n_classes`` outputs, unless it has that number."""
     old = head_of(network)

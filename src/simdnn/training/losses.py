@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from simdnn.training.head import head_of
+from simdnn.training.head import head_of, with_features
 
 NoiseLoss = Callable[[nn.Module, Tensor, Tensor, float], Tensor]
 """The type of the losses."""
@@ -92,15 +92,11 @@ def distillation_loss(
     weight
         Factor of the divergence of the teacher's outputs for the noisy image's features from those for the clean image.
     """
-    features: list[Tensor] = []
-    hook = head_of(network).register_forward_pre_hook(lambda _, given: features.append(given[0]))
-    try:
-        loss = cross_entropy(network(_noisy(images, sigma)).float(), labels)
-    finally:
-        hook.remove()
+    logits, features = with_features(network, _noisy(images, sigma))
+    loss = cross_entropy(logits.float(), labels)
     with torch.no_grad():
         wanted = log_softmax(teacher(images).float(), dim=1)
-    found = log_softmax(head_of(teacher)(features[0]).float(), dim=1)
+    found = log_softmax(head_of(teacher)(features).float(), dim=1)
     return loss + weight * kl_div(found, wanted, reduction="batchmean", log_target=True)
 
 

@@ -9,7 +9,6 @@ has the accuracy on ``imagenette224/val``.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,17 @@ from simdnn.images.reading import read_image
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.training.augment import random_crops
 from simdnn.training.data import DecodedImages, decode_images
-from simdnn.training.fresh import NORM_IMAGES, fresh_network, print_epoch, settle_norms
-from simdnn.training.head import head_of
-from simdnn.training.loop import Settings, train
-from simdnn.training.program import files_of, keep, record_accuracy, settings_of, training_options
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's normalisation, the default of a guard."""
+from simdnn.training.fresh import NORM_IMAGES, fresh_network, normalised, settle_norms
+from simdnn.training.head import head_of, with_features
+from simdnn.training.loop import Settings
+from simdnn.training.program import (
+    files_of,
+    keep,
+    record_accuracy,
+    settings_of,
+    train_on_cpu,
+    training_options,
+)
 
 TEACHER, TEACHER_SIDE = "mobilenet_v2", 160
 """The network that teaches, and the side to which a crop is enlarged for it, in pixels."""
@@ -53,13 +56,8 @@ class Taught(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits (N, K) and those of the teacher's outputs (N, n_outputs)."""
-        features: list[Tensor] = []
-        hook = head_of(self.network).register_forward_pre_hook(lambda _, given: features.append(given[0]))
-        try:
-            logits = self.network(images)
-        finally:
-            hook.remove()
-        return logits, self.other_head(features[0])
+        logits, features = with_features(self.network, images)
+        return logits, self.other_head(features)
 
 
 class Normalised(nn.Module):
@@ -72,12 +70,6 @@ class Normalised(nn.Module):
     def forward(self, images: Tensor) -> Any:
         """Return what the network gives for the normalised images."""
         return self.network(normalised(images))
-
-
-def normalised(images: Tensor) -> Tensor:
-    """Normalise images (N, 3, H, W) in [0, 1]."""
-    normal = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
-    return normal.to(memory_format=torch.channels_last)
 
 
 def taught_loss(taught: nn.Module, teacher: Backbone, images: Tensor, labels: Tensor) -> Tensor:
@@ -100,15 +92,13 @@ def train_taught(
     def crops(rows: NDArray[np.int64]) -> Tensor:
         return random_crops(images.batch(rows), side)
 
-    taught = train(
+    taught = train_on_cpu(
         Taught(network, teacher.n_classes),
         len(labels),
         lambda trained, rows: taught_loss(trained, teacher, crops(rows.numpy()), labels[rows]),
         settings,
-        device=torch.device("cpu"),
-        checkpoint=checkpoint,
-        identity={"network": name, "side": side, "n": len(labels)} | asdict(settings),
-        on_epoch=print_epoch,
+        checkpoint,
+        {"network": name, "side": side},
     )
     assert isinstance(taught, Taught)
     order = np.random.default_rng(settings.seed).permutation(len(labels))[:NORM_IMAGES]

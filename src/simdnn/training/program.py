@@ -10,11 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from simdnn.evaluation.intervals import rate
 from simdnn.networks.weights import fit_weights, read_weights
-from simdnn.training.loop import Settings
+from simdnn.training.loop import Epoch, Loss, Settings, train
 from simdnn.training.record import write_record, write_weights
 
 
@@ -46,6 +47,35 @@ def files_of(options: Namespace) -> tuple[Path, Path]:
     options.output.mkdir(parents=True, exist_ok=True)
     weights: Path = options.output / f"{options.network}.safetensors"
     return weights, weights.with_suffix(".checkpoint")
+
+
+def train_on_cpu(
+    network: nn.Module,
+    n: int,
+    loss: Loss,
+    settings: Settings,
+    checkpoint: Path,
+    identity: Mapping[str, Any],
+) -> nn.Module:
+    """Train a network on ``n`` rows as :func:`simdnn.training.loop.train` does, and print each epoch's result.
+
+    What identifies the training, besides ``n`` and the settings, is ``identity``.
+    """
+    return train(
+        network,
+        n,
+        loss,
+        settings,
+        device=torch.device("cpu"),
+        checkpoint=checkpoint,
+        identity={"n": n, **identity, **asdict(settings)},
+        on_epoch=print_epoch,
+    )
+
+
+def print_epoch(epoch: Epoch) -> None:
+    """Print the result of an epoch."""
+    print(f"epoch {epoch.number}: loss {epoch.loss:.3f}, {epoch.seconds:.0f} s", flush=True)
 
 
 def keep(network: nn.Module, weights: Path, checkpoint: Path) -> None:

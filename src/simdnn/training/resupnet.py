@@ -35,14 +35,15 @@ from simdnn.evaluation.defences.resupnet import (
     to_ycbcr,
 )
 from simdnn.evaluation.intervals import rate
+from simdnn.evaluation.records import cell_key
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.classifier import Classifier
 from simdnn.networks.spec import PENULTIMATE
-from simdnn.networks.weights import fit_weights, read_weights
+from simdnn.networks.weights import fit_weights, hash_weights, read_weights
 from simdnn.training.data import DecodedImages, decode_images
-from simdnn.training.fresh import print_epoch
-from simdnn.training.loop import Settings, train
+from simdnn.training.loop import Settings
 from simdnn.training.photographs import TEST, TRAINING, TRAINING_SIDE, correct, read_labelled
+from simdnn.training.program import train_on_cpu
 from simdnn.training.record import write_record, write_weights
 
 ATTACKS: list[FGSM | PGD] = [
@@ -67,17 +68,23 @@ def large(images: DecodedImages, rows: NDArray[np.int64]) -> Tensor:
 
 
 def attacked_images(
-    network: nn.Module, images: DecodedImages, rows: NDArray[np.int64], file: Path, seed: int
+    network: nn.Module, images: DecodedImages, rows: NDArray[np.int64], folder: Path, seed: int
 ) -> NDArray[np.uint8]:
-    """Attack photographs, each by one of `ATTACKS` in turn, once: (n, 3, 224, 224), as 8-bit values."""
+    """Attack photographs, each by one of `ATTACKS` in turn, once: (n, 3, 224, 224), as 8-bit values.
+
+    They are kept in the folder, under a name that photographs, network, attacks and seed decide.
+    """
+    facts = {"images": images.hashes[rows].tolist(), "network": hash_weights(network), "seed": seed}
+    file = folder / f"attacked-{cell_key(facts | {'attacks': [repr(attack) for attack in ATTACKS]})}.npy"
     if not file.exists():
-        attacked = np.empty((len(rows), 3, SIDE, SIDE), dtype=np.uint8)
+        attacked, done = np.empty((len(rows), 3, SIDE, SIDE), dtype=np.uint8), 0
         for number, attack in enumerate(ATTACKS):
             part = np.arange(number, len(rows), len(ATTACKS))
             clean, truth = large(images, rows[part]), torch.from_numpy(images.labels[rows[part]])
             result = run_attack(attack, network, clean, truth, seed=seed, batch_size=16)
             attacked[part] = (result.images_8bit * 255).round().byte().numpy()
-            print(f"attacked {sum(len(rows[n :: len(ATTACKS)]) for n in range(number + 1))}", flush=True)
+            done += len(part)
+            print(f"attacked {done} of {len(rows)}", flush=True)
         unfinished = file.with_suffix(".part.npy")
         np.save(unfinished, attacked)
         unfinished.rename(file)
@@ -96,9 +103,10 @@ def restoration_loss(denoiser: nn.Module, backbone: Backbone, shown: Tensor, cle
         What the denoiser sees, and what it should give back: (N, 3, 224, 224) in [0, 1].
     """
     luminance = denoiser(shown, torch.rand(len(shown), 1, SIDE, SIDE)).float()
-    error = (luminance - to_ycbcr(clean)[:, :1]).abs().mean()
-    restored = to_rgb(torch.cat([luminance, to_ycbcr(shown)[:, 1:]], dim=1)).clamp(0, 1)
-    with torch.autocast(shown.device.type, enabled=False):  # its depthwise convolutions are slow in bfloat16
+    # Colours in bfloat16 would be wrong by as much as an attack, and depthwise convolutions are slow in it.
+    with torch.autocast(shown.device.type, enabled=False):
+        error = (luminance - to_ycbcr(clean)[:, :1]).abs().mean()
+        restored = to_rgb(torch.cat([luminance, to_ycbcr(shown)[:, 1:]], dim=1)).clamp(0, 1)
         with torch.no_grad():
             wanted = backbone(clean).features[PENULTIMATE]
         found = backbone(restored).features[PENULTIMATE]
@@ -127,16 +135,8 @@ def train_denoiser(
             clean, shown = clean.flip(-1), shown.flip(-1)
         return restoration_loss(trained, backbone, shown, clean)
 
-    train(
-        denoiser.to(memory_format=torch.channels_last),  # 1.1 times as fast on a CPU
-        len(rows),
-        loss,
-        settings,
-        device=torch.device("cpu"),
-        checkpoint=checkpoint,
-        identity={"n": len(rows), "attacked": attacked is not None} | asdict(settings),
-        on_epoch=print_epoch,
-    )
+    denoiser.to(memory_format=torch.channels_last)  # 1.1 times as fast on a CPU
+    train_on_cpu(denoiser, len(rows), loss, settings, checkpoint, {"attacked": attacked is not None})
 
 
 def accuracies(
@@ -179,7 +179,7 @@ def main() -> None:
     backbone = load_backbone("mobilenet_v2", kept, mean=half, std=half)
     network = Classifier(backbone)
     chosen = rows[: options.attacked]
-    attacked = attacked_images(network, images, chosen, folder / "attacked-imagenette160.npy", options.seed)
+    attacked = attacked_images(network, images, chosen, folder, options.seed)
     torch.manual_seed(options.seed)
     denoiser = Denoiser()
     encoder = encoder_weights(read_weights(weights / "resnet18.safetensors"))
@@ -188,11 +188,11 @@ def main() -> None:
         options.clean_epochs, options.batch_size, options.rate, "adamw", 1e-4, clip=1.0, seed=options.seed
     )
     second = replace(first, epochs=options.epochs, rate=options.rate / 2)
-    identity, checkpoint = (options.output.with_suffix(suffix) for suffix in (".identity", ".checkpoint"))
-    train_denoiser(denoiser, backbone, images, rows, None, first, identity)
-    train_denoiser(denoiser, backbone, images, chosen, attacked, second, checkpoint)
+    checkpoints = [options.output.with_suffix(suffix) for suffix in (".first.checkpoint", ".checkpoint")]
+    train_denoiser(denoiser, backbone, images, rows, None, first, checkpoints[0])
+    train_denoiser(denoiser, backbone, images, chosen, attacked, second, checkpoints[1])
     write_weights(denoiser, options.output)
-    for file in (identity, checkpoint):
+    for file in checkpoints:
         file.unlink()
     found = accuracies(network, load_denoiser(options.output), options.data / TEST, images.classes)
     facts = {"photographs": len(rows), "attacked": len(chosen), "features_weight": FEATURES}
