@@ -55,7 +55,7 @@ def drawn(table: Table) -> Figure:
     axes = figure.subplots()
     for number, ((label, colour), cells) in enumerate(zip(SERIES.items(), found, strict=True)):
         places = [column + (number - 1.5) * 0.2 for column in range(len(attacks))]
-        values = [100 * (cell.value or 0) for cell in cells]
+        values = [float("nan") if cell.value is None else 100 * cell.value for cell in cells]
         axes.bar(places, values, 0.19, color=colour, label=label)
         for place, cell, value in zip(places, cells, values, strict=True):
             if cell.low is not None and cell.high is not None:

@@ -6,14 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tests.conftest import Simdnn
 from tests.training.small import write_stripes
 
 from simdnn.errors import InputError
 from simdnn.evaluation.class_outputs import class_outputs
 from simdnn.evaluation.records import Records
-from simdnn.networks.auxiliary import AuxiliaryNetwork, AuxiliarySpec, untrained, write_auxiliary
+from simdnn.networks.auxiliary import (
+    AuxiliaryNetwork,
+    AuxiliarySpec,
+    read_auxiliary,
+    untrained,
+    write_auxiliary,
+)
 from simdnn.networks.loading import torchvision_network
 
 NAME = "shufflenet_v2_x0_5"
@@ -53,6 +59,18 @@ def test_the_outputs_kept_are_the_classes_in_their_order(seven: Path, tmp_path: 
     cut = class_outputs(NAME, seven, [5, 2], tmp_path / "cut")
     assert torch.allclose(torchvision_network(NAME, cut).eval()(images), whole[:, [5, 2]], atol=1e-6)
     assert class_outputs(NAME, cut, [5, 2], tmp_path / "cut") == cut
+    assert class_outputs(NAME, cut, [0, 1], tmp_path / "cut") == cut
+    turned = class_outputs(NAME, cut, [1, 0], tmp_path / "cut")
+    assert torch.allclose(torchvision_network(NAME, turned).eval()(images), whole[:, [2, 5]], atol=1e-6)
+    save_file(
+        {f"module.{name}": tensor for name, tensor in load_file(seven).items()},
+        tmp_path / "parallel.safetensors",
+    )
+    assert class_outputs(NAME, tmp_path / "parallel.safetensors", [5, 2], tmp_path / "cut") == cut
+    with pytest.raises(
+        InputError, match="expected a network of torchvision to keep some of its outputs, got 'a:b'"
+    ):
+        class_outputs("a:b", seven, [5, 2], tmp_path / "cut")
     with pytest.raises(InputError, match=r"expected at least 8 outputs in .*seven.safetensors, got 7"):
         class_outputs(NAME, seven, [5, 7], tmp_path / "cut")
 
@@ -77,6 +95,27 @@ def test_a_second_opinion_on_such_a_network_is_measured(seven: Path, tmp_path: P
     assert "error" not in clean, clean["error"]
     assert clean["n"] == 6
     assert clean["key"] != without["key"]
+    assert clean["auxiliary"] == read_auxiliary(tmp_path / "second.safetensors").identity[:16]
+    assert "auxiliary" not in found["none", "clean"]
     assert found["none", "clean"]["key"] != clean["key"]
     assert found["sim-dnn profile+opinion", "fgsm-0.1"]["parameters"] == {"attack": "fgsm", "eps": 0.1}
     assert not [record for record in found.values() if "error" in record]
+
+
+def test_photographs_are_selected_by_the_whole_network(seven: Path, tmp_path: Path, simdnn: Simdnn) -> None:
+    write_stripes(tmp_path / "fit", per_class=2)
+    (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
+    chosen = tmp_path / "chosen.csv"
+    code, out, _ = simdnn(
+        "bench",
+        "select-nonrobust",
+        tmp_path / "fit",
+        "-o",
+        chosen,
+        "--plan",
+        tmp_path / "plan.toml",
+        "--count",
+        3,
+    )
+    assert code == 0
+    assert "wrote 3 of 4 images" in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -141,7 +142,8 @@ def select_nonrobust(
     if ids is not None:
         paths = listed(paths, ids)
     chosen = read_plan(plan).networks
-    networks = [load_network(network, plan.parent) for network in chosen]
+    # all outputs: which of them are the photographs' classes, nobody has said
+    networks = [load_network(replace(network, classes_only=False), plan.parent) for network in chosen]
     with progress_bar("attacking photographs") as progress:
         selection = select(paths, networks, progress)
     kept = selection.easiest(len(paths) if ids is not None else count)

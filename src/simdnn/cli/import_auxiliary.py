@@ -61,11 +61,11 @@ def import_auxiliary(
         checkpoint,
         backbone,
         sigma,
-        size,
-        network_size,
-        three_numbers(mean, "--mean"),
-        three_numbers(std, "--std"),
-        trust_pickle,
+        side=size,
+        network_side=network_size,
+        mean=three_numbers(mean, "--mean"),
+        std=three_numbers(std, "--std"),
+        trust_pickle=trust_pickle,
     )
     with progress_bar("decoding") as decoding:
         found = make(source, output, classes, device=device, seed=seed, decoding=decoding)

@@ -10,12 +10,13 @@ from safetensors.torch import save
 
 from simdnn.atomic import write_whole
 from simdnn.errors import InputError
-from simdnn.networks.loading import last_layer, torchvision_network
-from simdnn.networks.weights import read_weights
+from simdnn.networks.loading import last_layer, network_names, torchvision_network
 
 
 def class_outputs(backbone: str, weights: Path, outputs: Sequence[int], folder: Path) -> Path:
-    """Return weights whose outputs are the classes', in their order; those of a network that has no others as they are.
+    """Return weights whose outputs are the classes', in their order.
+
+    A network with as many outputs as classes is taken to have them in this order, unless ``outputs`` orders them.
 
     Parameters
     ----------
@@ -27,14 +28,16 @@ def class_outputs(backbone: str, weights: Path, outputs: Sequence[int], folder: 
     Raises
     ------
     InputError
-        If the network has fewer outputs than these.
+        If torchvision has no such network, or this one has fewer outputs than these.
     WeightsError
-        If the weights cannot be read.
+        If the weights cannot be read, or do not fit.
     """
-    head = last_layer(torchvision_network(backbone, weights))
-    state = read_weights(weights)
+    if backbone not in network_names():
+        raise InputError(f"expected a network of torchvision to keep some of its outputs, got {backbone!r}")
+    network = torchvision_network(backbone, weights)
+    state, head = network.state_dict(), last_layer(network)
     n = len(state[f"{head}.weight"])
-    if n == len(outputs):
+    if n == len(outputs) and (n <= max(outputs) or list(outputs) == list(range(n))):
         return weights
     if n <= max(outputs):
         raise InputError(f"expected at least {max(outputs) + 1} outputs in {weights}, got {n}")

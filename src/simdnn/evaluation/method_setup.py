@@ -89,11 +89,12 @@ class MethodSetup:
         InputError
             If the rule asks for a second opinion, and there is no auxiliary network.
         """
-        fitted = rule if find_rule(rule).uses_auxiliary else ProfileRule.name
+        asks = find_rule(rule).uses_auxiliary
+        fitted = rule if asks else ProfileRule.name
         if (fitted, level) not in self._guards:
             self._guards[fitted, level] = Guard.fit(
                 self.fit,
-                self._with_opinion if find_rule(rule).uses_auxiliary else self.extractor,
+                self._with_opinion if asks else self.extractor,
                 rule=fitted,
                 level=level,
                 alpha=self.alpha,

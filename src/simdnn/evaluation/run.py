@@ -101,7 +101,7 @@ def _measure_column(
     for method in methods:
         start = time.perf_counter()
         record: Record = {"key": tested.key(column, method)}
-        record |= describe(tested.plan, tested.network, column, method) | tested.identity
+        record |= describe(tested.plan, tested.network, column, method) | tested.identity_for(method)
         try:
             if images is None:
                 record["error"] = failure

@@ -97,20 +97,24 @@ class TestedNetwork:
         preprocess = self.backbone.spec.preprocess.as_dict()
         parts = {"column": column.key, "method": method, "seed": self.plan.seed, "alpha": self.plan.alpha}
         network = {"backbone": self.network.backbone, "preprocess": preprocess}
-        counts: dict[str, object] = {"attacked_images": self.network.attacked_images}
+        counts = {"attacked_images": self.network.attacked_images}
         if self.plan.images:
             counts["images"] = self.plan.images
         if (
             version := method_version(method)
         ) > 1:  # as for the images: keys of earlier records stay what they were
             counts["version"] = version
-        if asks_auxiliary(method):
-            counts["auxiliary"] = self._auxiliary
-        return cell_key(self.identity | parts | network | counts)
+        return cell_key(self.identity_for(method) | parts | network | counts)
+
+    def identity_for(self, method: str) -> dict[str, str]:
+        """Return what identifies images and weights, those of the auxiliary network included if a method asks it."""
+        return self.identity | ({"auxiliary": self._auxiliary} if asks_auxiliary(method) else {})
 
     @cached_property
     def _auxiliary(self) -> str:
         """What identifies the auxiliary network, or the reason why there is none."""
+        if not self.network.auxiliary:
+            return ""
         try:
             return read_auxiliary(self.plan.folder / self.network.auxiliary).identity[:16]
         except SimDNNError as error:

@@ -31,7 +31,7 @@ class Parts:
     ----------
     images : all N images
     learned, held : indices of the two parts
-    side : height and width of the network's input, in pixels
+    side : height and width of the images that the network takes, in pixels
     device : device of the network
     """
 
