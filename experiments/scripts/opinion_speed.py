@@ -98,6 +98,7 @@ def main() -> None:
         "auxiliary": auxiliary.identity,
         "architecture": auxiliary.spec.architecture,
         "side": auxiliary.spec.side,
+        "network_side": auxiliary.spec.network_side,
     }
     write_record(
         "opinion_speed",

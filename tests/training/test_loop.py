@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from simdnn.errors import InputError
+from simdnn.networks.auxiliary import untrained
+from simdnn.training import loop
 from simdnn.training.loop import Epoch, Settings, train
 
 CPU = torch.device("cpu")
@@ -135,3 +137,21 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the loss became nan in epoch 1; give a learning rate below 0.05"):
         train(small_network(), 40, broken, SETTINGS, device=CPU, checkpoint=tmp_path / "checkpoint")
     assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "computes_in"), [("resnet18", torch.bfloat16), ("shufflenet_v2_x0_5", torch.float32)]
+)
+def test_networks_with_depthwise_convolutions_train_in_float32_on_a_cpu(
+    monkeypatch: pytest.MonkeyPatch, name: str, computes_in: torch.dtype
+) -> None:
+    monkeypatch.setattr(loop, "has_bfloat16", lambda _: True)
+    seen: list[torch.dtype] = []
+
+    def told(network: nn.Module, rows: Tensor) -> Tensor:
+        logits: Tensor = network(torch.rand(len(rows), 3, 32, 32))
+        seen.append(logits.dtype)
+        return logits.float().sum()
+
+    train(untrained(name, 2), 2, told, Settings(epochs=1, batch_size=2, rate=0.01), device=CPU)
+    assert seen == [computes_in]

@@ -91,13 +91,13 @@ def test_the_file_knows_what_was_learned_and_how(
             2,
             "--json",
         ),
-        *("--batch-size", 8, "--device", "cpu", "--sigma", 0.2, "--seed", 5),
+        *("--batch-size", 8, "--device", "cpu", "--sigma", 0.2, "--seed", 5, "--network-size", 48),
     )
     *epochs, last = [json.loads(line) for line in told.splitlines()]
     assert [epoch["epoch"] for epoch in epochs] == [1, 2]
     assert (last["learned"], last["held_out"], last["output"]) == (16, 4, str(output))
     spec = read_auxiliary(output).spec
-    assert (spec.architecture, spec.side, spec.sigma) == (BACKBONE, 32, 0.2)
+    assert (spec.architecture, spec.side, spec.network_side, spec.sigma) == (BACKBONE, 32, 48, 0.2)
     assert spec.classes == ("lying", "standing")
     paths = np.array(sorted(stripes.rglob("*.png")))
     held = calibration_mask(np.array(["lying"] * 10 + ["standing"] * 10), 0.2, 5)
@@ -131,6 +131,7 @@ def test_the_command_tells_people_what_it_does(
             "expected a loss among noise, distillation, consistency, smoothadv, got 'madry'",
         ),
         (("--sigma", 0), "expected a sigma above 0, for pixels in .*; got 0.0"),
+        (("--size", 64, "--network-size", 64), r"--network-size\) must be .* above the side \(--size\), 64"),
         (("--size", 8), "expected images of at least 16 pixels a side, got 8"),
         (("--held-out", 0.6), r"expected a share of \(0, 0.5\] to hold out, got 0.6"),
         (("--epochs", 0), "expected at least 1 epoch"),

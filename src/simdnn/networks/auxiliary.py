@@ -110,8 +110,8 @@ class AuxiliarySpec:
             "learned must be SHA-256 hashes": isinstance(self.learned, tuple)
             and all(isinstance(text, str) and _SHA256.fullmatch(text) for text in self.learned),
             "training must be a mapping": isinstance(self.training, Mapping),
-            "network_side must be a whole number of pixels above the side, or nothing": self.network_side
-            is None
+            f"network_side (--network-size) must be a whole number of pixels above the side (--size), {self.side}, or "
+            "nothing": self.network_side is None
             or (type(self.network_side) is int and self.network_side > self.side),
         }
 

@@ -19,6 +19,7 @@ from simdnn.evaluation.intervals import rate
 from simdnn.networks.loading import torchvision_network
 from simdnn.training.augment import random_crops
 from simdnn.training.data import DecodedImages, decode_images
+from simdnn.training.fresh import normalised, settle_norms
 from simdnn.training.loop import Settings
 from simdnn.training.photographs import TEST, TRAINING, TRAINING_SIDE, Normalised, correct, read_labelled
 from simdnn.training.program import (
@@ -38,12 +39,15 @@ def train_on_transforms(
     labels = torch.from_numpy(images.labels)
     barrage = BaRT(nn.Identity(), seed=0)
 
-    def loss(trained: nn.Module, rows: Tensor) -> Tensor:
+    def changed(rows: Tensor) -> Tensor:
         barrage.reseed(int(torch.randint(2**31, (1,))))  # a resumed training draws the same transforms
-        changed = barrage.transformed(random_crops(images.batch(rows.numpy()), side))
-        return cross_entropy(Normalised(trained)(changed).float(), labels[rows])
+        return normalised(barrage.transformed(random_crops(images.batch(rows.numpy()), side)))
 
-    return train_on_cpu(network, len(labels), loss, settings, checkpoint, {"side": side})
+    def loss(trained: nn.Module, rows: Tensor) -> Tensor:
+        return cross_entropy(trained(changed(rows)).float(), labels[rows])
+
+    trained = train_on_cpu(network, len(labels), loss, settings, checkpoint, {"side": side})
+    return settle_norms(trained, changed, len(labels), settings)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, pad
 
-from simdnn.training.fresh import NORM_IMAGES, fresh_network, normalised, settle_norms
+from simdnn.training.fresh import fresh_network, normalised, settle_norms
 from simdnn.training.loop import Settings
 from simdnn.training.program import (
     files_of,
@@ -78,8 +78,7 @@ def train_cifar10(
     network = train_on_cpu(
         network, len(pictures), loss, settings, checkpoint, {"network": name, "side": side}
     )
-    batches = torch.split(pictures[torch.randperm(len(pictures))[:NORM_IMAGES]], settings.batch_size)
-    return settle_norms(network, (prepared(batch, side) for batch in batches))
+    return settle_norms(network, lambda rows: prepared(pictures[rows], side), len(pictures), settings)
 
 
 @torch.no_grad()

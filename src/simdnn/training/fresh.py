@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from simdnn.networks.auxiliary import untrained
 from simdnn.networks.loading import last_layer
+from simdnn.training.loop import Settings
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's normalisation, the default of a guard."""
@@ -34,10 +36,20 @@ def normalised(images: Tensor) -> Tensor:
     return normal.to(memory_format=torch.channels_last)
 
 
-def settle_norms(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+def settle_norms(
+    network: nn.Module, inputs: Callable[[Tensor], Tensor], n: int, settings: Settings
+) -> nn.Module:
     """Recompute the statistics of a trained network's batch norms, and return it in evaluation mode.
 
     Networks such as MnasNet average these over thousands of batches, more than a short schedule has.
+
+    Parameters
+    ----------
+    network : changed in place
+    inputs : from indices (B,) of the data to normalised images (B, 3, H, W)
+    n : number of rows of the data, of which `NORM_IMAGES` are drawn
+    settings : batch size and seed
     """
-    torch.optim.swa_utils.update_bn(batches, network)
+    rows = torch.from_numpy(np.random.default_rng(settings.seed).permutation(n)[:NORM_IMAGES])
+    torch.optim.swa_utils.update_bn(map(inputs, torch.split(rows, settings.batch_size)), network)
     return network.eval()

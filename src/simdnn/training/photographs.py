@@ -12,9 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, kl_div, log_softmax
 
@@ -24,7 +22,7 @@ from simdnn.images.reading import read_image
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.training.augment import random_crops
 from simdnn.training.data import DecodedImages, decode_images
-from simdnn.training.fresh import NORM_IMAGES, fresh_network, normalised, settle_norms
+from simdnn.training.fresh import fresh_network, normalised, settle_norms
 from simdnn.training.head import head_of, with_features
 from simdnn.training.loop import Settings
 from simdnn.training.program import (
@@ -89,21 +87,19 @@ def train_taught(
     network = fresh_network(name, len(images.classes), settings.seed)
     labels = torch.from_numpy(images.labels)
 
-    def crops(rows: NDArray[np.int64]) -> Tensor:
-        return random_crops(images.batch(rows), side)
+    def crops(rows: Tensor) -> Tensor:
+        return random_crops(images.batch(rows.numpy()), side)
 
     taught = train_on_cpu(
         Taught(network, teacher.n_classes),
         len(labels),
-        lambda trained, rows: taught_loss(trained, teacher, crops(rows.numpy()), labels[rows]),
+        lambda trained, rows: taught_loss(trained, teacher, crops(rows), labels[rows]),
         settings,
         checkpoint,
         {"network": name, "side": side},
     )
     assert isinstance(taught, Taught)
-    order = np.random.default_rng(settings.seed).permutation(len(labels))[:NORM_IMAGES]
-    batches = np.split(order, range(settings.batch_size, len(order), settings.batch_size))
-    return settle_norms(taught.network, (normalised(crops(rows)) for rows in batches))
+    return settle_norms(taught.network, lambda rows: normalised(crops(rows)), len(labels), settings)
 
 
 def read_labelled(folder: Path, side: int, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
