@@ -304,15 +304,21 @@ def test_only_takes_what_the_plan_has(run: Any, only: str, message: str) -> None
     assert message in err
 
 
-def test_a_plan_says_where_its_records_are(simdnn: Simdnn, tmp_path: Path) -> None:
+def test_plans_say_where_their_records_are(simdnn: Simdnn, tmp_path: Path) -> None:
     (tmp_path / "plans").mkdir()
-    plan = tmp_path / "plans" / "p.toml"
-    plan.write_text('records = "../records"\n' + PLAN, encoding="utf-8")
-    only = ("--only", "network=absent,method=msp,column=clean")
-    code, out, _ = simdnn("bench", "run", plan, "--cache", tmp_path, *only)
+    plan, another = tmp_path / "plans" / "p.toml", tmp_path / "plans" / "another.toml"
+    plan.write_text('records = "../records"\n' + PLAN.replace('"energy", ', ""), encoding="utf-8")
+    another.write_text('records = "../records"\n' + PLAN.replace('"msp", ', ""), encoding="utf-8")
+    only = [
+        part
+        for name in ("msp", "energy")
+        for part in ("--only", f"network=absent,method={name},column=clean")
+    ]
+    code, out, _ = simdnn("bench", "run", plan, another, "--cache", tmp_path, *only)
     assert code == 0
-    assert [record["method"] for record in Records(tmp_path / "records" / "p.jsonl")] == ["msp"]
-    assert "0 cells measured, 1 broken" in out
+    for name, method in (("p", "msp"), ("another", "energy")):
+        assert [record["method"] for record in Records(tmp_path / "records" / f"{name}.jsonl")] == [method]
+    assert out.count("0 cells measured, 1 broken") == 2
     code, _, _ = simdnn("bench", "report", plan, "-o", tmp_path / "report")
     assert code == 0
     assert "which is no file" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")

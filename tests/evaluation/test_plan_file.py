@@ -16,7 +16,7 @@ from simdnn.attacks.registry import make_attack
 from simdnn.errors import InputError
 from simdnn.evaluation.baselines import BASELINES
 from simdnn.evaluation.baselines.detector import find_detector
-from simdnn.evaluation.names import ATTACKS, CORRUPTIONS, METHODS, REQUIRED
+from simdnn.evaluation.names import ATTACKS, CONTROLS, METHODS, REQUIRED
 from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.plan_file import read_plan
 from simdnn.images import corruptions
@@ -139,7 +139,7 @@ def test_the_attacks_are_those_of_the_code_with_its_defaults(tmp_path: Path, nam
 
 
 def test_the_corruptions_and_methods_are_those_of_the_code() -> None:
-    assert list(CORRUPTIONS) == list(corruptions.CORRUPTIONS)
+    assert list(CONTROLS) == list(corruptions.CONTROLS)
     assert [name for name in METHODS if "profile" in name] == [
         *(f"sim-dnn profile {level}" for level in LEVELS),
         "sim-dnn profile+opinion",

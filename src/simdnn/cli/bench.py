@@ -38,7 +38,7 @@ app.command("status")(status)
 
 @app.command(cls=RayCommand)
 def run(
-    plan: PlanFile,
+    plans: Plans = None,
     records: RecordsFolder = None,
     only: Annotated[
         list[str] | None,
@@ -57,31 +57,32 @@ def run(
     weights: Weights = Path("build/weights"),
     ray: Ray = None,
 ) -> None:
-    """Measure every cell of a plan that has no record of the code, data and weights as they are.
+    """Measure every cell of the plans that has no record of the code, data and weights as they are.
 
     A stopped run goes on where it was. If a cell fails, the reason is recorded, and the next run tries it again.
     """
-    from simdnn.evaluation.plan_file import read_plan
-
-    read = read_plan(plan)
+    read = chosen_plans(plans)
     wanted = _cell_filter(only or [], read)
-    cells = records_of(read, records)
     with lab_libraries():
         from simdnn.evaluation.provenance import require_clean
         from simdnn.evaluation.run import run as measure
 
         if not dirty:
             require_clean()
-        if ray is None:
-            measure(read, cells, folders_of(cache, weights), progress_bar, _log, wanted=wanted, again=again)
-        else:
-            from simdnn.distributed.benchmark import run_on_ray
-            from simdnn.distributed.cluster import connected
+        folders = folders_of(cache, weights)
+        for plan in read:
+            cells = records_of(plan, records)
+            if ray is None:
+                measure(plan, cells, folders, progress_bar, _log, wanted=wanted, again=again)
+            else:
+                from simdnn.distributed.benchmark import run_on_ray
+                from simdnn.distributed.cluster import connected
 
-            with connected(ray) as cluster:
-                run_on_ray(read, cells, folders_of(cache, weights), cluster, _log, wanted=wanted, again=again)
-    broken = sum("error" in record for record in cells)
-    typer.echo(f"{sum(1 for _ in cells) - broken} cells measured, {broken} broken; records in {cells.path}")
+                with connected(ray) as cluster:
+                    run_on_ray(plan, cells, folders, cluster, _log, wanted=wanted, again=again)
+            broken = sum("error" in record for record in cells)
+            measured = sum(1 for _ in cells) - broken
+            typer.echo(f"{measured} cells measured, {broken} broken; records in {cells.path}")
 
 
 @app.command()
@@ -153,15 +154,15 @@ def select_nonrobust(
     typer.echo(f"wrote {len(kept)} of {len(selection.paths)} images to {output}")
 
 
-def _cell_filter(only: list[str], plan: Plan) -> CellFilter:
-    """Read ``network=VGG,column=pgd-0.01``; several options add up. InputError for what the plan does not have."""
+def _cell_filter(only: list[str], plans: list[Plan]) -> CellFilter:
+    """Read ``network=VGG,column=pgd-0.01``; several options add up. InputError for what no plan has."""
     from simdnn.evaluation.spelling import one_of
 
     known: dict[str, Collection[str]] = {
-        "network": [network.row for network in plan.networks],
-        "column": [column.label for column in plan.columns],
-        "form": [column.form for column in plan.columns],
-        "method": plan.methods,
+        "network": [network.row for plan in plans for network in plan.networks],
+        "column": [column.label for plan in plans for column in plan.columns],
+        "form": [column.form for plan in plans for column in plan.columns],
+        "method": [method for plan in plans for method in plan.methods],
     }
     filters: list[dict[str, str]] = []
     for text in only:

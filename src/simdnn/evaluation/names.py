@@ -26,7 +26,7 @@ METHODS = (
 )
 """Methods of plans, besides your own detectors by import path, ``package.module:Detector``."""
 
-CORRUPTIONS = (
+CONTROLS = (
     "noise 0.01",
     "noise 0.02",
     "sign noise 3/255",
@@ -37,8 +37,10 @@ CORRUPTIONS = (
     "brighter",
     "contrast",
     "blurred",
+    "noise 0.04",
+    "sign noise 10/255",
 )
-"""Harmless corruptions, as :data:`simdnn.images.corruptions.CORRUPTIONS` has them."""
+"""Harmless changes, as :data:`simdnn.images.corruptions.CONTROLS` has them."""
 
 REQUIRED = None
 """Marks a parameter without a default."""

@@ -14,7 +14,7 @@ import msgspec
 
 from simdnn.errors import InputError
 from simdnn.evaluation.metrics import METRICS
-from simdnn.evaluation.names import ATTACKS, CORRUPTIONS, DEFENCES, METHODS, REQUIRED
+from simdnn.evaluation.names import ATTACKS, CONTROLS, DEFENCES, METHODS, REQUIRED
 from simdnn.evaluation.plan import FORMS, LAYOUTS, Column, DatasetPlan, NetworkPlan, Plan
 from simdnn.evaluation.spelling import did_you_mean, one_of, refuse_unknown
 
@@ -127,7 +127,7 @@ def _plan(path: Path, settings: dict[str, Any]) -> Plan:
 
 def _columns(file: _PlanFile) -> list[Column]:
     """Return the columns: clean images first, then the harmless corruptions, then each attack in each form."""
-    controls = [one_of(name, CORRUPTIONS, "controls") for name in file.controls]
+    controls = [one_of(name, CONTROLS, "controls") for name in file.controls]
     columns = [
         Column("clean", "clean", {}),
         *(Column("control", name, {"change": name}) for name in controls),

@@ -90,12 +90,19 @@ CORRUPTIONS: Mapping[str, Corruption] = {
     "contrast": contrasted,
     "blurred": blurred,
 }
-"""Corruptions by name."""
+"""Corruptions by name; a rule may calibrate on them."""
+
+CONTROLS: Mapping[str, Corruption] = {
+    **CORRUPTIONS,
+    "noise 0.04": noise(0.04),
+    "sign noise 10/255": sign_noise(10 / 255),
+}
+"""What a benchmark may show besides attacks: the corruptions, and larger noise, which no rule calibrates on."""
 
 
 def corrupt(name: str, image: Tensor, draw: Generator) -> Tensor:
     """Corrupt an image (3, H, W) in [0, 1], and round it to multiples of 1/255, as an image file holds it."""
-    return (CORRUPTIONS[name](image, draw).clamp(0, 1) * 255).round() / 255
+    return (CONTROLS[name](image, draw).clamp(0, 1) * 255).round() / 255
 
 
 def generator_for(image_sha256: str, seed: int) -> Generator:
