@@ -96,6 +96,8 @@ def test_radii_are_those_of_the_bounds_by_hand(guard: Guard, votes: list[dict[st
 def test_the_summary_counts(guard: Guard, votes: list[dict[str, Any]], tmp_path: Path) -> None:
     found = summary(guard, votes)
     assert (found["images"], found["certificate_draws"], found["rule_draws"]) == (60, DRAWS, 32)
+    assert guard.extractor.auxiliary is not None
+    assert found["auxiliary"] == guard.extractor.auxiliary.identity
     assert list(found["rules"]) == ["profile+opinion", "second-opinion"]
     for rule, rows in found["rules"].items():
         row = next(row for row in rows if row["alpha"] == 0.1)

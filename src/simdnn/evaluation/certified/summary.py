@@ -83,6 +83,7 @@ def summary(guard: Guard, votes: Votes) -> dict[str, Any]:
     alphas = sorted({*ALPHAS, *(percent / 100 for percent in range(1, 31))})
     return {
         "guard": guard.model_id,
+        "auxiliary": None if guard.auxiliary is None else guard.auxiliary.identity,
         "rule_draws": None if guard.auxiliary is None else guard.auxiliary.draws,
         "certificate_draws": int(np.sum(votes[0]["counts"])),
         "images": len(votes),
