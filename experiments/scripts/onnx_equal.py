@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from local_networks import NETWORKS, network
-from opinion_speed import first_of_each
+from opinion_speed import of_each
 from record import timed, write_record
 from simdnn.guard.guard import Guard
 from simdnn.images.picture import picture_of
@@ -100,16 +100,16 @@ def main() -> None:
     data = Path(os.environ["SIMDNN_DATA"]) / "imagenette224"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        learned = linked(first_of_each(data / "train", asked.learned).paths, folder / "train")
+        learned = linked(of_each(data / "train", slice(asked.learned)).paths, folder / "train")
         backbone = network(asked.network, data.parent)
         guard = Guard.fit(learned, Extractor([backbone]), view_seed=0)
         seconds = timed(lambda: export_onnx(guard, folder / "guard.onnx"))
-        attacked = fgsm(backbone, first_of_each(data / "val", asked.attacked).paths, folder)
+        attacked = fgsm(backbone, of_each(data / "val", slice(asked.attacked)).paths, folder)
         result = {
             "network": asked.network,
             "export_seconds": seconds,
             "file_bytes": (folder / "guard.onnx").stat().st_size,
-            "clean": compared(guard, folder / "guard.onnx", first_of_each(data / "val", asked.images).paths),
+            "clean": compared(guard, folder / "guard.onnx", of_each(data / "val", slice(asked.images)).paths),
             "attacked": compared(guard, folder / "guard.onnx", attacked) | {"eps": EPS},
         }
     print(json.dumps(result, indent=2))

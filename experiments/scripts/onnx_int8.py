@@ -15,7 +15,7 @@ from pathlib import Path
 
 from local_networks import NETWORKS, network
 from onnx_equal import linked
-from opinion_speed import first_of_each
+from opinion_speed import of_each
 from record import write_record
 from simdnn.evaluation.int8 import export_int8
 from simdnn.guard.guard import Guard
@@ -32,8 +32,8 @@ def main() -> None:
     asked = parser.parse_args()
     data = Path(os.environ["SIMDNN_DATA"])
     photographs = data / "imagenette224"
-    learned = first_of_each(photographs / "train", asked.learned).paths
-    more = first_of_each(photographs / "train", asked.learned + asked.more).paths
+    learned = of_each(photographs / "train", slice(asked.learned)).paths
+    more = of_each(photographs / "train", slice(asked.learned + asked.more)).paths
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         guard = Guard.fit(

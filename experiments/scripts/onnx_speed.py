@@ -19,7 +19,7 @@ from typing import Any
 
 from local_networks import NETWORKS, network
 from onnx_equal import WITHOUT, linked
-from opinion_speed import first_of_each
+from opinion_speed import of_each
 from record import timed, write_record
 from simdnn.evaluation.int8 import export_int8
 from simdnn.guard.guard import Guard
@@ -66,12 +66,12 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="write no record")
     asked = parser.parse_args()
     data = Path(os.environ["SIMDNN_DATA"]) / "imagenette224"
-    images = first_of_each(data / "val", asked.images).paths
+    images = of_each(data / "val", slice(asked.images)).paths
     result: dict[str, Any] = {"network": asked.network, "images": len(images)}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        learned = linked(first_of_each(data / "train", asked.learned).paths, folder / "train")
-        photos = linked(first_of_each(data / "val", asked.quantised).paths, folder / "photos")
+        learned = linked(of_each(data / "train", slice(asked.learned)).paths, folder / "train")
+        photos = linked(of_each(data / "val", slice(asked.quantised)).paths, folder / "photos")
         extractor = Extractor([network(asked.network, data.parent)])
         for rule in RULES:
             guard = Guard.fit(learned, extractor, rule=rule, view_seed=0)

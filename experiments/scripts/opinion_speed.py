@@ -1,8 +1,9 @@
 """Time the second opinion against the bare network: `python experiments/scripts/opinion_speed.py --auxiliary FILE`.
 
-The quick grade is the rule `second-opinion` at level light. The networks have random weights: that changes no time.
-Guard and bare network run alternately in one process; a ratio is one of medians. The certificate of one image is timed
-alone.
+At level light, and with `--early` at level standard, which takes as many draws as each image needs; that depends on the
+answers, so it is timed only where the network has its ImageNet weights. A VGG-16 with random weights takes no other
+time than one that was trained. Guard and bare network run alternately in one process; a ratio is one of medians. The
+certificate of one image is timed alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from local_networks import network
 from record import timed, write_record
 from simdnn.evaluation.datasets import Part
 from simdnn.guard.guard import Guard
@@ -30,10 +32,11 @@ from simdnn.networks.extractor import Extractor
 from simdnn.networks.votes import count_votes
 from speed import bare, check
 
-NETWORKS = ("vgg16", "resnet18")
+NETWORKS = {"vgg16": False, "resnet18": True}
+"""Whether a network has its ImageNet weights here; else they are random."""
 RULES = ("second-opinion", "profile+opinion")
 LEARNED = 30
-"""Photographs of each class that a guard learns."""
+"""Photographs of each class that a guard learns, the last: an auxiliary network may have learned the first."""
 CERTIFY = 1000
 
 
@@ -45,9 +48,9 @@ def random_network(name: str, folder: Path) -> Backbone:
     return load_backbone(name, file)
 
 
-def first_of_each(folder: Path, n: int) -> Part:
-    """Return the first photographs of each class folder."""
-    files = {label: find_images([label])[:n] for label in sorted(folder.iterdir()) if label.is_dir()}
+def of_each(folder: Path, chosen: slice) -> Part:
+    """Return some photographs of each class folder, by their positions in it."""
+    files = {label: find_images([label])[chosen] for label in sorted(folder.iterdir()) if label.is_dir()}
     return Part(
         [path for paths in files.values() for path in paths],
         [label.name for label, paths in files.items() for _ in paths],
@@ -55,13 +58,23 @@ def first_of_each(folder: Path, n: int) -> Part:
 
 
 def measured(
-    backbone: Backbone, auxiliary: AuxiliaryNetwork, learned: Path, paths: list[Path], repeats: int
+    backbone: Backbone,
+    auxiliary: AuxiliaryNetwork,
+    learned: Path,
+    paths: list[Path],
+    *,
+    early: bool,
+    repeats: int,
 ) -> dict[str, Any]:
     """Return seconds of the bare network and of the rules, their ratios, and the seconds of a certificate."""
-    guard = Guard.fit(learned, Extractor([backbone], auxiliary=auxiliary), level="light", view_seed=0)
+    extractor = Extractor([backbone], auxiliary=auxiliary)
+    guard = Guard.fit(learned, extractor, level="light", view_seed=0)
     jobs = {"bare": partial(bare, backbone.network, backbone, paths)} | {
         rule: partial(check, guard, rule, paths) for rule in RULES
     }
+    if early:
+        standard = Guard.fit(learned, extractor, level="standard", view_seed=0)
+        jobs |= {f"{rule}, early": partial(check, standard, rule, paths, early=True) for rule in RULES}
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     bare(backbone.network, backbone, paths)
     for _ in range(repeats):
@@ -72,7 +85,9 @@ def measured(
     draws = Draws(bytes(32), CERTIFY)
     return {
         "seconds": seconds,
-        "ratio_to_bare_network": {rule: median(seconds[rule]) / median(seconds["bare"]) for rule in RULES},
+        "ratio_to_bare_network": {
+            name: median(each) / median(seconds["bare"]) for name, each in seconds.items() if name != "bare"
+        },
         "certificate_seconds": [timed(partial(count_votes, auxiliary, image, draws)) for _ in range(repeats)],
     }
 
@@ -89,10 +104,17 @@ def main() -> None:
     auxiliary = read_auxiliary(options.auxiliary)
     paths = find_images([photographs / "val"])[: options.images]
     with tempfile.TemporaryDirectory() as folder:
-        learned = first_of_each(photographs / "train", LEARNED).write(Path(folder) / "fit.csv")
+        learned = of_each(photographs / "train", slice(-LEARNED, None)).write(Path(folder) / "fit.csv")
         found = {
-            name: measured(random_network(name, Path(folder)), auxiliary, learned, paths, options.repeats)
-            for name in NETWORKS
+            name: measured(
+                network(name, options.data) if trained else random_network(name, Path(folder)),
+                auxiliary,
+                learned,
+                paths,
+                early=trained,
+                repeats=options.repeats,
+            )
+            for name, trained in NETWORKS.items()
         }
     facts = {
         "auxiliary": auxiliary.identity,

@@ -99,9 +99,9 @@ def bare(model: nn.Module, backbone: Backbone, paths: list[Path], passes: int = 
                 model(pixels)
 
 
-def check(guard: Guard, rule: str, paths: list[Path]) -> None:
+def check(guard: Guard, rule: str, paths: list[Path], early: bool = False) -> None:
     """Run the guard, as `simdnn check` does after reading the guard's file."""
-    for _ in guard.check(paths, rule=rule):
+    for _ in guard.check(paths, rule=rule, early=early):
         pass
 
 

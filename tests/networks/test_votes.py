@@ -57,6 +57,15 @@ def test_votes_are_those_of_each_draw_on_its_own(
     assert (first + rest).tolist() == expected.tolist()
 
 
+def test_an_images_draws_end_once_they_are_enough(network: AuxiliaryNetwork, images: Tensor) -> None:
+    whole = count_votes(network, images, Draws(SECRET, 12))
+    found = count_votes(
+        network, images, Draws(SECRET, 37), enough=lambda row, counts: counts.sum() >= (3, 7, 11)[row]
+    )
+    assert found.sum(axis=1).tolist() == [4, 8, 12]
+    assert found[2].tolist() == whole[2].tolist()  # the same draws, however many go together
+
+
 def test_the_share_of_many_draws_is_the_true_share(network: AuxiliaryNetwork) -> None:
     """The mean of 48 noisy values has a known distribution."""
     image = torch.full((1, 3, 8, 8), 0.55)
