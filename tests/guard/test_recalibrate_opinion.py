@@ -13,9 +13,11 @@ from numpy.testing import assert_array_equal
 from tests.noisy_digits import noisy_auxiliary
 from tests.trained_digits import TrainedDigits
 
+from simdnn.arrays import FloatArray
 from simdnn.guard.guard import Guard
 from simdnn.networks.auxiliary import AuxiliaryNetwork
 from simdnn.networks.extractor import Extractor
+from simdnn.rules.opinion_scale import OpinionScale
 
 LEARNED = 7
 
@@ -86,3 +88,32 @@ def test_bytes_come_with_radii_and_with_early_verdicts(guard: Guard, files: list
         assert [data for _, data in judged] == [path.read_bytes() for path in files[:12]]
         alone = list(guard.check(files[:12], certify=certify, early=early))
         assert [verdict for verdict, _ in judged] == alone
+
+
+def test_what_the_auxiliary_network_says_of_images_that_it_learned_teaches_the_rule_nothing(
+    trained_digits: TrainedDigits, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert extractor.auxiliary is not None
+    folders = sorted((trained_digits.folder / "train").iterdir())
+    train = [sorted(folder.iterdir()) for folder in folders]
+    known = [path for paths in train for path in paths[: len(paths) * 3 // 4]]
+    told = replace(
+        extractor.auxiliary.spec,
+        learned=tuple(sorted({sha256(path.read_bytes()).hexdigest() for path in known})),
+    )
+    both = Extractor(
+        extractor.backbones, auxiliary=AuxiliaryNetwork(extractor.auxiliary.network, told), device="cpu"
+    )
+    seen: list[int] = []
+    learn = OpinionScale.learn
+
+    def counting(shares: FloatArray, profile: FloatArray) -> OpinionScale:
+        seen.append(len(shares))
+        return learn(shares, profile)
+
+    monkeypatch.setattr(OpinionScale, "learn", counting)
+    fitted = Guard.fit(trained_digits.folder / "train", both, view_seed=3, alpha=0.1, draws=8)
+    left = sum(map(len, train)) - len(known) - fitted.training.calibrated
+    exemplars = len(fitted.exemplars)
+    assert left - exemplars <= seen[0] <= left
+    assert seen[0] >= (left + fitted.training.calibrated) // 6

@@ -84,9 +84,9 @@ def fit_state(
         raise InputError(f"the rule {settings.rule!r} needs an auxiliary network; give one, or another rule")
     images = images or training_images(fit.data, settings, fit.calibration, fit.calibrate_on, fit.names)
     paths, names, out = images.paths, images.labels, images.calibrate
+    learned_before = learned_by(extractor.auxiliary, paths)
     known = 0
     if fit.calibrate_on is None:
-        learned_before = learned_by(extractor.auxiliary, paths)
         out, known = without_learned(out, learned_before, names, seed), int(learned_before.sum())
     protected = extractor.backbones[0]
     outputs = output_names(fit.names, protected.categories, names[names != ""], protected.n_classes)
@@ -130,13 +130,14 @@ def fit_state(
     calibration = CalibrationSet.of(calibrating)
     rule = kind(model, calibration, views)
     exemplars = teaching.positions[[p.exemplar for p in model.prototypes]]
-    ordinary = np.isin(seen.positions, np.setdiff1d(reference, exemplars))
+    ordinary = np.flatnonzero(np.isin(seen.positions, np.setdiff1d(reference, exemplars)))[:REFERENCE]
     rule.learn(
         LearnedImages(
             labels=names[teaching.positions],
             logits=teaching.logits,
             auxiliary_classes=() if extractor.auxiliary is None else extractor.auxiliary.spec.classes,
-            reference=RuleInput.of(seen.take(np.flatnonzero(ordinary)[:REFERENCE]), model),
+            reference=RuleInput.of(seen.take(ordinary), model),
+            unlearned=~learned_before[seen.positions[ordinary]],
         )
     )
     rule.threshold(alpha=settings.alpha, m=settings.m)  # a guard that has none would be of no use

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from simdnn.errors import InputError
 from simdnn.networks.auxiliary import AuxiliaryNetwork
 
+_CALIBRATING = 0.8
+"""Largest share of the images of a class that the auxiliary network has not learned that calibrate."""
+
 
 def learned_hashes(auxiliary: AuxiliaryNetwork | None) -> frozenset[str]:
     """Return the SHA-256 of the files that an auxiliary network has learned; empty without one."""
@@ -30,7 +33,10 @@ def learned_by(auxiliary: AuxiliaryNetwork | None, paths: Sequence[Path]) -> NDA
 def without_learned(
     out: NDArray[np.bool_], known: NDArray[np.bool_], labels: NDArray[np.str_], seed: int
 ) -> NDArray[np.bool_]:
-    """Return which images calibrate instead: as many of each class, or all that there are, and none that is known.
+    """Return which images calibrate instead: as many of each class, if there are, and none that is known.
+
+    At least a fifth of the others, where there are several, does not calibrate, so that rules may learn from it what
+    the auxiliary network says of images that are new to it.
 
     Parameters
     ----------
@@ -51,7 +57,8 @@ def without_learned(
     chosen = np.zeros_like(out)
     for label in np.unique(labels):
         rows = order[(labels[order] == label) & free[order]]
-        chosen[rows[: int(out[labels == label].sum())]] = True
+        most = max(1, int(len(rows) * _CALIBRATING))
+        chosen[rows[: min(most, int(out[labels == label].sum()))]] = True
     if not chosen.any():
         raise InputError(
             f"the auxiliary network has learned all {len(out)} images, so that none can calibrate the threshold; "

@@ -39,8 +39,8 @@ class OpinionScale:
 
         Parameters
         ----------
-        shares : (N,) that agree
-        profile : scores of the profile, at most 0, of these images or of others
+        shares : (N,) that agree, of images that the auxiliary network has not learned
+        profile : (M,) scores of the profile, at most 0, of these images or of others
         part : of the false alarms, that the second opinion takes
         """
         knots = np.unique(np.concatenate([[0.0], shares[shares < 1]]))

@@ -38,10 +38,10 @@ class ProfileAndOpinionRule(ProfileRule):
         super().learn(images)
         self.opinion = SecondOpinion.learn(images.labels, images.logits, images.auxiliary_classes)
         seen = images.reference
-        self.scale = OpinionScale.learn(
-            np.asarray(self.opinion.of(seen), dtype=np.float64),
-            np.asarray(super().score(seen), dtype=np.float64),
-        )
+        shares = np.asarray(self.opinion.of(seen), dtype=np.float64)
+        if images.unlearned is not None and images.unlearned.any():
+            shares = shares[images.unlearned]
+        self.scale = OpinionScale.learn(shares, np.asarray(super().score(seen), dtype=np.float64))
 
     def score(self, inputs: RuleInput) -> Array:
         """Return scores of at most 0, in standard deviations of clean images."""

@@ -42,12 +42,15 @@ class LearnedImages:
     auxiliary_classes : names of the auxiliary network's outputs; empty without one
     reference : some of the images, at most :data:`simdnn.rules.registry.REFERENCE`, with their views. No exemplars are
         among them, since these are closer to their prototypes than other images are
+    unlearned : (R,) which of the reference images the auxiliary network has not learned, too; None for all. It agrees
+        more with those that it has learned than it will with new ones
     """
 
     labels: NDArray[Any]
     logits: NDArray[np.float32]
     auxiliary_classes: tuple[str, ...]
     reference: RuleInput
+    unlearned: NDArray[np.bool_] | None = None
 
 
 class Rule(ABC):
