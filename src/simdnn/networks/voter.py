@@ -15,7 +15,7 @@ AT_ONCE = 8
 """Draws of one image that go through the network together; on a CPU more are no faster per draw."""
 
 BETWEEN_LOOKS = 4
-"""The same where an image's draws may end early: most images need no more, and fewer together cost more each."""
+"""The same where an image's draws may end early; fewer together would cost more each."""
 
 Pixels = NDArray[np.float32]
 Enough = Callable[[int, NDArray[np.int64]], bool]
