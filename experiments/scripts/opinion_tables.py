@@ -183,7 +183,7 @@ def page() -> list[str]:
         "Over the time of the protected network, files read included, at level `light` (8 draws), and early: "
         "`check --early` at level `standard`, which gives the verdict of 32 draws and takes as few as decide it. "
         f"Medians of {timed['repeats']} repeats on {timed['n']} photographs, {timed['hardware']['threads']} threads. "
-        "The VGG-16 has random weights, which changes no time but that of `--early`:",
+        "Random weights take no other time than trained ones but with `--early`, which is left out there:",
         "",
         *speed(timed),
     ]
