@@ -77,8 +77,6 @@ def certificate(name: str) -> list[str]:
         return ["Not measured."]
     record = read(name)
     return [
-        f"The auxiliary network is one {TRAINED[record['auxiliary']]}.",
-        "",
         f"{record['images']} images, a rule with {record['rule_draws']} draws, {record['certificate_draws']} "
         "draws for each certificate: the share, in %, that no attack of that size brings past the rule, known or not:",
         "",
@@ -174,6 +172,7 @@ def page() -> list[str]:
         "## Certified detection",
         "",
     ]
+    lines += [f"The auxiliary network is one {TRAINED[read(CERTIFIED)['auxiliary']]}.", ""]
     lines += [*certificate(CERTIFIED), "", *cifar10()]
     lines += ["## Time", ""]
     if not is_there(SPEED):

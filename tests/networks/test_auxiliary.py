@@ -99,7 +99,8 @@ def test_a_network_without_noise_is_deterministic() -> None:
         ({"reduction": "nearest"}, "reduction must be 'mean or bilinear'; got 'nearest'"),
         (
             {"network_side": 32},
-            r"network_side \(--network-size\) must be .* above the side \(--size\), 32, or nothing; got 32",
+            r"network_side \(--network-size\) must be a whole number of pixels above the side \(--size\), 32, "
+            "or nothing; got 32",
         ),
     ],
 )

@@ -29,6 +29,7 @@ from simdnn.errors import InputError
 
 if TYPE_CHECKING:
     from simdnn.evaluation.plan import Plan
+    from simdnn.evaluation.records import Records
     from simdnn.evaluation.run import CellFilter
 
 app = typer.Typer(help="Measure detectors and defences on attacked images.", no_args_is_help=True)
@@ -69,20 +70,19 @@ def run(
 
         if not dirty:
             require_clean()
-        folders = folders_of(cache, weights)
-        for plan in read:
-            cells = records_of(plan, records)
-            if ray is None:
+        folders, each = folders_of(cache, weights), [(plan, records_of(plan, records)) for plan in read]
+        if ray is None:
+            for plan, cells in each:
                 measure(plan, cells, folders, progress_bar, _log, wanted=wanted, again=again)
-            else:
-                from simdnn.distributed.benchmark import run_on_ray
-                from simdnn.distributed.cluster import connected
+                _log(_measured(cells))
+        else:
+            from simdnn.distributed.benchmark import run_on_ray
+            from simdnn.distributed.cluster import connected
 
-                with connected(ray) as cluster:
+            with connected(ray) as cluster:
+                for plan, cells in each:
                     run_on_ray(plan, cells, folders, cluster, _log, wanted=wanted, again=again)
-            broken = sum("error" in record for record in cells)
-            measured = sum(1 for _ in cells) - broken
-            typer.echo(f"{measured} cells measured, {broken} broken; records in {cells.path}")
+                    _log(_measured(cells))
 
 
 @app.command()
@@ -177,6 +177,11 @@ def _cell_filter(only: list[str], plans: list[Plan]) -> CellFilter:
         return not filters or any(all(cell[k] == v for k, v in chosen.items()) for chosen in filters)
 
     return wanted
+
+
+def _measured(cells: Records) -> str:
+    broken = sum("error" in record for record in cells)
+    return f"{sum(1 for _ in cells) - broken} cells measured, {broken} broken; records in {cells.path}"
 
 
 def _log(line: str) -> None:
