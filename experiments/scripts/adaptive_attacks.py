@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from adaptive_subjects import METHODS, OPINION, SUBJECTS, Subject
+from adaptive_subjects import METHODS, OPINION_ALPHAS, OPINIONS, SUBJECTS, Subject
 from record import processor
 from simdnn.attacks.adaptive.module import GuardedModel, GuardedNetwork
 from simdnn.attacks.apgd import APGD
@@ -65,7 +65,7 @@ def measure(
     log: Log,
 ) -> dict[str, Any]:
     """Run one of `MEASUREMENTS` on one detector."""
-    threshold = thresholds["5 %"]
+    threshold = next(iter(thresholds.values()))
     if measurement in LIBRARIES:
         return library_attack(guarded, clean, LIBRARIES[measurement], thresholds)
     if measurement == "transfer":
@@ -131,10 +131,14 @@ def main() -> None:
     for method in options.methods:
         fitted: tuple[GuardedModel, dict[str, float]] | None = None
         auxiliary: dict[str, Any] = {}
-        if method == OPINION:
-            auxiliary = {"auxiliary": subject.load_auxiliary().identity, "draws_of_attack": options.draws}
+        if method in OPINIONS:
+            auxiliary = {
+                "auxiliary": subject.load_auxiliary().identity,
+                "draws_of_attack": options.draws,
+                "attacked_at": next(iter(OPINION_ALPHAS)),
+            }
         for measurement in options.measurements:
-            if measurement == UNKNOWN_VIEWS and method not in (OPINION, "profile"):
+            if measurement == UNKNOWN_VIEWS and method not in (*OPINIONS, "profile"):
                 continue
             many = options.fewer if measurement in FEW else options.images
             clean = subject.evaluation_images(HARDEST if measurement == "decision-based" else many)
@@ -156,8 +160,8 @@ def main() -> None:
                 continue
             fitted = fitted or subject.guarded(method, options.draws)
             guarded, thresholds = fitted
-            if method == OPINION:
-                clean = subject.certified(guarded, clean)
+            if method in OPINIONS:
+                clean = subject.certified(guarded, clean, guarded.threshold)
             log(f"{method}, {measurement}")
             began = time.perf_counter()
             result = measure(
