@@ -7,11 +7,11 @@ import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from tests.cli.output import lines
 from tests.conftest import Simdnn
 from tests.guard.alike import assert_learned_alike
 
@@ -41,34 +41,10 @@ FIELDS = {
 
 
 @pytest.fixture
-def guard(digits: Path, tmp_path: Path) -> Path:
-    """A copy, to be edited."""
-    return Path(shutil.copy(digits / "guard.simdnn", tmp_path / "guard.simdnn"))
-
-
-@pytest.fixture
-def clean(digits: Path) -> Path:
-    """A digit that the guard does not flag."""
-    verdicts = Guard.load(digits / "guard.simdnn").check(digits / "test" / "6")
-    return Path(next(v.path for v in verdicts if v.verdict == "clean"))
-
-
-@pytest.fixture
 def negative(clean: Path, tmp_path: Path) -> Path:
     path = tmp_path / "negative [red].png"
     ImageOps.invert(Image.open(clean).convert("L")).save(path)
     return path
-
-
-@pytest.fixture
-def broken(tmp_path: Path) -> Path:
-    path = tmp_path / "broken.png"
-    path.write_bytes(b"")
-    return path
-
-
-def lines(out: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in out.splitlines()]
 
 
 def fit(simdnn: Simdnn, digits: Path, *options: object) -> tuple[int, str, str]:
@@ -352,70 +328,3 @@ def test_a_strangers_network_needs_trust(
     assert (code, out) == (2, "")
     assert "whose code would run; if you trust it, say so: --trust stranger_net:made" in err
     assert simdnn("check", guard, clean, "--trust", "stranger_net:made")[0] == 0
-
-
-def test_prototypes_list_and_show(simdnn: Simdnn, guard: Path, tmp_path: Path) -> None:
-    loaded = Guard.load(guard)
-    code, out, err = simdnn("prototypes", guard, "list")
-    rows = [line.split() for line in out.splitlines()]
-    assert (code, err) == (0, "")
-    assert rows[0] == ["prototype", "support", "sigma", "exemplar"]
-    assert rows[1:] == [
-        [p.id, str(p.support), f"{p.sigma:.4g}", loaded.exemplar(p.exemplar).name]
-        for p in loaded.model.prototypes
-    ]
-    some = lines(simdnn("prototypes", guard, "list", "--label", "3", "--json")[1])
-    assert [row["id"] for row in some] == [p.id for p in loaded.model.prototypes if p.label == "3"]
-
-    first = loaded.model.prototypes["3/0"]
-    name = loaded.exemplar(first.exemplar).name
-    picture = tmp_path / "exemplar.png"
-    code, out, _ = simdnn("prototypes", guard, "show", "3/0", "-o", picture)
-    assert code == 0
-    assert [line.split() for line in out.splitlines()] == [
-        ["id", "3/0"],
-        ["label", "3"],
-        ["support", str(first.support)],
-        ["sigma", str(first.sigma)],
-        ["exemplar", name],
-        ["wrote", str(picture)],
-    ]
-    with Image.open(picture) as shown:
-        assert shown.size == (96, 96)
-    assert lines(simdnn("prototypes", guard, "show", "3/0", "--json")[1])[0]["exemplar"] == name
-
-
-def test_a_table_keeps_names_that_look_like_markup(simdnn: Simdnn, guard: Path) -> None:
-    label = "[red]:dog: " + "long" * 60
-    assert simdnn("prototypes", guard, "relabel", "3/0", label)[0] == 0
-    out = simdnn("prototypes", guard, "list", "--label", label)[1]
-    assert f"{label}/0 " in out
-    assert len(out.splitlines()) == 2
-
-
-def test_prototypes_are_edited(simdnn: Simdnn, guard: Path, clean: Path) -> None:
-    n = len(Guard.load(guard).model.prototypes)
-    assert simdnn("prototypes", guard, "add", clean, "--label", "mine") == (
-        0,
-        f"added mine/0; {guard} now has {n + 1} prototypes\n",
-        "",
-    )
-    (row,) = lines(simdnn("check", guard, clean, "--json")[1])
-    assert (row["label"], row["prototype"]) == ("mine", "mine/0")
-    assert np.isclose(row["score"], 1.0)
-    assert simdnn("prototypes", guard, "relabel", "mine/0", "yours")[1] == (
-        f"mine/0 is now yours/0; {guard} now has {n + 1} prototypes\n"
-    )
-    assert (
-        simdnn("prototypes", guard, "remove", "yours/0")[1]
-        == f"removed yours/0; {guard} now has {n} prototypes\n"
-    )
-    (row,) = lines(simdnn("check", guard, clean, "--json")[1])
-    assert row["label"] != "yours"
-
-
-def test_a_prototype_of_what_cannot_be_read(simdnn: Simdnn, guard: Path, broken: Path) -> None:
-    before = guard.read_bytes()
-    code, out, err = simdnn("prototypes", guard, "add", broken, "--label", "mine")
-    assert (code, out, err) == (2, "", f"error: {broken}: the file is empty\n")
-    assert guard.read_bytes() == before

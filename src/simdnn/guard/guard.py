@@ -13,6 +13,7 @@ from simdnn.guard.exemplars import exemplar
 from simdnn.guard.explanation import Explanation
 from simdnn.guard.judge import Judge
 from simdnn.guard.settings import Settings
+from simdnn.guard.sources import sources_of
 from simdnn.guard.state import GuardState
 from simdnn.guard.training import check_readable
 from simdnn.guard.verdict import Verdict
@@ -139,18 +140,7 @@ class Guard(GuardState):
             If ``weights`` or ``networks`` are not one for each network.
         """
         guard = cls.read(path)
-        n = len(guard.networks) + (guard.auxiliary is not None)
-        for name, values in (("weights", weights), ("networks", networks)):
-            if len(values) not in (0, n):
-                raise InputError(
-                    f"expected {name} once for each of the guard's networks, {n} in all, or none at all; got "
-                    f"{len(values)}"
-                )
-        names = [record.spec.name for record in guard.networks] + [""] * (guard.auxiliary is not None)
-        guard._sources = tuple(
-            NetworkSource(where, given, name in list(trust), Path(path).absolute().parent)
-            for name, where, given in zip(names, weights or [None] * n, networks or [None] * n, strict=True)
-        )
+        guard._sources = sources_of(guard, weights, networks, trust, Path(path).absolute().parent)
         guard._device = device
         return guard
 
