@@ -14,6 +14,7 @@ import numpy as np
 
 from adaptive_attacks import LIBRARIES, RADII, RECORDS, UNKNOWN_VIEWS
 from adaptive_subjects import AUXILIARY, OPINION_ALPHAS, OPINIONS
+from simdnn.evaluation.adaptive.symptoms import CONVERGED
 from simdnn.evaluation.records import Records
 
 TITLES = {
@@ -104,10 +105,21 @@ def symptoms(results: ByCell) -> list[str]:
         if checks := results.get((method, "symptoms")):
             rows = rows or [f"| | {' | '.join(checks)} |", "|---" * (len(checks) + 1) + "|"]
             cells = [
-                _measured(check) + ("" if check["passed"] else " (**failed**)") for check in checks.values()
+                _measured(check) + ("" if _passed(check) else " (**failed**)") for check in checks.values()
             ]
             rows.append(f"| {name} | {' | '.join(cells)} |")
     return rows
+
+
+def _passed(check: dict[str, float]) -> bool:
+    """Return whether a check passed; an attack that gains by more steps by today's bound, not that of its record.
+
+    >>> _passed({"few": 0.15, "many": 0.5, "passed": True}), _passed({"n": 0, "of": 20, "passed": True})
+    (False, True)
+    """
+    if "few" in check:
+        return abs(check["many"] - check["few"]) <= CONVERGED
+    return bool(check["passed"])
 
 
 def _measured(check: dict[str, float]) -> str:
@@ -177,7 +189,8 @@ def section(subject: str, title: str, output: Path) -> list[str]:
         "white-box on network, detector and views; in a column with unknown views, on a surrogate with other views. A "
         "second opinion's draws are secret: attacks follow its mean over fresh draws, and an attack has succeeded when "
         "the guard in use passes it. APGD and Square attack network and detector as one classifier. Attacks aim at the "
-        "threshold of 5 % of false alarms, or of 10 % where there is a row for it below.",
+        "threshold of 5 % of false alarms, or of 10 % where there is a row for it below; so do those of the smallest "
+        "change and of the checks for symptoms.",
         "",
     ]
     for alpha in OPINION_ALPHAS:
