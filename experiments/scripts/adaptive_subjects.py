@@ -36,8 +36,8 @@ from simdnn.networks.votes import count_votes
 from simdnn.paper.holdout import calibration_mask
 
 PLANS = Path(__file__).parents[1] / "plans"
-SUBJECTS = {"imagenette": ("MobileNet", "ResNet"), "cifar10": ("ResNet (cifar10)", "ShuffleNet")}
-"""The row of the benchmark's plans, and the row of the transfer's source."""
+SUBJECTS = {"imagenette": ("MobileNet", "ResNet"), "cifar10": ("ResNet (cifar10)", "shufflenet_v2_x1_0")}
+"""The row of the benchmark's plans, and the transfer's source: a row, or another network trained as this one was."""
 
 CERTIFICATE_DRAWS = 300
 ALPHAS = {"5 %": 0.05, "1 %": 0.01}
@@ -79,7 +79,9 @@ class Subject:
             images = replace(images, test_images=test_images)
         self.dataset: Dataset = load_dataset(network.dataset, images, PLANS, default_cache().parent, seed=0)
         self.weights = weights
-        self.backbone, self._source = self._load(network), rows[source]
+        self.backbone = self._load(network)
+        weights_of_source = network.weights.replace(network.backbone, source)
+        self._source = rows.get(source) or replace(network, backbone=source, weights=weights_of_source)
         self.auxiliary_file = weights / f"second-{network.dataset}.safetensors"
         self.classes = self.dataset.classes
 
