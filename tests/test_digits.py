@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,24 +60,36 @@ def test_network_reads_digits_it_has_not_seen(folder: Path, trained_digits: Trai
     assert output.features["penultimate"].shape == (599, 96)
 
 
-def test_training_repeats_and_leaves_the_global_random_numbers_alone(folder: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets PyTorch's number of threads, until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_training_repeats_with_any_threads_and_leaves_the_global_state_alone(
+    folder: Path, tmp_path: Path, threads: Callable[[int], None]
+) -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
     seen: list[tuple[int, int]] = []
-    first, second = (
-        train_network(
+    states = []
+    for n in (1, 2):
+        threads(n)
+        network = train_network(
             folder / "network",
-            tmp_path / f"{run}.safetensors",
+            tmp_path / f"{n}.safetensors",
             epochs=1,
             progress=lambda done, total: seen.append((done, total)),
-        ).state_dict()
-        for run in range(2)
-    )
+        )
+        states.append(network.state_dict())
+        assert torch.get_num_threads() == n
     assert torch.rand(1) == expected
     assert seen == [(599, 599), (599, 599)]
-    for name in first:
-        torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-3)
+    for name, values in states[0].items():
+        assert torch.equal(values, states[1][name])
 
 
 def test_factory_needs_no_arguments() -> None:

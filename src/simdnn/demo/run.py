@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from simdnn.attacks import DDN, FGSM, PGD, Attack, Noise, predict, run_attack
@@ -19,7 +18,7 @@ from simdnn.audit.store import AuditStore
 from simdnn.demo.outcome import ImageGroup, Outcome, false_alarm_bound, summarise
 from simdnn.demo.paths import DemoPaths
 from simdnn.demo.report import write_report
-from simdnn.digits import IN_UNITS, read_digits, train_network, write_digits
+from simdnn.digits import IN_UNITS, one_thread, read_digits, train_network, write_digits
 from simdnn.evaluation.provenance import provenance
 from simdnn.guard.guard import Guard
 from simdnn.images.picture import picture_of
@@ -67,7 +66,7 @@ def run_demo(folder: Path, stage: Stage, *, seed: int = 0) -> Demo:
     with stage("writing digits"):
         paths.prepare()
         write_digits(paths.digits, seed=seed)
-    with _one_thread():
+    with one_thread():
         guard = _fit(paths, stage, seed)
         parameters = _attack(paths, guard, stage, seed)
         groups = _check(paths, guard, parameters, stage)
@@ -91,17 +90,6 @@ def run_demo(folder: Path, stage: Stage, *, seed: int = 0) -> Demo:
     record["seconds"] = round(time.perf_counter() - began, 1)
     paths.results.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return Demo(paths, outcomes, record)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Limit PyTorch to one thread, which is faster for such a small network."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _fit(paths: DemoPaths, stage: Stage, seed: int) -> Guard:
