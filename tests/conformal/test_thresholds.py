@@ -39,6 +39,11 @@ def test_conformal_flags_where_the_p_value_is_at_most_alpha(
     assert_array_equal(judgement.attack, np.array(scores) < judgement.offsets)
 
 
+def test_conformal_takes_an_alpha_just_below_1() -> None:
+    threshold = ConformalThreshold(np.arange(119.0), float(np.nextafter(1.0, 0.0)))
+    assert threshold.offset == 118.0
+
+
 def test_conformal_takes_the_smallest_alpha_and_no_less() -> None:
     scores = np.linspace(0.0, 1.0, 19)
     smallest = ConformalThreshold(scores, 0.05)

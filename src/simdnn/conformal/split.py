@@ -52,7 +52,8 @@ class ConformalThreshold:
                 f"{n} calibration images cannot promise a false-alarm rate of {alpha}; "
                 f"give at least {needed}, or ask for {1 / (n + 1):.3g} or more"
             )
-        self.offset = float(self.scores[floor(alpha * (n + 1) + 1e-9) - 1])
+        rank = min(floor(alpha * (n + 1) + 1e-9), n)  # of an alpha just below 1, not n + 1
+        self.offset = float(self.scores[rank - 1])
 
     def p_values(self, scores: ArrayLike) -> FloatArray:
         """Return (N,) conformal p-values in (0, 1]: the rank of each score among the calibration scores and itself."""
