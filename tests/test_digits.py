@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -60,16 +59,8 @@ def test_network_reads_digits_it_has_not_seen(folder: Path, trained_digits: Trai
     assert output.features["penultimate"].shape == (599, 96)
 
 
-@pytest.fixture
-def threads() -> Iterator[Callable[[int], None]]:
-    """Sets PyTorch's number of threads, until the test ends."""
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 def test_training_repeats_with_any_threads_and_leaves_the_global_state_alone(
-    folder: Path, tmp_path: Path, threads: Callable[[int], None]
+    folder: Path, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)
@@ -77,7 +68,7 @@ def test_training_repeats_with_any_threads_and_leaves_the_global_state_alone(
     seen: list[tuple[int, int]] = []
     states = []
     for n in (1, 2):
-        threads(n)
+        torch.set_num_threads(n)
         network = train_network(
             folder / "network",
             tmp_path / f"{n}.safetensors",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import torch
-
 from simdnn.digits import IN_UNITS, train_network, write_digits
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.digits import SIDE
@@ -28,12 +26,7 @@ class TrainedDigits:
         """Return the file of the weights, trained with that seed."""
         path = self.folder / f"weights-{seed}.safetensors"
         if not path.exists():
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)  # faster for a network this small
-            try:
-                train_network(self.folder / "network", path, seed=seed)
-            finally:
-                torch.set_num_threads(threads)
+            train_network(self.folder / "network", path, seed=seed)
         return path
 
     def backbone(self, seed: int = 0, layers: tuple[str, ...] = ()) -> Backbone:

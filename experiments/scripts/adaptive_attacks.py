@@ -65,7 +65,7 @@ def measure(
     log: Log,
 ) -> dict[str, Any]:
     """Run one of `MEASUREMENTS` on one detector."""
-    threshold = next(iter(thresholds.values()))
+    threshold = guarded.threshold
     if measurement in LIBRARIES:
         return library_attack(guarded, clean, LIBRARIES[measurement], thresholds)
     if measurement == "transfer":
@@ -161,7 +161,7 @@ def main() -> None:
             fitted = fitted or subject.guarded(method, options.draws)
             guarded, thresholds = fitted
             if method in OPINIONS:
-                clean = subject.certified(guarded, clean, guarded.threshold)
+                clean = subject.certified(guarded, clean)
             log(f"{method}, {measurement}")
             began = time.perf_counter()
             result = measure(

@@ -118,8 +118,8 @@ class Subject:
         """Return the network with a detector that flags nothing."""
         return BaselineNetwork(self.backbone, lambda logits, _: 0 * logits.sum(dim=1).double(), 0.0)
 
-    def certified(self, guarded: GuardedModel, clean: EvaluationImages, threshold: float) -> EvaluationImages:
-        """Return the images with their radii as certified at a threshold."""
+    def certified(self, guarded: GuardedModel, clean: EvaluationImages) -> EvaluationImages:
+        """Return the images with their radii as certified at the module's threshold."""
         assert isinstance(guarded, GuardedNetwork)
         assert guarded.auxiliary is not None
         assert guarded.secret_draws is not None
@@ -130,7 +130,7 @@ class Subject:
             counts[:, list(guarded.rule.opinion.columns)],
             clean.labels.numpy(),
             draws=own.n,
-            needed=guarded.rule.votes_needed(threshold, own.n),
+            needed=guarded.rule.votes_needed(guarded.threshold, own.n),
             sigma=guarded.auxiliary.spec.sigma,
             norm=reduction_norm(*clean.images.shape[2:], guarded.auxiliary.spec.side),
         )

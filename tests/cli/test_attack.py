@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
+from tests.cli.output import lines
 from tests.conftest import Simdnn
 from tests.guard.networks import NAME, digits_backbone
 
@@ -106,8 +107,7 @@ def test_what_cannot_be_read_is_skipped_by_name(
     )
     assert code == 1
     assert "bad.png" in err
-    lines = [json.loads(line) for line in out_text.splitlines()]
-    assert {Path(line["path"]).name: "error" in line for line in lines} == {
+    assert {Path(line["path"]).name: "error" in line for line in lines(out_text)} == {
         "bad.png": True,
         "good.png": False,
     }
@@ -130,7 +130,7 @@ def test_labels_may_come_from_the_folders(
     ]
     code, out_text, _ = simdnn(*command, digits / "test" / "7", "--limit", 3)
     assert code == 0
-    assert {json.loads(line)["label"] for line in out_text.splitlines()} == {"7"}
+    assert {line["label"] for line in lines(out_text)} == {"7"}
     strange = tmp_path / "seven"
     strange.mkdir()
     (strange / "a.png").write_bytes(next((digits / "test" / "7").iterdir()).read_bytes())
@@ -278,7 +278,7 @@ def test_what_evades_a_guard_is_what_check_calls_clean(simdnn: Simdnn, digits: P
         )
         record = json.loads((out / "attack.json").read_text(encoding="utf-8"))
         assert (code, "are misclassified and not flagged" in out_text) == (0, True)
-        rows = [json.loads(line) for line in simdnn("check", guard, out, "--json")[1].splitlines()]
+        rows = lines(simdnn("check", guard, out, "--json")[1])
         verdicts = {Path(row["path"]).name: row["verdict"] for row in rows}
         for entry in record["images"]:
             clean = verdicts[Path(entry["attacked"]).name] == "clean"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.cli.output import lines
 from tests.conftest import Simdnn
 
 from simdnn.audit.store import AuditStore
@@ -41,10 +42,10 @@ def test_a_list_of_paths_on_standard_input(
     odd = Path(shutil.copy(photos[0], tmp_path / os.fsdecode(b"a\nb caf\xe9.png")))
     given(monkeypatch, b"\r\n".join([bytes(photos[1]), b"", bytes(photos[2])]))
     code, out, _ = simdnn("check", guard, "-", photos[3], "--json")
-    assert (code, [json.loads(line)["path"] for line in out.splitlines()]) == (0, [*map(str, photos[1:4])])
+    assert (code, [line["path"] for line in lines(out)]) == (0, [*map(str, photos[1:4])])
     given(monkeypatch, bytes(odd) + b"\0" + bytes(photos[1]) + b"\0")
     out = simdnn("check", guard, "-0", "-", "--json")[1]
-    assert [json.loads(line)["path"] for line in out.splitlines()] == [str(odd), str(photos[1])]
+    assert [line["path"] for line in lines(out)] == [str(odd), str(photos[1])]
     given(monkeypatch, b"\n")
     assert simdnn("check", guard, "-") == (
         2,
@@ -61,12 +62,12 @@ def test_a_quiet_run_prints_what_is_odd(
     verdicts = list(Guard.load(guard).check([*photos, broken], alpha=0.3))
     odd = [v.path for v in verdicts if v.verdict != "clean"]
     code, out, err = simdnn("check", guard, *photos, broken, "--quiet", "--alpha", 0.3)
-    lines = out.splitlines()
+    said = out.splitlines()
     assert (code, err, 1 < len(odd) < len(verdicts)) == (1, "", True)
-    assert [line[8:].partition(": ")[0] for line in lines[:-1]] == odd
-    assert lines[-1].endswith(" possible attacks, 1 not readable")
+    assert [line[8:].partition(": ")[0] for line in said[:-1]] == odd
+    assert said[-1].endswith(" possible attacks, 1 not readable")
     out = simdnn("check", guard, *photos, broken, "--quiet", "--alpha", 0.3, "--json")[1]
-    assert [json.loads(line)["path"] for line in out.splitlines()] == odd
+    assert [line["path"] for line in lines(out)] == odd
 
 
 def test_verdicts_as_a_table(
@@ -203,7 +204,7 @@ def test_a_mean_for_each_network(simdnn: Simdnn, digits: Path, tmp_path: Path) -
     command = ("fit", digits / "train", "-o", tmp_path / "g", *network, *network, "--size", 32, "--no-cache")
     means = ("--mean", "0.5,0.5,0.5", "--mean", "0.25,0.25,0.25")
     assert simdnn(*command, *means, "--std", "1,1,1", "--rule", "similarity")[0] == 0
-    (facts,) = [json.loads(line) for line in simdnn("info", tmp_path / "g", "--json")[1].splitlines()]
+    (facts,) = lines(simdnn("info", tmp_path / "g", "--json")[1])
     assert [n["spec"]["preprocess"]["mean"][0] for n in facts["networks"]] == [0.5, 0.25]
     code, _, err = simdnn(*command, *means, "--mean", "0,0,0")
     assert (code, err) == (

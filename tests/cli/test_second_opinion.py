@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.cli.output import lines
 from tests.conftest import Simdnn
 from tests.training.small import write_stripes
 
@@ -53,13 +54,13 @@ def guard(place: Path, simdnn: Simdnn) -> Path:
 def test_check_gives_opinion_and_radius(place: Path, guard: Path, simdnn: Simdnn) -> None:
     code, out, _ = simdnn("check", guard, place / "train/lying", "--json")
     assert code == 0
-    plain = [json.loads(line) for line in out.splitlines()]
+    plain = lines(out)
     assert len(plain) == 30
     assert {found["rule"] for found in plain} == {"profile+opinion"}
     assert all(found["opinion"] in (0, 0.25, 0.5, 0.75, 1) for found in plain)
     assert {found["certified_radius"] for found in plain} == {None}
     code, out, _ = simdnn("check", guard, place / "train/lying", "--certify", "--draws", 20, "--json")
-    certified = [json.loads(line) for line in out.splitlines()]
+    certified = lines(out)
     for found, before in zip(certified, plain, strict=True):
         assert (found.pop("certified_radius") is None) == (found["verdict"] == "attack")
         del before["certified_radius"]
@@ -81,7 +82,7 @@ def test_check_says_what_is_certified_in_words(place: Path, guard: Path, simdnn:
 def test_fresh_draws_are_no_replay(place: Path, guard: Path, simdnn: Simdnn) -> None:
     def opinions(*options: str) -> list[float]:
         _, out, _ = simdnn("check", guard, place / "train", "--json", *options)
-        return [json.loads(line)["opinion"] for line in out.splitlines()]
+        return [line["opinion"] for line in lines(out)]
 
     assert opinions() == opinions()
     assert opinions("--fresh") != opinions("--fresh")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from tests.distributed.conftest import on
 from tests.guard.networks import digits_backbone
 
+from simdnn.digits import one_thread
 from simdnn.distributed.checking import check_on_ray
 from simdnn.distributed.cluster import Cluster
 from simdnn.distributed.fitting import fit_on_ray
@@ -47,12 +47,10 @@ def workers() -> list[int]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """As in the cluster's processes: with other numbers of threads, PyTorch rounds in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
