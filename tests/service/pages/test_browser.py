@@ -50,6 +50,13 @@ def log_in(page: Any, service: Service) -> None:
     page.wait_for_selector(".grid")
 
 
+def wait_for_pictures(page: Any) -> None:
+    """Wait for the pictures of the cards, which load after the page."""
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('[data-card] img')].every(img => img.naturalWidth > 0)"
+    )
+
+
 def violations(page: Any) -> list[str]:
     """Return what axe-core finds wrong with a page."""
     axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
@@ -182,6 +189,7 @@ def test_paging_and_logging_out(watched: Service, chromium: Any) -> None:
             older.click()
             page.wait_for_function("from => location.href !== from", arg=place)
         assert seen == [f"/records/{number}" for number in range(24, 0, -1)]
+        wait_for_pictures(page)  # one asked for after the log-out is refused, and the console says so
         page.click("text=Log out")
         page.wait_for_selector("input[name=token]")
         page.go_back()
@@ -196,9 +204,7 @@ def test_from_the_shadow_to_an_image_it_judges_otherwise(
     with served(compared) as address, open_page(chromium, f"{address}/queue", width) as page:
         log_in(page, compared)
         page.goto(f"{address}/shadow?limit=3")
-        page.wait_for_function(  # they load after the page
-            "() => [...document.querySelectorAll('[data-card] img')].every(img => img.naturalWidth > 0)"
-        )
+        wait_for_pictures(page)
         page.click("a[rel=next]")
         page.wait_for_function("() => location.search.includes('cursor=')")
         page.click("a:has-text('Newest')")
