@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,21 @@ def test_a_second_opinion_on_such_a_network_is_measured(seven: Path, tmp_path: P
     assert found["none", "clean"]["key"] != clean["key"]
     assert found["sim-dnn profile+opinion", "fgsm-0.1"]["parameters"] == {"attack": "fgsm", "eps": 0.1}
     assert not [record for record in found.values() if "error" in record]
+
+    def state() -> tuple[int, dict[str, tuple[str, str]]]:
+        code, out, _ = simdnn("bench", "status", *command[2:], "--json")
+        cells = [json.loads(line) for line in out.splitlines()]
+        return code, {cell["method"]: (cell["state"], cell["reason"]) for cell in cells}
+
+    assert state() == (0, dict.fromkeys(("none", "sim-dnn profile+opinion"), ("current", "")))
+    (tmp_path / "second.safetensors").unlink()
+    code, states = state()
+    assert code == 0
+    assert states["none"] == ("current", "")
+    current, why = states["sim-dnn profile+opinion"]
+    assert current == "current"
+    assert why.startswith("not compared with data and weights: ")
+    assert "second.safetensors, which is no file" in why
 
 
 def test_photographs_are_selected_by_the_whole_network(seven: Path, tmp_path: Path, simdnn: Simdnn) -> None:

@@ -37,7 +37,8 @@ class CellStatus:
 def statuses(plan: Plan, records: Records, folders: Folders, bars: ProgressBars) -> Iterator[CellStatus]:
     """Yield the status of every cell of a plan.
 
-    Data and weights are compared where they are at hand; else a record is compared with the plan and the code alone.
+    Data and weights, those of an auxiliary network too, are compared where they are at hand; else a record is compared
+    with the plan and the code alone.
 
     Parameters
     ----------
@@ -47,31 +48,29 @@ def statuses(plan: Plan, records: Records, folders: Folders, bars: ProgressBars)
     by_cell = {_place(record): record for record in sorted(records, key=lambda r: "error" not in r)}
     cells = [(column, method) for column in plan.columns for method in plan.methods]
     for network in plan.networks:
-        keys: list[str | None] = [None] * len(cells)
-        absent = ""
         try:
             with (
                 bars(f"{network.row}: data and weights"),
                 TestedNetwork(plan, network, folders, bars) as tested,
             ):
-                keys = [tested.key(column, method) for column, method in cells]
+                found = [(tested.key(column, method), tested.absent(method)) for column, method in cells]
         except Exception as error:  # as in a run: whatever keeps a network from being measured
-            absent = reason(error)
-        for (column, method), key in zip(cells, keys, strict=True):
+            found = [("", reason(error))] * len(cells)
+        for (column, method), (key, absent) in zip(cells, found, strict=True):
             described = describe(plan, network, column, method)
             record = by_cell.get(_place(described), {})
             yield _status(described, *_state(record, described, key, absent))
 
 
-def _state(record: Record, described: Record, key: str | None, absent: str) -> tuple[str, str]:
-    """Return the state and its reason; ``absent`` says why there is no key to compare with."""
+def _state(record: Record, described: Record, key: str, absent: str) -> tuple[str, str]:
+    """Return the state and its reason; ``absent`` says why the key cannot be compared, if it cannot."""
     if not record:
         return "missing", absent
     if "error" in record:
         return "broken", record["error"]
     if changed := outdated(record, described):
         return "stale", changed
-    if key is not None and record["key"] != key:
+    if not absent and record["key"] != key:
         return "stale", "other images, weights, preprocessing or numbers of images"
     if is_dirty(record):
         return "dirty", f"commit {record['commit']}"

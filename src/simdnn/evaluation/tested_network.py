@@ -108,17 +108,21 @@ class TestedNetwork:
 
     def identity_for(self, method: str) -> dict[str, str]:
         """Return what identifies images and weights, those of the auxiliary network included if a method asks it."""
-        return self.identity | ({"auxiliary": self._auxiliary} if asks_auxiliary(method) else {})
+        return self.identity | ({"auxiliary": self._auxiliary[0]} if asks_auxiliary(method) else {})
+
+    def absent(self, method: str) -> str:
+        """Return why the auxiliary network that a method asks cannot be read; empty if it can, or none is asked."""
+        return self._auxiliary[1] if asks_auxiliary(method) else ""
 
     @cached_property
-    def _auxiliary(self) -> str:
-        """What identifies the auxiliary network, or the reason why there is none."""
+    def _auxiliary(self) -> tuple[str, str]:
+        """What identifies the auxiliary network, and the reason why it cannot be read; one of them is empty."""
         if not self.network.auxiliary:
-            return ""
+            return "", "the plan names no auxiliary network"
         try:
-            return read_auxiliary(self.plan.folder / self.network.auxiliary).identity[:16]
+            return read_auxiliary(self.plan.folder / self.network.auxiliary).identity[:16], ""
         except SimDNNError as error:
-            return reason(error)
+            return "", reason(error)
 
     @property
     def columns(self) -> Columns:
