@@ -44,8 +44,6 @@ ALPHAS = {"5 %": 0.05, "1 %": 0.01}
 OPINION_ALPHAS = {"10 %": 0.1} | ALPHAS
 """With few false alarms a second opinion asks for nothing where it is wrong on more clean images than these."""
 OPINIONS = ("profile+opinion", "second-opinion")
-AUXILIARY = "profile + auxiliary"
-"""Of earlier records: with an adversarially trained network, once for each image and without noise."""
 METHODS = (*OPINIONS, "profile", "similarity", "published", *BASELINE_SCORES)
 
 

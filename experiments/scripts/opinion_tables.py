@@ -20,7 +20,7 @@ CIFAR = "second_opinion_cifar10"
 CERTIFIED = f"certified_{SUBJECT}"
 CERTIFIED_CIFAR = "certified_cifar10"
 SPEED = "opinion_speed"
-CONSISTENCY = "trained on for {} epochs with consistency regularisation from one trained under noise alone"
+CONSISTENCY = "trained under noise alone, then for {} more epochs with consistency regularisation"
 TRAINED = {
     "d694c2d0a1566d4d6c9dfde683382d24de02f55b0e36e6a1e0d63a33fb9db79a": "trained by distillation",
     "01da0d9730eb206682f1ffaa21086ae1323f1fab1f9e7f01ebe2e9abf1433b48": CONSISTENCY.format(13),
@@ -87,7 +87,7 @@ def certificate(name: str) -> list[str]:
 def ten_outputs() -> list[str]:
     """Return what was measured on a network with an output for each class and no more."""
     record = read(TEN)
-    return [f"The auxiliary network is one {TRAINED[record['auxiliary']]}.", "", *detection(record)]
+    return [f"Its auxiliary network was {TRAINED[record['auxiliary']]}.", "", *detection(record)]
 
 
 def cifar10() -> list[str]:
@@ -138,7 +138,7 @@ def page() -> list[str]:
         "# What a second opinion adds",
         "",
         "MobileNetV2 on photographs of ten ImageNet classes; the auxiliary network is a ResNet-18 under "
-        f"noise of 0.25 at 112 pixels, {TRAINED[measured['auxiliary']]}. The guard learned "
+        f"noise of 0.25 at 112 pixels, {TRAINED[measured['auxiliary']]} if nothing else is said. The guard learned "
         f"{measured['learned']} photographs and is calibrated on {measured['calibrated']}; it takes {draws} "
         "draws. Attacks are white-box on MobileNetV2, saved with 8 bits; those that fool it count. Neither "
         f"network has seen the {n} test photographs. Intervals are of 95 %. `make tables` writes this page "
@@ -172,7 +172,7 @@ def page() -> list[str]:
         "## Certified detection",
         "",
     ]
-    lines += [f"The auxiliary network is one {TRAINED[read(CERTIFIED)['auxiliary']]}.", ""]
+    lines += [f"The auxiliary network was {TRAINED[read(CERTIFIED)['auxiliary']]}.", ""]
     lines += [*certificate(CERTIFIED), "", *cifar10()]
     lines += ["## Time", ""]
     if not is_there(SPEED):

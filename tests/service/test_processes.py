@@ -82,7 +82,8 @@ def serving(*arguments: object, port: int = 0, ready: bool = True) -> Iterator[R
         process.stderr.close()
 
 
-def test_a_link_is_printed_where_nobody_else_can_ask(digits: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_link_is_printed_where_nobody_else_can_ask(digits: Path, tmp_path: Path, number: int) -> None:
     with serving(digits / "guard.simdnn", "--audit", tmp_path / "audit.db") as running:
         assert running.process.stdout is not None
         link = running.process.stdout.readline().split()[-1]
@@ -90,7 +91,7 @@ def test_a_link_is_printed_where_nobody_else_can_ask(digits: Path, tmp_path: Pat
             assert client.get(f"{running.address}/v1/audit").status_code == 401
             assert client.get(link).status_code == 303
             assert client.get(f"{running.address}/v1/audit").status_code == 200
-        assert running.end() == 0
+        assert running.end(number) == 0
     assert all(json.loads(line)["event"] for line in running.lines)
     assert link.partition("token=")[2] not in "".join(running.lines)
 

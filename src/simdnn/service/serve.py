@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def _one_process(settings: Settings, config: uvicorn.Config, sockets: list[Any])
     config.app = create_app(_set_up(settings), on_failure=stop)
     config.factory = False
     server = uvicorn.Server(config)
-    server.run(sockets)
+    with suppress(KeyboardInterrupt):  # uvicorn raises SIGINT again once it has answered what was accepted
+        server.run(sockets)
     if failures:
         raise failures[0]
 
