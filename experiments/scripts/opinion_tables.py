@@ -25,6 +25,8 @@ TRAINED = {
     "d694c2d0a1566d4d6c9dfde683382d24de02f55b0e36e6a1e0d63a33fb9db79a": "trained by distillation",
     "01da0d9730eb206682f1ffaa21086ae1323f1fab1f9e7f01ebe2e9abf1433b48": CONSISTENCY.format(13),
     "854fc7b8460f02fb8485b502c7ad81a43181206befc76f8b1d31c4b746342d7c": CONSISTENCY.format(6),
+    "6cf17db27a51e126d01eb449386d167b318d8b8d4d312a91616d45b9dcddb46c": CONSISTENCY.format(6)
+    + ", all in single precision",
 }
 """How an auxiliary network was trained, by its identity."""
 
