@@ -19,7 +19,6 @@ from simdnn.evaluation.adaptive.baseline_scores import BASELINE_SCORES
 from simdnn.evaluation.adaptive.evaluation_images import EvaluationImages
 from simdnn.evaluation.adaptive.scoring import predict_and_score
 from simdnn.evaluation.baselines.inputs import baseline_input
-from simdnn.evaluation.certified.measure import certificate_draws
 from simdnn.evaluation.certified.summary import radii_of_counts
 from simdnn.evaluation.datasets import Dataset, Part, load_dataset
 from simdnn.evaluation.load_network import load_network
@@ -123,7 +122,7 @@ class Subject:
         assert guarded.secret_draws is not None
         assert guarded.rule.opinion is not None
         own = guarded.secret_draws
-        counts = count_votes(guarded.auxiliary, clean.images, certificate_draws(own, CERTIFICATE_DRAWS))
+        counts = count_votes(guarded.auxiliary, clean.images, own.for_certificate(CERTIFICATE_DRAWS))
         radii = radii_of_counts(
             counts[:, list(guarded.rule.opinion.columns)],
             clean.labels.numpy(),

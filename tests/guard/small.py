@@ -60,6 +60,7 @@ def small_guard() -> Guard:
         settings=Settings(rule="profile+opinion", alpha=0.2),
         model=model,
         calibration=calibration,
+        learned=np.arange(20),
         rule=rule,
         exemplars={p.exemplar: exemplar(picture, f"{p.exemplar}.png") for p in model.prototypes},
         training=Training("photos", 20, 10, ("bad.png",), 0, "2026-01-01T00:00:00+00:00", known=3),

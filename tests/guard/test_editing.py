@@ -163,3 +163,19 @@ def test_what_cannot_be_done(guard: Guard, tmp_path: Path) -> None:
     assert "new" not in guard.classes
     exemplars = [p.exemplar for p in guard.model.prototypes]
     assert_array_equal(np.sort(exemplars), np.unique(exemplars))
+
+
+def test_a_class_without_prototypes_needs_no_threshold(guard: Guard, images: list[Path]) -> None:
+    ids = [p.id for p in guard.model.prototypes if p.label == "3"]
+    for prototype in ids:
+        guard.model.prototypes.remove(prototype)
+    verdicts = list(guard.check(images[:10], per_class=True, alpha=0.5))
+    assert {verdict.label for verdict in verdicts} <= set("012456789")
+
+
+@pytest.mark.parametrize("edit", ["add", "relabel"])
+def test_a_class_needs_a_name(guard: Guard, images: list[Path], edit: str) -> None:
+    first = next(iter(guard.model.prototypes)).id
+    with pytest.raises(InputError, match="expected the name of a class for the prototype, got an empty one"):
+        _ = guard.add_prototype("", images[0]) if edit == "add" else guard.model.prototypes.relabel(first, "")
+    assert "" not in guard.model.prototypes.classes

@@ -103,12 +103,12 @@ def test_every_truncation_is_noticed(raw: bytes) -> None:
 
 def test_a_newer_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header, tensors = content(tmp_path)
-    monkeypatch.setattr(guard_file, "PROTOCOL", 3)
+    monkeypatch.setattr(guard_file, "PROTOCOL", 4)
     raw = guard_file.encode(header, tensors)
     monkeypatch.undo()
     with pytest.raises(
         ModelFileError,
-        match=r"^g was written by a newer version: protocol 3, this version reads 2; update simdnn$",
+        match=r"^g was written by a newer version: protocol 4, this version reads 3; update simdnn$",
     ):
         guard_file.decode(raw, "g")
 
@@ -120,7 +120,7 @@ def test_an_older_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.undo()
     with pytest.raises(
         ModelFileError,
-        match=r"^g was written by an older version: protocol 1, this version reads 2; fit it again$",
+        match=r"^g was written by an older version: protocol 1, this version reads 3; fit it again$",
     ):
         guard_file.decode(raw, "g")
 

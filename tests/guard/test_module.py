@@ -59,3 +59,9 @@ def test_images_of_another_size_are_refused(digits: Path, classifier: DigitsNet)
     guarded = simdnn.guard_module(classifier, digits / "guard.simdnn")
     with pytest.raises(InputError, match=r"expected images of shape \(N, 3, 32, 32\)"):
         guarded(torch.rand(1, 3, 31, 32))
+
+
+def test_a_model_of_another_precision_is_the_guarded_one_too(digits: Path, classifier: DigitsNet) -> None:
+    _, images, _ = read_digits(digits / "test")
+    guarded = simdnn.guard_module(classifier.double(), digits / "guard.simdnn")
+    assert [v.verdict for v in guarded(images[:4].double()).verdicts] == ["clean"] * 4

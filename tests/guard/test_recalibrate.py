@@ -180,3 +180,29 @@ def test_what_cannot_calibrate(guard: Guard, parts: Path, tmp_path: Path) -> Non
 def _empty(folder: Path) -> Path:
     (folder / "empty").mkdir()
     return folder / "empty"
+
+
+def test_images_that_were_learned_do_not_calibrate_later_either(
+    guard: Guard, parts: Path, extractor: Extractor, tmp_path: Path
+) -> None:
+    shutil.copytree(parts / "other", tmp_path / "mixed")
+    learned = sorted((parts / "learn").rglob("*.png"))
+    for i, path in enumerate(learned):
+        shutil.copyfile(path, tmp_path / "mixed" / f"{i}.png")
+    guard.save(tmp_path / "g.simdnn")
+    read = Guard.load(tmp_path / "g.simdnn", networks=[extractor.backbones[0].network])
+    again = read.recalibrate(tmp_path / "mixed")
+    calibrated = guard.training.calibrated  # of the folder that was learned, and so not learned
+    assert (again.training.calibrated, again.training.left_out) == (
+        75 + calibrated,
+        len(learned) - calibrated,
+    )
+    added = parts / "other" / "0" / "added.png"
+    shutil.copyfile(sorted((parts / "other" / "1").iterdir())[0], added)
+    try:
+        read.add_prototype("0", added)
+        assert (
+            read.recalibrate(parts / "other").training.left_out == 2
+        )  # the file, and the other of the same bytes
+    finally:
+        added.unlink()

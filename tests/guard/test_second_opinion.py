@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from pathlib import Path
 
@@ -76,6 +77,30 @@ def test_stopping_early_changes_no_verdict_and_saves_draws(
         guard.check(files, rule=rule, early=True, per_class=True, alpha=0.5)
 
 
+def test_options_for_draws_need_draws(guard: Guard, files: list[Path]) -> None:
+    for option in ({"early": True}, {"fresh": True}):
+        with pytest.raises(
+            InputError, match="the rule 'profile' draws no noise that could be fresh or end early"
+        ):
+            list(guard.check(files[:1], rule="profile", **option))
+
+
+def test_a_guard_does_not_print_its_secret(guard: Guard) -> None:
+    assert guard.auxiliary is not None
+    assert guard.auxiliary.secret not in repr(guard)
+
+
+def test_a_second_opinion_needs_two_classes(
+    trained_digits: TrainedDigits, auxiliary: AuxiliaryNetwork, tmp_path: Path
+) -> None:
+    shutil.copytree(trained_digits.folder / "train" / "3", tmp_path / "train" / "3")
+    extractor = Extractor([trained_digits.backbone()], auxiliary=auxiliary, device="cpu")
+    with pytest.raises(
+        InputError, match="a second opinion needs images of at least two classes; got 3 alone"
+    ):
+        Guard.fit(tmp_path / "train", extractor, rule="second-opinion", draws=1, alpha=0.2)
+
+
 def test_two_guards_have_different_secrets(guard: Guard, trained_digits: TrainedDigits) -> None:
     other = Guard.fit(trained_digits.folder / "train", guard.extractor, rule="second-opinion", draws=1)
     assert other.auxiliary is not None
@@ -139,7 +164,7 @@ def test_radii_are_those_of_the_counts(guard: Guard, files: list[Path]) -> None:
     assert auxiliary is not None
     assert record is not None
     verdicts = list(guard.check(files[:20], certify=200))
-    draws = Draws(record.all_draws.secret, 200)
+    draws = record.all_draws.for_certificate(200)
     for batch in guard.extractor.stream(files[:20], pixels=True):
         assert batch.pixels is not None
         counts = count_votes(auxiliary, torch.from_numpy(batch.pixels), draws)

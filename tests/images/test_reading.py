@@ -54,10 +54,11 @@ def palette(*colours: list[int]) -> Image.Image:
     return image
 
 
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
+
+def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
@@ -140,6 +141,12 @@ TABLE = {
 def test_every_mode_becomes_the_rgb_that_a_person_sees(name: str) -> None:
     data, expected = TABLE[name]
     assert pixels(data) == [expected]
+
+
+def test_16_bit_colour_with_a_transparent_colour_is_refused() -> None:
+    rows = b"\0" + struct.pack(">6H", 0x1200, 0x1200, 0x1200, 0x12FF, 0x12FF, 0x12FF)
+    with pytest.raises(ImageReadError, match="expected 16-bit colour without a transparent colour"):
+        read_image(png(2, 1, 16, 2, rows, chunk(b"tRNS", struct.pack(">3H", 0x1200, 0x1200, 0x1200))))
 
 
 def test_lab_becomes_rgb() -> None:

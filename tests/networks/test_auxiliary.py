@@ -19,6 +19,9 @@ from simdnn.networks.auxiliary import (
     untrained,
     write_auxiliary,
 )
+from simdnn.networks.auxiliary_record import AuxiliaryRecord
+from simdnn.networks.draws import Draws
+from simdnn.networks.record import NetworkSource
 from simdnn.networks.weights import read_weights
 
 SPEC = AuxiliarySpec(
@@ -170,3 +173,13 @@ def test_tensors_that_do_not_fit_are_refused(file: Path) -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot write the auxiliary network"):
         write_auxiliary(tmp_path / "none" / "second.safetensors", auxiliary())
+
+
+def test_it_is_found_beside_the_guard_if_it_is_no_longer_where_it_was(file: Path, tmp_path: Path) -> None:
+    record = AuxiliaryRecord.of(read_auxiliary(file), Draws(bytes(32), 4))
+    gone = replace(record, file="/no/such/folder/second.safetensors")
+    assert gone.restore(NetworkSource(folder=tmp_path)).identity == record.identity
+    with pytest.raises(
+        WeightsError, match=r"expected in /no/such/folder/second\.safetensors, which is no file"
+    ):
+        gone.restore(NetworkSource(folder=tmp_path / "other"))

@@ -37,7 +37,6 @@ def certify(
     from simdnn.evaluation.certified.report import certified_table, write_certified
     from simdnn.evaluation.certified.summary import certified_radii, summary
     from simdnn.evaluation.records import Records
-    from simdnn.images.files import labelled_images
 
     if output.exists() and not output.is_dir():
         raise InputError(f"expected a folder to write the report to, got the file {output}")
@@ -50,11 +49,10 @@ def certify(
     if attacks:
         radii = certified_radii(loaded, votes, alpha)
         chosen = [row for row, radius in enumerate(radii.tolist()) if radius > 0][:attacks]
-        files = {path.name: path for path in labelled_images(data)[0]}
         with progress_bar("attacking") as progress:
             tried = attack_within(
                 loaded,
-                [files[votes[row]["image"]] for row in chosen],
+                [Path(votes[row]["image"]) for row in chosen],
                 [votes[row]["label"] for row in chosen],
                 radii[chosen],
                 alpha=alpha,

@@ -42,8 +42,10 @@ SHAPES = {
     "calibration_features": "kn",
     "calibration_logits": "kK",
     "calibration_votes": "kc",
+    "learned_images": "L",
 }
-"""Sides of each array: C classes, n features, M prototypes, k calibration images, K outputs, c auxiliary outputs."""
+"""Sides of each array: C classes, n features, M prototypes, k calibration images, K outputs, c auxiliary outputs, L
+images learned."""
 
 VIEW_SHAPES = {f"calibration_{name}": "k" for name in STATISTICS}
 
@@ -55,6 +57,7 @@ WHOLE = {
     "exemplars",
     "serials",
     "calibration_votes",
+    "learned_images",
 }
 UNSIGNED = {"class_scatters", "scatter"}
 MOST = 2**53

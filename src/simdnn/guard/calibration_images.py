@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simdnn.arrays import IntArray
 from simdnn.errors import InputError
 from simdnn.images.corruptions import CORRUPTIONS
 from simdnn.images.files import find_images
@@ -45,15 +46,23 @@ def corrupted_copies(rows: Sequence[int] | NDArray[np.int64], seed: int) -> dict
     return {int(i): Copy(name, seed) for i, name in zip(chosen, cycle(CORRUPTIONS), strict=False)}
 
 
-def without_known(batch: Batch, known: Collection[str]) -> tuple[Batch, int]:
+def image_numbers(hashes: Iterable[str]) -> IntArray:
+    """Return the numbers by which a guard knows images again: the first 52 bits of their SHA-256 in hexadecimal."""
+    return np.array([int(digest[:13] or "0", 16) for digest in hashes], dtype=np.int64)
+
+
+def without_known(batch: Batch, known: Collection[str], learned: IntArray | None = None) -> tuple[Batch, int]:
     """Leave out images whose files are known by hash, and say how many; their corrupted copies go with them.
 
     Parameters
     ----------
     batch : images
     known : SHA-256 of the files that must not be among them
+    learned : :func:`image_numbers` of further ones
     """
     hashes = set(known)
     new = np.array([digest not in hashes for digest in batch.image_sha256], dtype=bool)
+    if learned is not None:
+        new &= ~np.isin(image_numbers(batch.image_sha256), learned)
     left_out = len(np.unique(batch.positions[~new]))
     return batch.take(np.flatnonzero(new)), left_out

@@ -23,7 +23,7 @@ class Certifier:
     ----------
     voter : the auxiliary network
     opinion : which outputs of the networks agree
-    draws : noise for the radii; its first draws are those that the rule looks at
+    draws : noise for the radii, which the rule does not look at
     """
 
     voter: Voter

@@ -22,7 +22,7 @@ from safetensors.numpy import load, save
 from simdnn.atomic import write_whole
 from simdnn.errors import ModelFileError, OutputError
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised by one when a file changes so that an older version could misread it."""
 
 _KEY = "simdnn"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from simdnn.errors import InputError
 from simdnn.guard.agreement import doubt, output_names
-from simdnn.guard.calibration_images import corrupted_copies, without_known
+from simdnn.guard.calibration_images import corrupted_copies, image_numbers, without_known
 from simdnn.guard.exemplars import Exemplar, exemplar
 from simdnn.guard.known import learned_by, learned_hashes, without_learned
 from simdnn.guard.listing import TrainingImages, training_images
@@ -51,7 +51,7 @@ class Fit:
     level: str
     calibration: float
     calibrate_on: Path | None
-    view_seed: int | None
+    view_seed: int | None = field(repr=False)
     shuffle: bool
     max_unreadable: float
     draws: int | None = None
@@ -154,6 +154,7 @@ def fit_state(
         settings=settings,
         model=model,
         calibration=calibration,
+        learned=image_numbers(teaching.image_sha256),
         rule=rule,
         exemplars={p.exemplar: shown(files[p.exemplar]) for p in model.prototypes},
         training=Training(
@@ -211,7 +212,9 @@ class _RunState:
     def __init__(self, fit: Fit, extractor: Extractor, paths: Sequence[Path]) -> None:
         self.given = fit.view_seed
         self.cache = extractor.cache
-        facts = [str(fit.data), repr(fit.settings), fit.level, fit.calibration, extractor.fingerprint]
+        auxiliary = None if extractor.auxiliary is None else [extractor.auxiliary.identity, fit.draws]
+        facts = [str(fit.data), str(fit.calibrate_on), repr(fit.settings), fit.level, fit.calibration]
+        facts += [extractor.fingerprint, auxiliary]
         self.key = sha256(json.dumps([*facts, *map(str, paths)]).encode()).hexdigest()
 
     def view_seed(self) -> int:

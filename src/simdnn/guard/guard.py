@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from simdnn.conformal.drift import DriftMonitor
 from simdnn.errors import ImageReadError, InputError
 from simdnn.guard.exemplars import exemplar
@@ -362,6 +364,8 @@ class Guard(GuardState):
         ImageReadError
             If the file cannot be read.
         """
+        from simdnn.guard.calibration_images import image_numbers
+
         found = self.extractor.extract([image])
         if found.errors:
             raise ImageReadError(f"{image}: {found.errors[0]}")
@@ -370,6 +374,7 @@ class Guard(GuardState):
         (features,) = self.model.scaling(found.features)
         added = self.model.prototypes.add(label, features, exemplar=index)
         self.exemplars[index] = exemplar(Path(image), Path(image).name)
+        self.learned = np.append(self.learned, image_numbers(found.image_sha256))
         return added
 
     def _checked(

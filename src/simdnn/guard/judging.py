@@ -51,7 +51,7 @@ class Judging:
         fresh: bool,
         early: bool,
     ) -> Self:
-        """Make one; InputError if the rule has no second opinion to certify with.
+        """Make one; InputError if the rule has no second opinion, and one of the last three asks for it.
 
         Parameters
         ----------
@@ -70,7 +70,12 @@ class Judging:
                     f"the rule {rule.name!r} has no second opinion to certify with; fit a guard with an auxiliary "
                     "network: simdnn fit ... --second-opinion FILE"
                 )
-            certifier = Certifier(voter, rule.opinion, replace(own, n=certify))
+            certifier = Certifier(voter, rule.opinion, own.for_certificate(certify))
+        if (fresh or early) and own is None:
+            raise InputError(
+                f"the rule {rule.name!r} draws no noise that could be fresh or end early; leave --fresh and --early "
+                "out, or fit a guard with an auxiliary network: simdnn fit ... --second-opinion FILE"
+            )
         if early and draws is not None and rule.opinion is not None and voter is not None:
             needed = rule.votes_needed(judge.threshold.offset, draws.n)
             voting = EarlyVoting(voter, rule.opinion, draws, needed)

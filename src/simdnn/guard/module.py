@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from simdnn.errors import InputError, WeightsError
 from simdnn.guard.guard import Guard
 from simdnn.guard.verdict import Verdict
+from simdnn.networks.trial import own_copy
 from simdnn.networks.weights import hash_weights
 
 
@@ -60,8 +61,9 @@ class GuardedModule(nn.Module):
         logits = self.model(images)
         with torch.no_grad():
             pixels = images.detach().to(self._mean.device) * self._std + self._mean
-            # normalising and back again rounds: what ends a hair outside [0, 1] was at its end
-            near = torch.where((pixels > -_HAIR) & (pixels < 1 + _HAIR), pixels.clamp(0, 1), pixels)
+            # normalising and back again rounds: what ends a hair beside a value of 8 bits was that value
+            levels = (pixels * 255).round().clamp(0, 255) / 255
+            near = torch.where((pixels - levels).abs() < _HAIR, levels, pixels)
         return Guarded(logits, self.guard.check_tensors(near))
 
 
@@ -94,7 +96,8 @@ def guard_module(model: nn.Module, guard: Guard | Path | str) -> GuardedModule:
         known = Guard.read(guard)
         others = len(known.networks) - 1 + (known.auxiliary is not None)
         guard = Guard.load(guard, networks=[model, *[None] * others])
-    found, expected = hash_weights(model), guard.networks[0].weights_hash
+    name = guard.networks[0].spec.name
+    found, expected = hash_weights(own_copy(model, name)), guard.networks[0].weights_hash
     if found != expected:
         raise WeightsError(
             f"the guard protects a network with other weights: expected SHA-256 {expected[:16]}..., got "

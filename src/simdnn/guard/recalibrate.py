@@ -58,7 +58,7 @@ def recalibrated(
     batch = stream.extract(paths, progress, views=rule.views, draws=state.draws(rule), copies=copies)
     check_readable(paths, [""] * len(paths), batch, asked.max_unreadable)
     new, known = without_known(batch, learned)
-    new, left_out = without_known(new, state.calibration.image_sha256 if asked.add else ())
+    new, left_out = without_known(new, state.calibration.image_sha256 if asked.add else (), state.learned)
     calibration = CalibrationSet.of(new)
     if asked.add:
         calibration = state.calibration.joined(calibration)

@@ -36,3 +36,5 @@ class Settings:
     def __post_init__(self) -> None:
         find_rule(self.rule)
         check_parameters(alpha=self.alpha, m=self.m, sigma=self.sigma, random_state=self.seed)
+        for name, kind in (("alpha", float), ("m", float), ("seed", int)):  # NumPy's own numbers are not JSON
+            object.__setattr__(self, name, kind(getattr(self, name)))

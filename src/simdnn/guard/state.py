@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
+from simdnn.arrays import IntArray
 from simdnn.errors import ModelFileError, SimDNNError
 from simdnn.guard import file as guard_file
 from simdnn.guard.arrays import (
@@ -48,6 +49,8 @@ class GuardState:
     settings : how it decides
     model : prototypes; edit ``model.prototypes`` and the guard follows
     calibration : the images that set the threshold
+    learned : (L,) numbers of the images it learned, which must not calibrate it, see
+        :func:`simdnn.guard.calibration_images.image_numbers`
     rule : its own rule
     exemplars : the training image behind each prototype, by index
     training : what it was fitted on
@@ -58,6 +61,7 @@ class GuardState:
     settings: Settings
     model: SimilarityModel
     calibration: CalibrationSet
+    learned: IntArray
     rule: Rule
     exemplars: dict[int, Exemplar]
     training: Training
@@ -125,6 +129,7 @@ class GuardState:
             rule=rule,
         )
         arrays = pack_model(self.model) | pack_calibration(self.calibration) | thumbnails
+        arrays["learned_images"] = self.learned
         return header.as_dict(), arrays | {_RULE + name: array for name, array in learned.items()}
 
     @classmethod
@@ -137,6 +142,8 @@ class GuardState:
             views=bool(header.views),
         )
         check_votes(arrays["calibration_votes"], header.auxiliary)
+        if len(arrays["learned_images"]) < header.training.learned:
+            raise ValueError(f"expected learned_images of {header.training.learned} images")
         model = unpack_model(header.classes, arrays, header.settings.sigma)
         calibration = unpack_calibration(arrays, header.corruption, header.image_sha256)
         learned = {
@@ -149,6 +156,7 @@ class GuardState:
             settings=header.settings,
             model=model,
             calibration=calibration,
+            learned=arrays["learned_images"],
             rule=rule.restore(header.rule, learned),
             exemplars=unpack(header.exemplars, arrays["thumbnails"], arrays["thumbnail_ends"].tolist()),
             training=header.training,

@@ -90,9 +90,10 @@ def check_readable(paths: Sequence[Path], labels: Sequence[str], found: Batch, l
         raise InputError(
             f"no file can be read of the class {', '.join(lost)}; replace its files or remove it"
         )
-    broken = np.unique(found.positions[~np.isfinite(found.features).all(axis=1)])
-    if len(broken):
-        raise InputError(
-            f"the network gives missing or infinite features for {len(broken)} images, such as {paths[broken[0]]}; "
-            "check its weights, its normalisation and the layers"
-        )
+    for what, values in (("features", found.features), ("outputs", found.logits)):
+        broken = np.unique(found.positions[~np.isfinite(values).all(axis=1)])
+        if len(broken):
+            raise InputError(
+                f"the network gives missing or infinite {what} for {len(broken)} images, such as {paths[broken[0]]}; "
+                "check its weights, its normalisation and the layers"
+            )

@@ -53,15 +53,17 @@ def as_rgb(image: Image.Image) -> Image.Image:
     Raises
     ------
     ImageReadError
-        If it is not known which value is white.
+        If it is not known which value is white, or which pixels are transparent.
 
     Examples
     --------
     >>> as_rgb(Image.new("LA", (1, 1), (0, 0))).getpixel((0, 0))
     (255, 255, 255)
     """
-    deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))  # lost once the image is loaded
+    raw = [str(tile[3]) for tile in getattr(image, "tile", ())]  # lost once the image is loaded
+    deep = any(";16" in mode for mode in raw)
     image.load()
+    _scale_clear_value(image, raw)
     turn = _UPRIGHT.get(_orientation(image))
     if image.mode == "F" or image.mode.startswith("I"):
         rgb = _deep_grey(image).convert("RGB")
@@ -70,6 +72,22 @@ def as_rgb(image: Image.Image) -> Image.Image:
             _check_range(_brightest(image), 8)
         rgb = _over_white(image) if image.has_transparency_data else image.convert("RGB")
     return rgb if turn is None else rgb.transpose(turn)
+
+
+def _scale_clear_value(image: Image.Image, raw: list[str]) -> None:
+    """Bring the one transparent value of a PNG to the 8 bits that Pillow has brought the pixels to, but not that value.
+
+    ImageReadError for 16-bit colour, where pixels that differ by their low bytes alone are the same by now.
+    """
+    clear = image.info.get("transparency")
+    if isinstance(clear, tuple) and any(mode.startswith("RGB;16") for mode in raw):
+        raise ImageReadError(
+            "expected 16-bit colour without a transparent colour, as its low bytes are not read; save it with 8 bits, "
+            "or with an alpha channel"
+        )
+    for mode, factor in (("L;2", 85), ("L;4", 17)):
+        if isinstance(clear, int) and mode in raw:
+            image.info["transparency"] = clear * factor
 
 
 def _over_white(image: Image.Image) -> Image.Image:

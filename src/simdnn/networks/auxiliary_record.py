@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -40,7 +40,7 @@ class AuxiliaryRecord:
     file: str | None
     identity: str
     classes: tuple[str, ...]
-    secret: str
+    secret: str = field(repr=False)
     draws: int
 
     def __post_init__(self) -> None:
@@ -62,8 +62,15 @@ class AuxiliaryRecord:
 
         return Draws(bytes.fromhex(self.secret), self.draws)
 
+    def _found(self, folder: Path | None) -> str | None:
+        """Return the file: where it was or, if it is there no more, that of its name beside the guard's."""
+        if self.file is None or folder is None or Path(self.file).is_file():
+            return self.file
+        beside = folder / Path(self.file).name
+        return str(beside) if beside.is_file() else self.file
+
     def restore(self, source: NetworkSource) -> AuxiliaryNetwork:
-        """Read the network again.
+        """Read the network again, from where it was or from beside the guard's file.
 
         Raises
         ------
@@ -75,7 +82,7 @@ class AuxiliaryRecord:
         from simdnn.networks.auxiliary import AuxiliaryNetwork, read_auxiliary
 
         network = source.network
-        where = source.weights or self.file
+        where = source.weights or self._found(source.folder)
         if not isinstance(network, AuxiliaryNetwork):
             if where is None:
                 raise InputError(

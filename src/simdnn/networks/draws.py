@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 import numpy as np
@@ -27,7 +27,7 @@ class Draws:
         If there are no draws, or the secret is too short.
     """
 
-    secret: bytes
+    secret: bytes = field(repr=False)
     n: int
 
     def __post_init__(self) -> None:
@@ -43,12 +43,18 @@ class Draws:
         return f"{self.n} draws of {sha256(b'draws ' + self.secret).hexdigest()}"
 
     def seed(self, pixels: NDArray[np.float32]) -> int:
-        """Return the seed of one image's noise.
+        """Return the seed of one image's noise: any other pixels have another.
 
         Parameters
         ----------
-        pixels : (3, H, W) in [0, 1], at the protected network's size; rounded to 8 bits, as files have them, so that
-            the seed is the same on every machine. Bytes of a file that do not change its pixels change no draw.
+        pixels : (3, H, W) in [0, 1], at the protected network's size. Those of a file are whole 255ths, and count as 8
+            bits each; bytes of a file that do not change its pixels change no draw.
         """
         whole = np.clip(np.rint(pixels * np.float32(255)), 0, 255).astype(np.uint8)
-        return image_seed(self.secret, whole.tobytes())
+        if np.array_equal(whole / np.float32(255), pixels):
+            return image_seed(self.secret, whole.tobytes())
+        return image_seed(self.secret, np.ascontiguousarray(pixels, dtype=np.float32).tobytes())
+
+    def for_certificate(self, n: int) -> Draws:
+        """Return ``n`` draws for a certificate: others than the rule's, so that luck with those makes no radius."""
+        return Draws(sha256(b"certify " + self.secret).digest(), n)

@@ -42,7 +42,7 @@ def held_out(label: str, start: int, count: int, fraction: float, seed: int) -> 
         return np.zeros(count, dtype=bool)
     if not 0 < fraction <= 0.5:
         raise InputError(f"the share to hold out for calibration is 0 or in (0, 0.5]; got {fraction}")
-    key = crc32(label.encode())
+    key = crc32(label.encode(errors="surrogateescape"))  # a folder's name need not be Unicode
     drawn = []
     for group in range(int(start * fraction), int((start + count) * fraction) + 1):
         first, end = ceil(group / fraction - 1e-9), ceil((group + 1) / fraction - 1e-9)

@@ -101,7 +101,9 @@ class ClassModel:
 
 def learning_order(label: str, rows: IntArray, start: int, seed: int) -> IntArray:
     """Shuffle (K,) rows of a class, reproducibly; ``start`` is the number of its samples in earlier batches."""
-    return np.random.default_rng([seed, crc32(label.encode()), start]).permutation(rows)
+    return np.random.default_rng([seed, crc32(label.encode(errors="surrogateescape")), start]).permutation(
+        rows
+    )
 
 
 def learn(

@@ -136,8 +136,9 @@ class PrototypeSet:
         Raises
         ------
         InputError
-            If the vector has another shape, or missing or infinite values.
+            If the label is empty, or the vector has another shape, or missing or infinite values.
         """
+        _check_label(label)
         x = np.asarray(vector, dtype=np.float64)
         if x.shape != (self.n_features,) or not np.isfinite(x).all():
             raise InputError(
@@ -189,8 +190,9 @@ class PrototypeSet:
         Raises
         ------
         InputError
-            If there is no such prototype, or it has this label already.
+            If there is no such prototype, it has this label already, or the label is empty.
         """
+        _check_label(label)
         old, j = self._find(prototype_id)
         if label == old:
             raise InputError(f"{prototype_id} already has the label {label!r}")
@@ -258,3 +260,8 @@ class PrototypeSet:
                 else f"the classes are {', '.join(self.classes)}"
             )
         )
+
+
+def _check_label(label: str) -> None:
+    if not label:
+        raise InputError("expected the name of a class for the prototype, got an empty one")

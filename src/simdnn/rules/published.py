@@ -35,4 +35,4 @@ class PublishedRule(Rule):
             raise InputError(
                 "the published rule has one threshold, not one for each class; give another rule"
             )
-        return RecursiveThreshold.of(self.calibration_scores(), m)
+        return RecursiveThreshold.of(self.calibration_scores()[self.calibration.clean], m)

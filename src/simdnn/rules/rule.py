@@ -147,7 +147,9 @@ class Rule(ABC):
         def calibrated_on(rows: NDArray[np.bool_]) -> Threshold:
             if not per_class:
                 return ConformalThreshold(scores[rows], alpha)
-            return MondrianThreshold(scores[rows], labels[rows], self.model.classes, alpha)
+            return MondrianThreshold(
+                scores[rows], labels[rows], np.unique(self.model.prototypes.labels), alpha
+            )
 
         clean = self.calibration.clean
         if clean.all():

@@ -50,9 +50,14 @@ class SecondOpinion:
         Raises
         ------
         InputError
-            If the auxiliary network does not know one of the classes, or the protected network has too few outputs.
+            If there is one class alone, the auxiliary network does not know one, or the protected network has too few
+            outputs.
         """
         names = tuple(sorted(set(labels.tolist())))
+        if len(names) < 2:
+            raise InputError(
+                f"a second opinion needs images of at least two classes; got {', '.join(names)} alone"
+            )
         if unknown := [name for name in names if name not in auxiliary]:
             raise InputError(
                 f"expected an auxiliary network that knows all classes; it lacks {', '.join(unknown[:5])}, and knows "

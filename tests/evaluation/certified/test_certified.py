@@ -120,10 +120,10 @@ def test_the_summary_counts(guard: Guard, votes: list[dict[str, Any]], tmp_path:
 
 
 def test_no_attack_passes_within_a_certified_radius_and_some_do_beyond(
-    guard: Guard, some: Path, votes: list[dict[str, object]], trained_digits: TrainedDigits
+    guard: Guard, votes: list[dict[str, object]], trained_digits: TrainedDigits
 ) -> None:
     radii = certified_radii(guard, votes, 0.1)
-    paths = [some / str(record["label"]) / str(record["image"]) for record in votes][::3]
+    paths = [Path(str(record["image"])) for record in votes][::3]
     labels = [str(record["label"]) for record in votes][::3]
     found = attack_within(guard, paths, labels, radii[::3], alpha=0.1, steps=15)
     assert found.tried == (radii[::3] > 0).sum()

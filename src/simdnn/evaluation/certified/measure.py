@@ -35,8 +35,9 @@ def measure_votes(
 
     Returns
     -------
-    The records in the order of the images: ``image``, ``label``, ``given`` (the class that the protected network
-    gives), ``scores`` of the rules, and ``counts`` of the auxiliary network's outputs. Unreadable images are left out.
+    The records in the order of the images: ``image`` (its path), ``label``, ``given`` (the class that the protected
+    network gives), ``scores`` of the rules, and ``counts`` of the auxiliary network's outputs. Unreadable images are
+    left out.
 
     Raises
     ------
@@ -49,10 +50,13 @@ def measure_votes(
     paths, labels = labelled_images(data)
     if unknown := sorted(set(labels) - set(opinion.names)):
         raise InputError(f"the guard does not know the classes {', '.join(unknown[:5])}")
-    more = certificate_draws(own.all_draws, draws)
+    more = own.all_draws.for_certificate(draws)
     rules = certified_rules(guard)
     facts = {"guard": guard.model_id, "draws": draws, "rules": list(rules)}
-    keys = [cell_key(facts | {"image": sha256(path.read_bytes()).hexdigest()}) for path in paths]
+    keys = [
+        cell_key(facts | {"image": sha256(path.read_bytes()).hexdigest(), "label": label})
+        for path, label in zip(paths, labels, strict=True)
+    ]
     left = [i for i, key in enumerate(keys) if not records.has(key)]
     done = len(paths) - len(left)
     stream = guard.extractor.stream(
@@ -67,7 +71,7 @@ def measure_votes(
             records.add(
                 {
                     "key": keys[i],
-                    "image": paths[i].name,
+                    "image": str(paths[i]),
                     "label": labels[i],
                     "given": opinion.names[classes[row]],
                     "scores": {name: float(values[row]) for name, values in scores.items()},
@@ -77,14 +81,9 @@ def measure_votes(
             done += 1
             if progress is not None:
                 progress(done, len(paths))
-    wanted = dict.fromkeys(keys)
-    by_key = {record["key"]: record for record in records if record["key"] in wanted}
-    return [by_key[key] for key in wanted if key in by_key]
-
-
-def certificate_draws(own: Draws, n: int) -> Draws:
-    """Return ``n`` draws for a certificate, which are others than the rule's ``own``."""
-    return Draws(sha256(b"certify " + own.secret).digest(), n)
+    where = dict(zip(keys, map(str, paths), strict=True))
+    by_key = {record["key"]: record for record in records if record["key"] in where}
+    return [by_key[key] | {"image": path} for key, path in where.items() if key in by_key]
 
 
 def _counts(extractor: Extractor, batch: Batch, row: int, draws: Draws) -> list[int]:
