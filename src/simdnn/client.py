@@ -40,9 +40,16 @@ def _verdict(plain: dict[str, Any]) -> Verdict:
 
 
 def _content(reply: httpx.Response) -> Any:
-    """Return what an answer holds; ServiceError for a refusal."""
+    """Return what an answer holds; ServiceError for a refusal, and for what no service of ours answers."""
     if reply.is_success:
-        return reply.json()
+        try:
+            return reply.json()
+        except ValueError as error:
+            kind = reply.headers.get("content-type", "no type")
+            raise ServiceError(
+                f"expected the service's JSON, got {kind}; check the address, and what stands between",
+                reply.status_code,
+            ) from error
     try:
         detail = str(reply.json()["detail"])
     except (ValueError, KeyError, TypeError):
@@ -202,6 +209,20 @@ class AsyncClient:
         """Return which guard is in use."""
         found: dict[str, Any] = await self._ask("GET", "/v1/model")
         return found
+
+    async def change_model(self, file: str | None = None) -> dict[str, Any]:
+        """Have a guard loaded; as :meth:`Client.change_model`."""
+        found: dict[str, Any] = await self._ask("POST", "/v1/model", json={"file": file})
+        return found
+
+    async def records(self, **only: Any) -> AsyncIterator[dict[str, Any]]:
+        """Iterate over what was recorded; as :meth:`Client.records`."""
+        params: dict[str, Any] | None = only
+        while params is not None:
+            page = await self._ask("GET", "/v1/audit", params=params)
+            for record in page["records"]:
+                yield record
+            params = None if page["next"] is None else only | {"cursor": page["next"]}
 
     async def _ask(self, method: str, path: str, **content: Any) -> Any:
         try:

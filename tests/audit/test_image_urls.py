@@ -64,3 +64,32 @@ def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AuditError, match=r"^cannot keep images at nosuch://: Protocol not known: nosuch"):
         AuditStore.open(tmp_path / "audit.db", images="nosuch://user:hunter2@bucket")
     assert not (tmp_path / "audit.db").exists()
+
+
+class OfABackEndError(Exception):
+    """What a back end raises that knows nothing of Python's errors of files."""
+
+
+def test_whatever_a_back_end_raises_is_an_error_of_the_store(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> object:
+        raise OfABackEndError("no\nsuch region")
+
+    images = open_images(url)
+    images.put(b"picture")
+    with monkeypatch.context() as broken:
+        for name in ("exists", "cat_file", "pipe_file", "rm_file"):
+            broken.setattr(fsspec.get_filesystem_class("memory"), name, fails)
+        with pytest.raises(AuditError, match=r"^cannot keep an image in memory:.*: no such region$"):
+            images.put(b"picture")
+        with pytest.raises(AuditError, match=r"cannot be read from memory:.*: no such region$"):
+            images.get(DIGEST)
+        with pytest.raises(AuditError, match=r"^cannot remove .*: no such region$"):
+            images.remove(DIGEST)
+        with pytest.raises(AuditError, match=r"^cannot look for an image in memory:.*: no such region$"):
+            images.has(DIGEST)
+        broken.setattr(fsspec.core, "url_to_fs", fails)
+        with pytest.raises(AuditError, match=r"^cannot keep images at memory://: no such region$"):
+            open_images(url)
+    assert images.get(DIGEST) == b"picture"

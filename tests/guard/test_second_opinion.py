@@ -77,12 +77,12 @@ def test_stopping_early_changes_no_verdict_and_saves_draws(
         guard.check(files, rule=rule, early=True, per_class=True, alpha=0.5)
 
 
-def test_options_for_draws_need_draws(guard: Guard, files: list[Path]) -> None:
-    for option in ({"early": True}, {"fresh": True}):
-        with pytest.raises(
-            InputError, match="the rule 'profile' draws no noise that could be fresh or end early"
-        ):
-            list(guard.check(files[:1], rule="profile", **option))
+@pytest.mark.parametrize(("early", "fresh"), [(True, False), (False, True)])
+def test_options_for_draws_need_draws(guard: Guard, files: list[Path], early: bool, fresh: bool) -> None:
+    with pytest.raises(
+        InputError, match="the rule 'profile' draws no noise that could be fresh or end early"
+    ):
+        list(guard.check(files[:1], rule="profile", early=early, fresh=fresh))
 
 
 def test_a_guard_does_not_print_its_secret(guard: Guard) -> None:

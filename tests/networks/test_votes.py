@@ -16,7 +16,7 @@ from simdnn.networks.draws import Draws
 from simdnn.networks.extractor import Extractor
 from simdnn.networks.reduction import reduced, reduction_norm
 from simdnn.networks.votes import count_votes, mean_posterior
-from simdnn.smoothing.draws import noise
+from simdnn.smoothing.draws import image_seed, noise
 
 SECRET = b"a secret of 32 bytes, for a test"
 
@@ -141,9 +141,9 @@ def test_an_extractor_counts_votes_only_where_draws_are_asked_for(
 def test_other_pixels_have_other_draws_whatever_their_8_bits(images: Tensor) -> None:
     """Else an attacker could search among all images that are rounded alike, under noise that stays the same."""
     draws = Draws(SECRET, 4)
-    levels = (images[0] * 255).round().numpy() / np.float32(255)
+    levels = ((images[0] * 255).round() / 255).numpy()
     moved = levels + np.float32(1e-4)
-    assert draws.seed(levels) == draws.seed(levels.copy())
+    assert draws.seed(levels) == image_seed(SECRET, (levels * 255).round().astype(np.uint8).tobytes())
     assert draws.seed(moved) != draws.seed(levels)
     assert draws.seed(moved) != draws.seed(moved + np.float32(1e-6))
 

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from starlette.testclient import TestClient
 
 from simdnn.service.app import create_app
+from simdnn.service.sessions import Session
 from simdnn.service.settings import Settings
 from simdnn.service.state import ServiceState
 from simdnn.service.tokens import add_token
@@ -34,6 +35,11 @@ class Service:
     def state(self) -> ServiceState:
         state: ServiceState = self.app.state.service
         return state
+
+    def session(self, role: str = "auditor") -> Session:
+        """Open a session of the holder of a token."""
+        (token,) = (token for token in self.state.tokens.tokens if token.role == role)
+        return self.state.sessions.open(token.name, token.role, token.sha256)
 
 
 Start = Callable[..., Service]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import time
@@ -35,7 +36,8 @@ def test_a_checkers_token_opens_no_auditors_path(service: Service) -> None:
     assert service.client.get("/v1/audit", headers=service.auditor).status_code == 200
 
 
-def test_a_link_opens_one_session(service: Service) -> None:
+def test_a_link_opens_one_session(start: Start) -> None:
+    service = start(tokens=False)
     link = service.state.sessions.link("local", "auditor")
     reply = service.client.get(f"/login?token={link}&next=/v1/audit", follow_redirects=False)
     assert (reply.status_code, reply.headers["location"]) == (303, "/v1/audit")
@@ -51,17 +53,21 @@ def test_a_link_opens_one_session(service: Service) -> None:
 @pytest.mark.parametrize(
     "target", ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "/\u00e9"]
 )
-def test_a_login_leads_to_no_other_site(service: Service, target: str) -> None:
+def test_a_login_leads_to_no_other_site(start: Start, target: str) -> None:
+    service = start(tokens=False)
     link = service.state.sessions.link("local", "auditor")
     reply = service.client.get("/login", params={"token": link, "next": target}, follow_redirects=False)
     assert reply.headers["location"] == "/"
 
 
 def _logged_in(service: Service) -> str:
-    """Log in as auditor; return the session's form token."""
-    service.client.get(
-        f"/login?token={service.state.sessions.link('local', 'auditor')}", follow_redirects=False
-    )
+    """Log in as auditor, by a token or where there is none by a link; return the session's form token."""
+    if service.auditor:
+        token = service.auditor["Authorization"].removeprefix("Bearer ")
+        service.client.post("/login", data={"token": token}, follow_redirects=False)
+    else:
+        link = service.state.sessions.link("local", "auditor")
+        service.client.get(f"/login?token={link}", follow_redirects=False)
     session = service.state.sessions.read(service.client.cookies[COOKIE])
     assert session is not None
     return service.state.sessions.form_token(session)
@@ -104,6 +110,44 @@ def test_a_revoked_token_ends_at_once_with_its_sessions(service: Service, tmp_pa
     revoke_token(tmp_path / "tokens.toml", "a-auditor")
     assert service.client.get("/v1/audit").status_code == 401
     assert service.client.get("/v1/audit", headers=service.auditor).status_code == 401
+
+
+def test_a_link_and_its_session_end_with_the_start_that_printed_it(start: Start) -> None:
+    first = start(tokens=False)
+    used, unused = (first.state.sessions.link("local", "auditor") for _ in range(2))
+    first.client.get(f"/login?token={used}", follow_redirects=False)
+    assert first.client.get("/v1/audit").status_code == 200
+    cookie = {"Cookie": f"{COOKIE}={first.client.cookies[COOKIE]}"}
+    again = start(tokens=False)  # with the same secret
+    for link in (used, unused):
+        assert again.client.get(f"/login?token={link}", follow_redirects=False).status_code == 401
+    assert again.client.get("/v1/audit", headers=cookie).status_code == 401
+
+
+def test_a_session_of_a_token_outlives_a_restart(start: Start) -> None:
+    first = start()
+    cookie = {"Cookie": f"{COOKIE}={first.state.sessions.cookie(first.session())}"}
+    assert start().client.get("/v1/audit", headers=cookie).status_code == 200
+
+
+def test_a_session_without_a_token_is_none_where_there_is_a_file_of_tokens(service: Service) -> None:
+    sessions = service.state.sessions
+    cookie = sessions.cookie(sessions.open("local", "auditor", ""))
+    assert service.client.get("/v1/audit", headers={"Cookie": f"{COOKIE}={cookie}"}).status_code == 401
+
+
+def test_a_checker_who_logged_in_can_log_out(service: Service) -> None:
+    token = service.checker["Authorization"].removeprefix("Bearer ")
+    service.client.post("/login", data={"token": token}, follow_redirects=False)
+    page = service.client.get("/queue", headers={"Accept": "text/html"})
+    assert page.status_code == 403
+    form = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert form is not None
+    cookie = {"Cookie": f"{COOKIE}={service.client.cookies[COOKIE]}"}
+    reply = service.client.post("/logout", data={"csrf": form[1]}, follow_redirects=False)
+    assert reply.status_code == 303
+    assert service.client.get("/v1/model", headers=cookie).status_code == 401
+    assert service.client.post("/logout").status_code == 401
 
 
 def test_people_without_a_session_are_sent_to_log_in(service: Service) -> None:
@@ -151,6 +195,31 @@ def test_the_file_keeps_hashes_for_its_owner_alone(tmp_path: Path) -> None:
     assert read_tokens(path) == ()
     with pytest.raises(InputError, match="no token of alice"):
         revoke_token(path, "alice")
+
+
+def test_of_two_who_make_the_file_at_once_none_loses_a_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tokens.toml"
+    real_exists, real_open = Path.exists, os.open
+
+    def exists(asked: Path, **given: bool) -> bool:
+        found = real_exists(asked, **given)
+        if asked == path and not found:  # another is faster, once this one has seen that there is none
+            monkeypatch.undo()
+            add_token(path, "bob", "checker")
+        return found
+
+    def opened(asked: str, flags: int, *rest: int, **given: int) -> int:
+        if asked == str(path) and flags & os.O_EXCL:
+            monkeypatch.undo()
+            add_token(path, "bob", "checker")
+        return real_open(asked, flags, *rest, **given)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    monkeypatch.setattr(os, "open", opened)
+    add_token(path, "alice", "auditor")
+    assert [token.name for token in read_tokens(path)] == ["bob", "alice"]
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,40 @@ def test_asyncio(service: Service, picture: bytes) -> None:
     assert asyncio.run(ask()) == ["clean", "clean", "error"]
 
 
+def test_asyncio_for_auditors(service: Service, odd_picture: bytes) -> None:
+    async def ask() -> tuple[list[int], str, str]:
+        transport = httpx.ASGITransport(service.app)
+        async with AsyncClient("http://testserver", token(service.auditor), transport=transport) as client:
+            for _ in range(3):
+                await client.check(odd_picture)
+            numbers = [record["id"] async for record in client.records(limit=2)]
+            before = (await client.model())["model_id"]
+            return numbers, before, (await client.change_model())["model_id"]
+
+    numbers, before, after = asyncio.run(ask())
+    assert numbers == [3, 2, 1]
+    assert after == before
+
+
+def test_what_is_no_json_is_said_to_be_of_another_service() -> None:
+    page = httpx.MockTransport(lambda _: httpx.Response(200, html="<p>Welcome"))
+    with (
+        Client("http://elsewhere", transport=page) as client,
+        pytest.raises(
+            ServiceError, match=r"^expected the service's JSON, got text/html.*check the address"
+        ) as no,
+    ):
+        client.model()
+    assert no.value.status == 200
+
+    async def ask() -> None:
+        async with AsyncClient("http://elsewhere", transport=page) as client:
+            await client.model()
+
+    with pytest.raises(ServiceError, match="expected the service's JSON"):
+        asyncio.run(ask())
+
+
 def test_no_service_is_said_to_be_none() -> None:
     with Client("http://127.0.0.1:1") as client, pytest.raises(ServiceError, match="cannot be reached"):
         client.model()

@@ -12,6 +12,8 @@ import pytest
 from tests.service.conftest import Service, Start
 
 from simdnn.audit.shadow import ShadowLog
+from simdnn.audit.store import AuditStore
+from simdnn.errors import AuditError
 from simdnn.guard.guard import Guard
 
 
@@ -75,6 +77,32 @@ def test_a_broken_file_leaves_the_guard_in_use(start: Start, folder: Path, pictu
         service.client.post("/v1/check", files={"image": picture}, headers=service.checker).status_code == 200
     )
     assert service.client.post("/v1/model", json={}, headers=service.checker).status_code == 403
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_change_that_cannot_be_recorded_is_none(
+    start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    service = start(guard=folder / "guard.simdnn")
+    before = service.client.get("/readyz").json()["model_id"]
+    if not named:
+        shutil.copy(folder / "other.simdnn", folder / "guard.simdnn")
+
+    def full(*_: object) -> int:
+        raise AuditError("the disk is full")
+
+    wanted = {"file": "other.simdnn"} if named else {}
+    with monkeypatch.context() as broken:
+        broken.setattr(AuditStore, "act", full)
+        reply = service.client.post("/v1/model", json=wanted, headers=service.auditor)
+    assert reply.status_code == 503
+    assert "audit store" in reply.json()["detail"]
+    assert service.client.get("/readyz").json()["model_id"] == before
+    assert service.state.models.file == folder / "guard.simdnn"
+    changed = service.client.post("/v1/model", json=wanted, headers=service.auditor).json()["model_id"]
+    assert changed != before
+    (action,) = service.state.store.actions()
+    assert (action.before, action.after) == (before, changed)
 
 
 def test_a_service_whose_guard_cannot_be_loaded_says_why_and_can_be_helped(

@@ -28,7 +28,10 @@ def open_images(where: Path | str) -> Images:
 
 
 class Images(ABC):
-    """Files named by the SHA-256 of their bytes, in subfolders by its first two digits."""
+    """Files named by the SHA-256 of their bytes, in subfolders by its first two digits.
+
+    Back ends raise errors of their own; whatever they raise comes out as an AuditError.
+    """
 
     where: Path | str
 
@@ -37,18 +40,23 @@ class Images(ABC):
         """Return where the image with that hash is, which may not exist."""
 
     @abstractmethod
-    def has(self, digest: str) -> bool:
-        """Say whether there is an image with that hash; its content is not looked at."""
+    def _has(self, digest: str) -> bool: ...
 
     @abstractmethod
-    def remove(self, digest: str) -> None:
-        """Remove an image, if it is there; AuditError if that fails."""
+    def _remove(self, digest: str) -> None: ...
 
     @abstractmethod
     def _read(self, digest: str) -> bytes: ...
 
     @abstractmethod
     def _write(self, digest: str, image: bytes) -> None: ...
+
+    def has(self, digest: str) -> bool:
+        """Say whether there is an image with that hash; its content is not looked at. AuditError if that fails."""
+        try:
+            return self._has(digest)
+        except Exception as error:
+            raise AuditError(f"cannot look for an image in {self.where}: {_reason(error)}") from error
 
     def put(self, image: bytes) -> str:
         """Store an image, completely or not at all, and return its hash; a damaged copy is replaced.
@@ -60,23 +68,34 @@ class Images(ABC):
         """
         digest = sha256(image).hexdigest()
         try:
-            if not (self.has(digest) and self._read(digest) == image):
+            if not (self._has(digest) and self._read(digest) == image):
                 self._write(digest, image)
-        except OSError as error:
+        except Exception as error:
             raise AuditError(f"cannot keep an image in {self.where}: {_reason(error)}") from error
         return digest
 
     def get(self, digest: str) -> bytes:
-        """Return the image with that hash; AuditError if it is missing or was altered."""
+        """Return the image with that hash; AuditError if it is missing, cannot be read or was altered."""
         try:
             image = self._read(digest)
-        except OSError as error:
+        except FileNotFoundError as error:
             raise AuditError(
                 f"the image {digest[:16]}... is not in {self.where}: {_reason(error)}"
+            ) from error
+        except Exception as error:
+            raise AuditError(
+                f"the image {digest[:16]}... cannot be read from {self.where}: {_reason(error)}"
             ) from error
         if sha256(image).hexdigest() != digest:
             raise AuditError(f"{self.path(digest)} was altered: its content does not match its name")
         return image
+
+    def remove(self, digest: str) -> None:
+        """Remove an image, if it is there; AuditError if that fails."""
+        try:
+            self._remove(digest)
+        except Exception as error:
+            raise AuditError(f"cannot remove {self.path(digest)}: {_reason(error)}") from error
 
 
 class ImageFolder(Images):
@@ -89,16 +108,11 @@ class ImageFolder(Images):
         """Return the image's file."""
         return self.where / digest[:2] / digest
 
-    def has(self, digest: str) -> bool:
-        """Say whether there is such a file."""
+    def _has(self, digest: str) -> bool:
         return self.path(digest).is_file()
 
-    def remove(self, digest: str) -> None:
-        """Remove the file."""
-        try:
-            self.path(digest).unlink(missing_ok=True)
-        except OSError as error:
-            raise AuditError(f"cannot remove {self.path(digest)}: {error.strerror}") from error
+    def _remove(self, digest: str) -> None:
+        self.path(digest).unlink(missing_ok=True)
 
     def _read(self, digest: str) -> bytes:
         return self.path(digest).read_bytes()
@@ -121,24 +135,21 @@ class ImageBucket(Images):
         try:
             self._system: Any
             self._system, self._root = fsspec.core.url_to_fs(self.where)
-        except (ValueError, ImportError) as error:
-            raise AuditError(f"cannot keep images at {url.partition('://')[0]}://: {error}") from error
+        except Exception as error:
+            raise AuditError(
+                f"cannot keep images at {url.partition('://')[0]}://: {_reason(error)}"
+            ) from error
 
     def path(self, digest: str) -> str:
         """Return the image's path in the bucket."""
         return f"{self._root}/{digest[:2]}/{digest}"
 
-    def has(self, digest: str) -> bool:
-        """Say whether there is such an object."""
+    def _has(self, digest: str) -> bool:
         return bool(self._system.exists(self.path(digest)))
 
-    def remove(self, digest: str) -> None:
-        """Remove the object."""
-        try:
-            if self.has(digest):
-                self._system.rm_file(self.path(digest))
-        except OSError as error:
-            raise AuditError(f"cannot remove {self.path(digest)}: {_reason(error)}") from error
+    def _remove(self, digest: str) -> None:
+        if self._has(digest):
+            self._system.rm_file(self.path(digest))
 
     def _read(self, digest: str) -> bytes:
         content: bytes = self._system.cat_file(self.path(digest))
@@ -150,5 +161,7 @@ class ImageBucket(Images):
         self._system.pipe_file(path, image)
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
+def _reason(error: Exception) -> str:
+    """Return what an error says, in one line; without words, its type."""
+    words = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(words).split()) or type(error).__name__

@@ -72,9 +72,12 @@ async def who(
 
 
 def live_session(state: ServiceState, cookie: str) -> Session | None:
-    """Return the session of a cookie; None if it has ended, or its token was revoked or has another role now."""
+    """Return the session of a cookie; None if it has ended, or its token was revoked or has another role now.
+
+    Where there is a file of tokens, a session that began with a link and not with a token is none.
+    """
     session = state.sessions.read(cookie)
-    if session is not None and session.key:
+    if session is not None and (session.key or state.settings.token_file is not None):
         token = state.tokens.holds(session.key)
         if token is None or token.role != session.role:
             return None
@@ -99,6 +102,16 @@ async def auditor(found: Annotated[Who | None, Depends(who)]) -> Who:
         raise Problem(403, "expected an auditor's token, got a checker's")
     return found
 
+
+async def known(found: Annotated[Who | None, Depends(who)]) -> Who:
+    """Admit whoever is known, in any role."""
+    if found is None:
+        raise _unknown("expected a token, as Authorization: Bearer ..., or a session; log in first")
+    return found
+
+
+Known = Annotated[Who, Depends(known)]
+"""Parameter of a path that whoever is known may use, and nobody else."""
 
 Checker = Annotated[Who, Depends(checker)]
 """Parameter of a path that checkers and auditors may use."""

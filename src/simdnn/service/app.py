@@ -66,7 +66,7 @@ def create_app(settings: Settings, *, on_failure: Callable[[SimDNNError], None] 
     state = ServiceState(
         settings=settings,
         tokens=TokenBook(settings.token_file),
-        sessions=Sessions(settings.secret, settings.runtime, settings.session_hours),
+        sessions=Sessions(settings.secret, settings.runtime, settings.session_hours, settings.start),
         models=Models(settings, lambda model: metrics.use(model.id)),
         metrics=metrics,
         audit=audit,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 from starlette.responses import Response
 
-from simdnn.errors import AuditError
+from simdnn.errors import UnknownRecordError
 from simdnn.service.access import Auditor
 from simdnn.service.pages.filters import Filters
 from simdnn.service.problems import Problem, documented
@@ -42,8 +42,6 @@ def record(state: State, who: Auditor, record_id: RecordId) -> Response:
     store = state.store
     try:
         found: dict[str, Any] = store.get(record_id).as_dict()
-    except AuditError as error:
-        if "no record" not in str(error):
-            raise
+    except UnknownRecordError as error:
         raise Problem(404, str(error)) from error
     return json_reply(found | {"labels": [label.as_dict() for label in store.labels(record_id)]})

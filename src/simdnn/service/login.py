@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from simdnn.service.access import Auditor, live_session
+from simdnn.service.access import Known, live_session
 from simdnn.service.problems import Problem, documented
 from simdnn.service.rendering import render, wants_page
 from simdnn.service.sessions import COOKIE, Session
@@ -62,7 +62,7 @@ def login(
     status_code=303,
     response_class=RedirectResponse,
 )
-def logout(who: Auditor, state: State) -> Response:
+def logout(who: Known, state: State) -> Response:
     """End the session."""
     if who.session is not None:
         state.sessions.end(who.session)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from simdnn.errors import SimDNNError
+from simdnn.errors import AuditError, SimDNNError
 from simdnn.guard.facts import guard_facts, prototype_facts
 from simdnn.service.access import Auditor, Checker
 from simdnn.service.models import Model
@@ -67,20 +66,26 @@ def model(state: State, who: Checker) -> Response:
     return json_reply(_plain(state.pipeline.model(), facts=who.role == "auditor"))
 
 
-@router.post("/model", responses=documented(400, 401, 403, 409, 413, 422), response_model=ModelBody)
+@router.post("/model", responses=documented(400, 401, 403, 409, 413, 422, 503), response_model=ModelBody)
 async def change(state: State, who: Auditor, wanted: Change) -> Response:
     """Load a guard beside the one in use, warm it, and put it in its place between two batches.
 
-    A file that cannot be used leaves the guard in use where it is: 409, with the reason.
+    A file that cannot be used leaves the guard in use where it is: 409, with the reason. So does an audit store that
+    cannot be written: 503.
     """
     file = None if wanted.file is None else state.models.beside(wanted.file)
-    before = state.models.current
+
+    def record(made: Model) -> None:
+        before = state.models.current
+        was = None if before is None else before.id
+        state.note(who.name, "guard changed", made.file.name, was, made.id)
+
     try:
-        made = await state.models.change(file)
+        made = await state.models.change(file, record)
+    except AuditError:
+        raise
     except SimDNNError as error:
         raise Problem(409, f"the guard in use stays: {error}") from error
-    was = None if before is None else before.id
-    await asyncio.to_thread(state.note, who.name, "guard changed", made.file.name, was, made.id)
     return json_reply(_plain(made, facts=True))
 
 

@@ -108,17 +108,20 @@ class Models:
         """The file of the guard that all workers use."""
         return Path(self._pointer.read_text()) if self._pointer.exists() else self._settings.guard
 
-    def load(self, file: Path | None = None) -> Model:
+    def load(self, file: Path | None = None, record: Callable[[Model], None] | None = None) -> Model:
         """Load a guard and put it in use in this process; the one before stays where that fails.
 
         Parameters
         ----------
         file : default the file in use, which may have been written anew
+        record : told the guard once it is warm and before it is in use; where it fails, the one before stays
 
         Raises
         ------
         SimDNNError
             If the file or its weights cannot be used.
+        Exception
+            Whatever ``record`` raises.
         """
         with self._loading:
             file = file or self.file
@@ -128,15 +131,17 @@ class Models:
                 self.failure = str(error)
                 _log.error("guard not loaded", file=str(file), reason=self.failure)
                 raise
+            if record is not None:
+                record(made)
             before = self._current
             self._current, self.failure = made, None
             self._used(made)
             _log.info("guard in use", model_id=made.id, file=str(file), before=before.id if before else None)
             return made
 
-    async def change(self, file: Path | None = None) -> Model:
+    async def change(self, file: Path | None = None, record: Callable[[Model], None] | None = None) -> Model:
         """Load a guard as :meth:`load` does, while requests are answered, and have all other workers follow."""
-        made = await asyncio.to_thread(self.load, file)
+        made = await asyncio.to_thread(self.load, file, record)
         write_whole(self._pointer, str(made.file.absolute()).encode())
         if self._settings.workers > 1:
             os.kill(os.getppid(), signal.SIGHUP)  # it tells every worker

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from simdnn.errors import AuditError, InputError
+from simdnn.errors import AuditError, ImageReadError, InputError, ModelFileError, OutputError
 from simdnn.images.reading import one_line
 from simdnn.service.rendering import render, wants_page
 from simdnn.service.replies import json_reply
@@ -78,7 +78,9 @@ def answer_problems(app: FastAPI) -> None:
     def answer(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
         if not wants_page(request):
             return problem_reply(status, detail, headers)
-        page = render("problem.html", status, title=HTTPStatus(status).phrase, detail=detail)
+        session = getattr(getattr(request.state, "who", None), "session", None)
+        form = None if session is None else request.app.state.service.sessions.form_token(session)
+        page = render("problem.html", status, title=HTTPStatus(status).phrase, detail=detail, csrf=form)
         page.headers.update(headers or {})
         return page
 
@@ -98,6 +100,18 @@ def answer_problems(app: FastAPI) -> None:
     async def mistaken(request: Request, error: Exception) -> Response:
         return answer(request, 422, " ".join(str(error).split()))
 
+    async def unusable(request: Request, error: Exception) -> Response:
+        return answer(request, 409, f"the guard's file cannot be used: {' '.join(str(error).split())}")
+
+    async def unwritten(request: Request, error: Exception) -> Response:
+        _log.error("guard not written: %s", error)
+        return answer(
+            request,
+            503,
+            f"the guard's folder cannot be written: {' '.join(str(error).split())}; let the service's user write "
+            "there, and do it again",
+        )
+
     async def unrecorded(request: Request, error: Exception) -> Response:
         _log.error("audit store failed: %s", error)
         return answer(
@@ -111,5 +125,8 @@ def answer_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(InputError, mistaken)
+    app.add_exception_handler(ImageReadError, mistaken)
+    app.add_exception_handler(ModelFileError, unusable)
+    app.add_exception_handler(OutputError, unwritten)
     app.add_exception_handler(AuditError, unrecorded)
     app.add_exception_handler(Exception, crashed)

@@ -11,7 +11,7 @@ from threading import Thread
 
 from simdnn.audit.records import Origin
 from simdnn.audit.store import AuditStore
-from simdnn.errors import SimDNNError
+from simdnn.errors import AuditError, SimDNNError
 from simdnn.guard.verdict import Verdict
 from simdnn.service.jobs import Answer, Job
 from simdnn.service.metrics import Metrics
@@ -77,14 +77,23 @@ class Recorder:
                 model_id=model_id,
                 origins=[Origin(job.question.token, job.question.request_id) for job, _ in judged],
             )
-        except (SimDNNError, OSError) as error:
-            _log.error("%d verdicts could not be recorded: %s", len(judged), error)
-            for job, _ in judged:
-                job.future.set_exception(error)
-        else:
             for (job, verdict), number in zip(judged, numbers, strict=True):
                 self._answer(job, verdict, number)
+        except Exception as error:  # whatever a storage back end raises, the next verdicts are written
+            own = isinstance(error, SimDNNError | OSError)
+            _log.error("%d verdicts could not be recorded: %s", len(judged), error, exc_info=not own)
+            for job, _ in judged:
+                if not job.future.done():
+                    job.future.set_exception(_refusal(error))
 
     def _answer(self, job: Job, verdict: Verdict, number: int | None) -> None:
         self._metrics.observe(verdict, time.monotonic() - job.arrived)
         job.future.set_result(Answer(verdict, job.model.id, number))
+
+
+def _refusal(error: Exception) -> AuditError:
+    if isinstance(error, AuditError):
+        return error
+    refusal = AuditError(f"the verdict could not be recorded: {str(error) or type(error).__name__}")
+    refusal.__cause__ = error
+    return refusal

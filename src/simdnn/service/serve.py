@@ -71,7 +71,7 @@ def serve(
         address = f"http://{shown}:{bound.getsockname()[1]}"
         link = None
         if settings.token_file is None:
-            sessions = Sessions(settings.secret, settings.runtime, settings.session_hours)
+            sessions = Sessions(settings.secret, settings.runtime, settings.session_hours, settings.start)
             link = f"{address}/login?token={sessions.link('local', 'auditor')}"
         announce(address, link)
         log_as_json()

@@ -26,12 +26,14 @@ class Session:
     name, role : as in the file of tokens
     id : of the session
     key : hash of the token that it began with; empty where it began with a link
+    start : id of the service's start in which it began; one that began with a link ends with it
     """
 
     name: str
     role: str
     id: str
     key: str = ""
+    start: str = ""
 
 
 class Sessions:
@@ -40,29 +42,33 @@ class Sessions:
     Parameters
     ----------
     secret : signs cookies and links
-    folder : remembers links that were used and sessions that were ended
+    folder : remembers, for this start of the service, links that were used and sessions that were ended
     hours : life of a session
+    start : id of this start; links of another are none of ours
     """
 
-    def __init__(self, secret: str, folder: Path, hours: float) -> None:
+    def __init__(self, secret: str, folder: Path, hours: float, start: str) -> None:
         self._sessions = _signer(secret, "session")
         self._links = _signer(secret, "link")
         self._forms = _signer(secret, "form")
         self._folder = folder
+        self._start = start
         self.seconds = round(hours * 3600)
 
     def link(self, name: str, role: str) -> str:
         """Return a token that opens one session: for ``/login?token=...``."""
-        return self._links.dumps({"name": name, "role": role, "id": token_hex(16)})
+        return self._links.dumps({"name": name, "role": role, "id": token_hex(16), "start": self._start})
 
     def redeem(self, link: str) -> Session | None:
-        """Open the session of a link; None if it was used before, is too old, or is none of ours."""
+        """Open the session of a link; None if it was used before, is too old, or of another start."""
         session = _loaded(self._links, link, LINK_SECONDS)
-        return session if session is not None and self._mark(session.id) else None
+        if session is None or session.start != self._start:
+            return None
+        return session if self._mark(session.id) else None
 
     def open(self, name: str, role: str, key: str) -> Session:
         """Open a session for the holder of a token, whose hash is the key."""
-        return Session(name, role, token_hex(16), key)
+        return Session(name, role, token_hex(16), key, self._start)
 
     def cookie(self, session: Session) -> str:
         """Return the value of the session's cookie."""
@@ -71,7 +77,9 @@ class Sessions:
     def read(self, cookie: str) -> Session | None:
         """Return the session of a cookie; None if it was ended, is too old, or is none of ours."""
         session = _loaded(self._sessions, cookie, self.seconds)
-        return None if session is None or self._path(f"ended-{session.id}").exists() else session
+        if session is None or not (session.key or session.start == self._start):
+            return None
+        return None if self._path(f"ended-{session.id}").exists() else session
 
     def end(self, session: Session) -> None:
         """End a session: its cookie is worth nothing from now on."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from secrets import token_hex
 
 from simdnn.errors import InputError
 from simdnn.images.limits import DEFAULT_LIMITS, ReadLimits
@@ -38,6 +39,7 @@ class Settings:
     near_window : seconds after which a query is forgotten
     record_all : whether clean images are recorded, too
     session_hours : after which a person has to log in again
+    start : id of this start of the service, the same in all workers
 
     Raises
     ------
@@ -70,14 +72,15 @@ class Settings:
     near_window: float = 600.0
     record_all: bool = False
     session_hours: float = 12.0
+    start: str = field(default_factory=token_hex)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in _POSITIVE and not value > 0:
-                raise InputError(f"expected {field.name} above 0, got {value}")
-            if field.name in _UNSIGNED and not value >= 0:
-                raise InputError(f"expected {field.name} of 0 or more, got {value}")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name in _POSITIVE and not value > 0:
+                raise InputError(f"expected {one.name} above 0, got {value}")
+            if one.name in _UNSIGNED and not value >= 0:
+                raise InputError(f"expected {one.name} of 0 or more, got {value}")
         if len(self.secret) < 16:
             raise InputError(
                 "expected a secret of at least 16 characters, got a shorter one; leave it out for a new one"

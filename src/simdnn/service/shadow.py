@@ -52,16 +52,22 @@ class Shadow:
 
     def close(self) -> None:
         """Judge what was taken, and end the thread."""
-        self._waiting.put(None)
+        while self._thread.is_alive():  # nobody else makes room in the queue
+            try:
+                self._waiting.put(None, timeout=0.1)
+                break
+            except Full:
+                continue
         self._thread.join()
 
     def _run(self) -> None:
         for judged in self._batches():
             try:
                 self._table.add(list(self._rows(judged)))
-            except (SimDNNError, RuntimeError) as error:
+            except Exception as error:  # whatever it is, the next images are judged
                 self.left_out += len(judged)
-                _log.error("%d verdicts of the shadow were lost: %s", len(judged), error)
+                own = isinstance(error, SimDNNError)
+                _log.error("%d verdicts of the shadow were lost: %s", len(judged), error, exc_info=not own)
 
     def _batches(self) -> Iterator[list[tuple[Job, Verdict]]]:
         while (first := self._waiting.get()) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -129,8 +130,7 @@ def add_token(path: Path, name: str, role: str) -> str:
         sha256(secret.encode()).hexdigest(),
         datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    if not path.exists():
-        _write(path, ())
+    _create(path)
     with locked(path):
         tokens = read_tokens(path)
         if any(token.name == name for token in tokens):
@@ -147,6 +147,16 @@ def revoke_token(path: Path, name: str) -> None:
         if len(left) == len(tokens):
             raise InputError(f"{path} has no token of {name}; `simdnn token list` shows all")
         _write(path, left)
+
+
+def _create(path: Path) -> None:
+    """Make an empty file if there is none; of several who do that at once, none empties what another wrote."""
+    try:
+        os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise InputError(f"the file of tokens {path} cannot be written: {error.strerror}") from error
 
 
 def _write(path: Path, tokens: tuple[Token, ...]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from itertools import chain
+from math import prod
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -57,15 +59,43 @@ def _file(text: object, i: int) -> bytes:
 
 
 def _pixels(tensor: InputTensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    whole = tensor.datatype == "UINT8"
     try:
-        values = np.array(tensor.data)
-        shaped = values.astype(values.dtype if values.dtype.kind in "fiu" else np.float32).reshape(
-            tensor.shape
+        numbers = _numbers(tensor)
+        if whole and float in set(map(type, numbers)):
+            raise Problem(422, "expected UINT8 pixels from 0 to 255, got others")
+        values = np.array(numbers, dtype=np.int64 if whole else np.float64).reshape(tensor.shape)
+        if whole and (values.min() < 0 or values.max() > 255):
+            raise Problem(422, "expected UINT8 pixels from 0 to 255, got others")
+        with np.errstate(over="ignore"):  # too large for float32 is infinite, and refused as such
+            return values.astype(np.float32) / np.float32(255 if whole else 1)
+    except OverflowError as error:
+        raise Problem(
+            422, f"expected numbers that fill the shape {tensor.shape}, got too large ones"
+        ) from error
+    except MemoryError as error:
+        raise Problem(
+            413, f"expected pixels that fit into memory, got the shape {tensor.shape}; send them in parts"
+        ) from error
+
+
+def _numbers(tensor: InputTensor) -> list[Any]:
+    """Return the numbers in ``data``, flat; a 422 problem unless they are numbers alone, as many as the shape holds.
+
+    Only lists are looked into, level by level, so that the work grows with the size of the body and no faster.
+    """
+    found = tensor.data
+    while found and isinstance(found[0], list):
+        if any(not isinstance(row, list) or len(row) != len(found[0]) for row in found):
+            raise Problem(422, "expected numbers in lists of equal lengths, got lists of others")
+        found = list(chain.from_iterable(found))
+    if not {int, float, bool}.issuperset(map(type, found)):
+        raise Problem(
+            422, f"expected numbers that fill the shape {tensor.shape}, got other values among them"
         )
-    except (ValueError, OverflowError, TypeError) as error:
-        raise Problem(422, f"expected numbers that fill the shape {tensor.shape}, got others") from error
-    if tensor.datatype == "FP32":
-        return shaped.astype(np.float32)
-    if shaped.dtype.kind == "f" or shaped.min() < 0 or shaped.max() > 255:
-        raise Problem(422, "expected UINT8 pixels from 0 to 255, got others")
-    return shaped.astype(np.float32) / np.float32(255)
+    if len(found) != prod(tensor.shape):
+        raise Problem(
+            422,
+            f"expected {prod(tensor.shape)} numbers, which fill the shape {tensor.shape}, got {len(found)}",
+        )
+    return found

@@ -12,9 +12,9 @@ from starlette.responses import RedirectResponse, Response
 
 from simdnn.atomic import write_whole
 from simdnn.audit.records import Action
-from simdnn.errors import SimDNNError
+from simdnn.errors import AuditError, OutputError, SimDNNError
 from simdnn.guard.facts import prototype_facts
-from simdnn.guard.file import locked
+from simdnn.guard.file import content_of, locked
 from simdnn.guard.guard import Guard
 from simdnn.service.access import Auditor
 from simdnn.service.models import Model
@@ -112,7 +112,7 @@ async def change(
     asked: Annotated[EditForm, Form()],
     model_id: Annotated[str, Query(max_length=64)],
 ) -> Response:
-    """Edit the guard in use: its file, and then the guard in all workers."""
+    """Edit the guard in use: its file, then the record of it, then the guard in all workers."""
     async with _editing:
         model = state.pipeline.model()
         if model.id != model_id:
@@ -135,29 +135,50 @@ def picture(state: State, who: Auditor, prototype: Annotated[str, Query(max_leng
 
 
 async def _made(state: ServiceState, model: Model, edit: Edit, name: str) -> int:
-    """Write the edited guard, put it in use, and record the action; return its number."""
+    """Write the edited guard, record the action, and put the guard in use; return the action's number.
+
+    Where one of these fails, the guard before stays in use, and its file is as it was.
+    """
+    store, number = state.store, 0
 
     def write() -> tuple[bytes, str, Any, Any]:
         with locked(model.file):
-            old = model.file.read_bytes()
+            old = content_of(model.file)
             guard = _read(model)
             what, before, after = edit.apply(guard)
             guard.save(model.file)
         return old, what, before, after
 
+    def record(made: Model) -> None:
+        nonlocal number
+        number = store.act(
+            name,
+            what,
+            edit.prototype,
+            before={"model_id": model.id, **(before or {})},
+            after={"model_id": made.id, **(after or {})},
+        )
+
     old, what, before, after = await asyncio.to_thread(write)
     try:
-        made = await state.models.change()
-    except SimDNNError as error:
-        await asyncio.to_thread(write_whole, model.file, old, keep_access=True)
-        raise Problem(409, f"the guard in use stays: {error}") from error
-    return state.store.act(
-        name,
-        what,
-        edit.prototype,
-        before={"model_id": model.id, **(before or {})},
-        after={"model_id": made.id, **(after or {})},
-    )
+        await state.models.change(model.file, record)
+    except Exception as error:
+        if not number:  # once it is recorded, it is in use
+            await asyncio.to_thread(_put_back, model, old)
+        if isinstance(error, SimDNNError) and not isinstance(error, AuditError):
+            raise Problem(409, f"the guard in use stays: {error}") from error
+        raise
+    return number
+
+
+def _put_back(model: Model, old: bytes) -> None:
+    try:
+        write_whole(model.file, old, keep_access=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {model.file} as it was before an edit that was not made: {error.strerror}; the guard in "
+            "use is still the one before"
+        ) from error
 
 
 def _edit(state: ServiceState, asked: EditForm) -> Edit:

@@ -79,6 +79,8 @@ def profile(request: Request, state: State, who: Auditor, record_id: RecordId) -
     if model.id != found.model_id:
         raise Problem(409, "this record is of another guard than the one in use")
     (batch,) = batches(model.guard, [_image(state, found)])
+    if batch.errors:
+        raise Problem(422, f"the image of record {record_id} cannot be read: {batch.errors[0]}")
     rule = model.guard.rule
     (deviations,) = rule.explain(RuleInput.of(batch, model.guard.model))
     return {"record": found, "deviations": deviations}
