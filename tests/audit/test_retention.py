@@ -14,7 +14,7 @@ from sqlalchemy import text
 from simdnn.audit.engine import connect
 from simdnn.audit.retention import Limits, Retained, retain
 from simdnn.audit.store import AuditStore
-from simdnn.errors import InputError
+from simdnn.errors import AuditError, InputError
 from simdnn.guard.verdict import Verdict
 
 Simdnn = Callable[..., tuple[int, str, str]]
@@ -163,11 +163,77 @@ def test_the_command(store_of_ten: str, images: Path, simdnn: Simdnn) -> None:
     assert simdnn("audit", store_of_ten, "retain", "--age", "90d", "--bytes", "1.5GB")[0] == 0
 
 
+def test_images_are_not_left_behind_by_mistake(
+    store_of_ten: str, images: Path, tmp_path: Path, simdnn: Simdnn
+) -> None:
+    command = ("audit", store_of_ten, "retain", "--count", 5)
+    for more in ((), ("--dry-run",)):
+        status, out, err = simdnn(*command, *more)
+        assert (status, out) == (2, "")
+        assert "5 images of the records that would go were kept, and nothing else says which they are" in err
+        assert (
+            "say with --images where they are, so that they go, too, or leave them there with --keep-im"
+            in err
+        )
+    status, out, err = simdnn(*command, "--images", tmp_path / "imagse")
+    assert (status, out) == (2, "")
+    assert f"in {tmp_path / 'imagse'}, found none of 5; check --images" in err
+    status, _, err = simdnn(*command, "--images", images, "--keep-images")
+    assert (status, err) == (2, "error: expected --images or --keep-images, got both; leave one out\n")
+    with AuditStore.open(store_of_ten) as store:
+        assert store.count() == 10
+    assert simdnn(*command, "--keep-images") == (
+        0,
+        "removed 5 records and 0 images (0 bytes); 5 records stay, 3 of them with labels or notes\n",
+        "images that stay, though no record names them any more: 5\n",
+    )
+    assert _kept(images) == 10
+
+
+def test_records_stay_until_their_images_are_gone(
+    store_of_ten: str, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AuditStore.open(store_of_ten, images=images) as store:
+        assert store.images is not None
+        remove, removed = store.images.remove, list[str]()
+
+        def fails(digest: str) -> None:
+            if len(removed) == 2:
+                raise AuditError("cannot remove it: Permission denied")
+            removed.append(digest)
+            remove(digest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.images, "remove", fails)
+            with pytest.raises(AuditError, match="Permission denied"):
+                retain(store, Limits(count=5))
+        assert (store.count(), _kept(images)) == (10, 8)
+        done = retain(store, Limits(count=5))
+        assert (done.removed, done.images, done.missing) == (5, 3, 2)
+        assert (store.count(), _kept(images)) == (5, 5)
+        assert list(store.verify()) == []
+
+
+def test_only_images_that_were_there_count_as_removed(
+    store_of_ten: str, images: Path, simdnn: Simdnn
+) -> None:
+    digest = sha256(b"image 0001").hexdigest()
+    (images / digest[:2] / digest).unlink()
+    command = ("audit", store_of_ten, "retain", "--count", 5, "--images", images)
+    said = "5 records and 4 images (40 bytes); 5 records stay, 3 of them with labels or notes\n"
+    missing = f"images that were not in {images}: 1\n"
+    assert simdnn(*command, "--dry-run") == (0, f"would remove {said}", missing)
+    assert simdnn(*command) == (0, f"removed {said}", missing)
+    assert _kept(images) == 5
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ((), "expected an age, a number of records or of bytes to retain; got none"),
         (("--age", "90"), "--age takes a number with a unit, one of 90h, 90d, 90w, 90y; got '90'"),
+        (("--age", "999999999999y"), "--age takes 1000y at most; got '999999999999y'"),
+        (("--age", "1001y"), "--age takes 1000y at most; got '1001y'"),
         (("--bytes", "big"), "--bytes takes a number with a unit, one of 90, 90kB, 90MB, 90GB, 90TB; got 'big'"),
     ],
 )  # fmt: skip
@@ -175,3 +241,5 @@ def test_mistakes(store_of_ten: str, options: tuple[str, ...], said: str, simdnn
     assert simdnn("audit", store_of_ten, "retain", *options) == (2, "", f"error: {said}\n")
     with pytest.raises(InputError, match=r"^expected limits of 0 or more; got a negative one$"):
         Limits(count=-1)
+    with pytest.raises(InputError, match=r"^expected an age of 1000 years at most; got 1001 years$"):
+        Limits(age=timedelta(days=365 * 1001))

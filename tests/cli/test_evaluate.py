@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -130,8 +131,26 @@ def test_unreadable_files_are_status_1(simdnn: Simdnn, digits: Path, tmp_path: P
 
 def test_a_report_that_cannot_be_written(digits: Path, tmp_path: Path) -> None:
     found = evaluate_guard(Guard.load(digits / "guard.simdnn"), digits / "test" / "0")
-    with pytest.raises(OutputError, match=r"^cannot write the report .*/nowhere/r\.html: No such file"):
+    with pytest.raises(OutputError, match=r"^cannot write .*/nowhere/r\.html: No such file"):
         write_guard_report(tmp_path / "nowhere" / "r.html", found)
+
+
+def test_a_full_disk_leaves_the_earlier_report(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    found = evaluate_guard(Guard.load(digits / "guard.simdnn"), digits / "test" / "0")
+    report = tmp_path / "r.html"
+    report.write_text("earlier", encoding="utf-8")
+    monkeypatch.setattr("simdnn.atomic.os.fsync", full)
+    with pytest.raises(OutputError, match=r"^cannot write .*/r\.html: No space left on device$"):
+        write_guard_report(report, found)
+    assert report.read_text(encoding="utf-8") == "earlier"
+    with pytest.raises(OutputError, match="No space left"):
+        write_guard_report(tmp_path / "new.html", found)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
 
 
 def test_calibrate_sets_another_threshold(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from tests.cli.output import lines
 from tests.conftest import Simdnn
@@ -77,3 +78,18 @@ def test_a_prototype_of_what_cannot_be_read(simdnn: Simdnn, guard: Path, broken:
     code, out, err = simdnn("prototypes", guard, "add", broken, "--label", "mine")
     assert (code, out, err) == (2, "", f"error: {broken}: the file is empty\n")
     assert guard.read_bytes() == before
+
+
+def test_an_exported_guard_is_not_edited(simdnn: Simdnn, guard: Path, clean: Path) -> None:
+    pytest.importorskip("onnx")
+    exported = guard.with_name("guard.onnx")
+    assert simdnn("export", guard, "-o", exported)[0] == 0
+    before = exported.read_bytes()
+    edits = (("remove", "3/0"), ("relabel", "3/0", "mine"), ("add", clean, "--label", "mine"))
+    for edit in edits:
+        code, out, err = simdnn("prototypes", exported, *edit)
+        assert (code, out) == (2, "")
+        assert f"expected a guard file that `simdnn fit` wrote, got {exported}, an exported one" in err
+        assert "edit guard.simdnn, the one it was made from, and export it again" in err
+    assert exported.read_bytes() == before
+    assert simdnn("prototypes", exported, "show", "3/0")[0] == 0

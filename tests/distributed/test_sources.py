@@ -70,6 +70,43 @@ def test_a_table_names_its_rows_by_id(table: Path, tmp_path: Path) -> None:
         _ = find_source([twice], labelled=False).names
 
 
+def test_a_missing_label_is_no_class(tmp_path: Path) -> None:
+    path = tmp_path / "some.parquet"
+    parquet.write_table(pyarrow.table({"id": ["a", "b"], "bytes": [b"", b""], "label": ["cat", None]}), path)
+    assert find_source([path], labelled=True).labels == ["cat", ""]
+
+
+@pytest.mark.parametrize("kind", ["files", "url", "memory", "table"])
+def test_a_stamp_changes_with_the_content(kind: str, tmp_path: Path) -> None:
+    def write(content: bytes) -> None:
+        if kind == "table":
+            columns = {"id": ["a", "b"], "bytes": [b"same", content]}
+            parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+        elif kind == "memory":
+            pytest.importorskip("fsspec").filesystem("memory").pipe_file("/stamps/a.png", content)
+        else:
+            (tmp_path / "a.png").write_bytes(content)
+
+    named: dict[str, Path | str] = {
+        "files": tmp_path,
+        "url": f"file://{tmp_path}",
+        "memory": "memory://stamps",
+        "table": tmp_path / "t.parquet",
+    }
+
+    def stamps() -> list[str]:
+        source = find_source([named[kind]], labelled=False)
+        return source.stamps(source.names)
+
+    write(b"one")
+    before = stamps()
+    assert before == stamps()
+    assert all(before)
+    write(b"other")
+    assert stamps() != before
+    assert FileSource([tmp_path], labelled=False).stamps([tmp_path / "absent"]) == [""]
+
+
 @pytest.mark.parametrize("kind", ["table", "url"])
 def test_features_are_those_of_one_process_in_the_order_asked_for(
     kind: str, cluster: Cluster, digits: Path, table: Path, tmp_path: Path

@@ -59,11 +59,46 @@ def test_an_archive_is_unpacked_once(folder: Path) -> None:
     plan = DatasetPlan(archive="all.tar.xz", fit="train", test="test")
     found = load(plan, folder)
     assert len(found.fit.paths) == 60
-    assert found.folder == folder / "cache" / "all"
+    assert found.folder.parent == folder / "cache"
+    assert found.folder.name.startswith("all-")
     changed = found.folder / "test" / "a" / "000.png"
     before = changed.stat().st_mtime_ns
     assert load(plan, folder).test.hash == found.test.hash
     assert changed.stat().st_mtime_ns == before
+
+
+def test_archives_of_one_name_do_not_mix(folder: Path, tmp_path: Path) -> None:
+    write(tmp_path / "more" / "train", {"x": 2, "y": 2})
+    for where in (folder, tmp_path / "more"):
+        with tarfile.open(where / "all.tar", "w") as tar:
+            tar.add(where / "train", "train")
+    plans = [
+        DatasetPlan(archive=str(where / "all.tar"), fit="train", test="train")
+        for where in (folder, tmp_path / "more")
+    ]
+    assert [load(plan, folder).classes for plan in plans * 2] == [("a", "b", "c"), ("x", "y")] * 2
+
+
+def test_what_an_earlier_version_unpacked_is_used_for_one_archive(folder: Path, tmp_path: Path) -> None:
+    write(folder / "cache" / "all" / "train", {"old": 2})
+    (folder / "cache" / "all" / ".unpacked").touch()
+    write(tmp_path / "more" / "train", {"x": 2})
+    for where in (folder, tmp_path / "more"):
+        with tarfile.open(where / "all.tar", "w") as tar:
+            tar.add(where / "train", "train")
+    plan = DatasetPlan(archive="all.tar", fit="train", test="train")
+    assert load(plan, folder).folder == folder / "cache" / "all"
+    other = load_dataset("some", plan, tmp_path / "more", folder / "cache", 0)
+    assert other.classes == ("x",)
+    assert load(plan, folder).classes == ("old",)
+
+
+@pytest.mark.parametrize("images", [1, 4, 7, 11])
+def test_a_share_is_never_larger_than_was_asked_for(folder: Path, images: int) -> None:
+    found = load(DatasetPlan(fit="train", test="test", test_images=images), folder).test
+    counts = [found.labels.count(label) for label in "abc"]
+    assert sum(counts) == images
+    assert max(counts) - min(counts) <= 1
 
 
 def test_a_dataset_in_memory_is_written_as_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

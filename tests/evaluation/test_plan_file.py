@@ -116,6 +116,30 @@ def test_a_mistake_is_named_with_what_may_have_been_meant(
     assert str(tmp_path / "p.toml") in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            '{ attack = "pgd", eps = 0.1, steps = 100, step_size = 0.04 }',
+            "got pgd-0.1, 8-bit twice, which differ in steps 5 and 100 only",
+        ),
+        (
+            '{ attack = "pgd", eps = 0.1, steps = 2, through = "bart", samples = 3, limit = 8 }',
+            "got pgd-0.1, 8-bit, through bart twice, which differ in samples 2 and 3 only",
+        ),
+        ('{ attack = "ddn", steps = 20 }', "got ddn-20, 8-bit twice, which are equal"),
+    ],
+)
+def test_columns_that_tables_could_not_tell_apart_are_refused(
+    tmp_path: Path, more: str, message: str
+) -> None:
+    text = PLAN.replace("limit = 8 },", f"limit = 8 }},\n  {more},")
+    with pytest.raises(InputError, match="expected columns with different heads") as caught:
+        read(tmp_path, text)
+    assert message in str(caught.value)
+    assert "leave one out, or put it into another plan" in str(caught.value)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read the plan .*p\.toml: No such file"):
         read_plan(tmp_path / "p.toml")

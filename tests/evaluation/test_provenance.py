@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from simdnn.evaluation import provenance
 from simdnn.evaluation.provenance import RECORDS, WITH_CHANGES, commit
 
 
@@ -30,3 +33,12 @@ def test_only_changes_that_could_change_a_result_are_marked(tmp_path: Path) -> N
     assert commit(code) == head
     code.write_text("2")
     assert commit(code) == f"{head}{WITH_CHANGES}"
+
+
+@pytest.mark.parametrize(("changed", "mark"), [("", ""), (" M code.py", WITH_CHANGES), (None, WITH_CHANGES)])
+def test_a_tree_whose_changes_git_cannot_tell_counts_as_changed(
+    monkeypatch: pytest.MonkeyPatch, changed: str | None, mark: str
+) -> None:
+    answers = {"ls-files": "code.py", "rev-parse": "abc", "status": changed}
+    monkeypatch.setattr(provenance, "_git", lambda _, command, *__: answers[command])
+    assert commit(Path("code.py")) == f"abc{mark}"

@@ -36,10 +36,59 @@ def test_what_breaks_again_for_the_same_reason_is_written_once(tmp_path: Path) -
 def test_a_last_line_that_a_crash_cut_off_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"key": "a", "value": 1}\n{"key": "b", "val', encoding="utf-8")
+    before = path.read_bytes()
     records = Records(path)
     assert [record["key"] for record in records] == ["a"]
+    assert path.read_bytes() == before  # who only reads, such as a report beside a run, changes nothing
     records.add({"key": "b", "value": 2})
     assert [json.loads(line)["key"] for line in path.read_text(encoding="utf-8").splitlines()] == ["a", "b"]
+
+
+def test_a_last_line_without_its_line_break_stays_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"key": "a", "value": 1}', encoding="utf-8")
+    records = Records(path)
+    for key in ("b", "c"):
+        records.add({"key": key, "value": 2})
+    assert [record["key"] for record in Records(path)] == ["a", "b", "c"]
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_records_that_another_run_added_meanwhile_stay(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"key": "a"}\n{"key": "b", "val', encoding="utf-8")
+    records = Records(path)
+    path.write_text('{"key": "a"}\n{"key": "b", "value": 1}\n', encoding="utf-8")
+    records.add({"key": "c"})
+    assert [record["key"] for record in Records(path)] == ["a", "b", "c"]
+
+
+def test_a_line_that_a_full_disk_cut_off_is_cut_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.jsonl"
+    records = Records(path)
+    records.add({"key": "a"})
+
+    def cut_off(*_: object, **__: object) -> object:
+        with path.open("ab") as file:
+            file.write(b'{"key": "b", "val')
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("simdnn.evaluation.records.json.dumps", cut_off)
+        with pytest.raises(OSError, match="No space"):
+            records.add({"key": "b"})
+    records.add({"key": "b", "value": 2})
+    assert [record["key"] for record in Records(path)] == ["a", "b"]
+
+
+def test_a_record_that_is_added_again_comes_last(tmp_path: Path) -> None:
+    records = Records(tmp_path / "t.jsonl")
+    for key in ("a", "b", "a"):
+        records.add({"key": key})
+    assert [record["key"] for record in records] == ["b", "a"]
+    assert [record["key"] for record in Records(tmp_path / "t.jsonl")] == ["b", "a"]
 
 
 def test_any_other_damaged_line_is_named(tmp_path: Path) -> None:

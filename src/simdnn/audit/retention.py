@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,10 +10,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select
 
 from simdnn.audit.chunks import ROWS, chunks
+from simdnn.audit.images import Images
 from simdnn.audit.schema import Action, Label, Record
 from simdnn.audit.store import AuditStore
 from simdnn.audit.verify import RETAIN
 from simdnn.errors import InputError
+
+LONGEST = timedelta(days=365 * 1000)
+"""No age is longer: calendars end."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +28,14 @@ class Limits:
 
     Attributes
     ----------
-    age : records up to this age
+    age : records up to this age, `LONGEST` at most
     count : this many records
     image_bytes : the records with this many bytes of images, each image counted once
 
     Raises
     ------
     InputError
-        If no limit is given, or one is negative.
+        If no limit is given, or one is negative, or an age too long.
     """
 
     age: timedelta | None = None
@@ -43,6 +47,8 @@ class Limits:
             raise InputError("expected an age, a number of records or of bytes to retain; got none")
         if (self.age or timedelta()) < timedelta() or (self.count or 0) < 0 or (self.image_bytes or 0) < 0:
             raise InputError("expected limits of 0 or more; got a negative one")
+        if self.age is not None and self.age > LONGEST:
+            raise InputError(f"expected an age of 1000 years at most; got {self.age.days // 365} years")
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class Retained:
     removed, kept : numbers of records
     labelled : how many of those kept have a label or a note of a person
     images, image_bytes : images that were removed, and their bytes as far as they are known
+    missing : images that no record needs any more, and that were not where the images are
+    left : images that no record needs any more, and that were left where they are because ``keep_images`` said so
     """
 
     removed: int
@@ -61,9 +69,18 @@ class Retained:
     labelled: int
     images: int
     image_bytes: int
+    missing: int = 0
+    left: int = 0
 
 
-def retain(store: AuditStore, limits: Limits, *, by: str | None = None, dry_run: bool = False) -> Retained:
+def retain(
+    store: AuditStore,
+    limits: Limits,
+    *,
+    by: str | None = None,
+    dry_run: bool = False,
+    keep_images: bool = False,
+) -> Retained:
     """Remove the records that are beyond the limits, and the images that no record needs any more.
 
     The action that this is holds the chain value at the end of each run of removed records, so that
@@ -71,34 +88,64 @@ def retain(store: AuditStore, limits: Limits, *, by: str | None = None, dry_run:
 
     Parameters
     ----------
-    store : the store; images are removed if it was opened with their place
+    store : the store, opened with the place of its images
     limits : what is retained
     by : who removes
     dry_run : whether it is only counted
+    keep_images : whether images are left where they are, though no record then says which they were
 
     Raises
     ------
+    InputError
+        If records with kept images would go, and the store was opened without the place of these, or none of them is
+        there; nothing is removed then.
     AuditError
         If the store or its images cannot be changed.
     """
-    with store._writing() as connection:
+    images = store.images
+    with store._writing() as connection:  # whoever records such an image again waits, and finds it gone
         store._lock(connection, Action)
         store._lock(connection, Record)
         going, labelled, total = _beyond(connection, limits)
         unneeded = _unneeded(connection, going)
+        there = [] if keep_images else _images_there(images, unneeded)
         if going and not dry_run:
             runs = list(_runs(connection, sorted(row.id for row in going)))
             store._act(connection, by, RETAIN, f"{len(going)} records", _described(limits), {"removed": runs})
             for some in chunks([row.id for row in going]):
                 connection.execute(delete(Record).where(Record.id.in_(some)))
-    if store.images is not None and not dry_run:
-        with (
-            store._writing() as connection
-        ):  # whoever records such an image again now waits, and finds it gone
-            store._lock(connection, Record)
-            for digest in unneeded.keys() - _needed(connection, unneeded):
-                store.images.remove(digest)
-    return Retained(len(going), total - len(going), labelled, len(unneeded), sum(unneeded.values()))
+            if (
+                images is not None
+            ):  # now, so that the records stay, and say which images do, if one cannot be removed
+                for digest in there:
+                    images.remove(digest)
+    return Retained(
+        removed=len(going),
+        kept=total - len(going),
+        labelled=labelled,
+        images=len(there),
+        image_bytes=sum(unneeded[digest] for digest in there),
+        missing=0 if keep_images else len(unneeded) - len(there),
+        left=len(unneeded) if keep_images else 0,
+    )
+
+
+def _images_there(images: Images | None, digests: Collection[str]) -> list[str]:
+    """Return those of the images that are where they were kept; InputError if there should be some, and none is."""
+    if not digests:
+        return []
+    if images is None:
+        raise InputError(
+            f"{len(digests)} images of the records that would go were kept, and nothing else says which they are; say "
+            "with --images where they are, so that they go, too, or leave them there with --keep-images"
+        )
+    there = [digest for digest in digests if images.has(digest)]
+    if not there:
+        raise InputError(
+            f"expected images of the records that would go in {images.where}, found none of {len(digests)}; "
+            "check --images, or leave them where they are with --keep-images"
+        )
+    return there
 
 
 def _beyond(connection: Connection, limits: Limits) -> tuple[list[Row[Any]], int, int]:
@@ -171,7 +218,7 @@ def _unneeded(connection: Connection, going: list[Row[Any]]) -> dict[str, int]:
     return {digest: size for digest, size in images.items() if digest not in needed}
 
 
-def _needed(connection: Connection, digests: Iterable[str], leaving: set[int] | None = None) -> set[str]:
+def _needed(connection: Connection, digests: Iterable[str], leaving: set[int]) -> set[str]:
     """Return those of the images that a record refers to which is not leaving."""
     needed: set[str] = set()
     for some in chunks(list(digests)):
@@ -180,7 +227,7 @@ def _needed(connection: Connection, digests: Iterable[str], leaving: set[int] | 
                 Record.image_sha256.in_(some), Record.image_kept.is_(True)
             )
         )
-        needed |= {str(digest) for number, digest in rows if number not in (leaving or ())}
+        needed |= {str(digest) for number, digest in rows if number not in leaving}
     return needed
 
 

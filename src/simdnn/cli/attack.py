@@ -22,6 +22,7 @@ from simdnn.cli.options import (
     three_numbers,
 )
 from simdnn.cli.progress import progress_bar
+from simdnn.cli.status import UNREADABLE
 from simdnn.cli.text import echo, shown
 from simdnn.errors import InputError
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from simdnn.attacks.adaptive.module import GuardedNetwork
     from simdnn.networks.backbone import Backbone
 
-UNREADABLE = 1
 _WITH_DETECTOR = (
     "does not go with --detector: the guard's file has the network and how its images are prepared"
 )
@@ -98,7 +98,8 @@ def attack(
     """Attack photographs, white-box on a network; write them as 8-bit PNG and as floats.
 
     Each is written under the name of its folder; attack.json has the outcome of each. A stopped run continues where it
-    was. Exit status: 0 if every image was attacked, 1 if some could not be read.
+    was. Exit status: 0 if every image was attacked, 1 if some could not be read, 2 for a mistake, 74 if a result could
+    not be written.
     """
     from simdnn.images.files import find_images
 

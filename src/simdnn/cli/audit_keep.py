@@ -69,6 +69,12 @@ def retain(
         str | None, typer.Option("--bytes", metavar="SIZE", help="Retain this much of images: 500MB, 20GB.")
     ] = None,
     images: Images = None,
+    keep_images: Annotated[
+        bool,
+        typer.Option(
+            "--keep-images", help="Leave the images where they are; no record then says which they were."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
     ] = False,
@@ -76,24 +82,29 @@ def retain(
 ) -> None:
     """Remove records, oldest first, with their images; what a person labelled or noted stays.
 
+    Where images were kept, --images says where they are, or --keep-images leaves them there.
     The chain can still be verified: the action that this is says what is missing. Chain values noted before may be
     among what is removed: note them anew.
     """
     from simdnn.audit.retention import Limits, retain
 
+    if images is not None and keep_images:
+        raise InputError("expected --images or --keep-images, got both; leave one out")
     limits = Limits(
-        None if age is None else timedelta(seconds=_number("--age", age, _AGES)),
+        None if age is None else _age(age),
         count,
         None if size is None else round(_number("--bytes", size, _SIZES)),
     )
     store = open_store(context, images=images, read_only=False)
-    done = retain(store, limits, by=by, dry_run=dry_run)
+    done = retain(store, limits, by=by, dry_run=dry_run, keep_images=keep_images)
     echo(
         f"{'would remove' if dry_run else 'removed'} {done.removed} records and {done.images} images "
         f"({done.image_bytes} bytes); {done.kept} records stay, {done.labelled} of them with labels or notes"
     )
-    if images is None and done.images:
-        echo("the images themselves stay: --images says where they are", err=True)
+    if done.missing:
+        echo(shown(f"images that were not in {images}: {done.missing}"), err=True)
+    if done.left:
+        echo(f"images that stay, though no record names them any more: {done.left}", err=True)
 
 
 @app.command()
@@ -134,6 +145,15 @@ def restore(
         echo(f"the image {digest} was altered in the backup", err=True)
     if done.missing:
         raise typer.Exit(1)
+
+
+def _age(text: str) -> timedelta:
+    from simdnn.audit.retention import LONGEST
+
+    seconds = _number("--age", text, _AGES)
+    if seconds > LONGEST.total_seconds():
+        raise InputError(f"--age takes 1000y at most; got {text!r}")
+    return timedelta(seconds=seconds)
 
 
 def _number(option: str, text: str, units: dict[str, int]) -> float:

@@ -23,6 +23,7 @@ from simdnn.cli.bench_options import (
 from simdnn.cli.bench_status import status
 from simdnn.cli.libraries import lab_libraries
 from simdnn.cli.optional_value import Ray, RayCommand
+from simdnn.cli.options import check_output
 from simdnn.cli.progress import progress_bar
 from simdnn.cli.text import shown
 from simdnn.errors import InputError
@@ -113,6 +114,7 @@ def gallery(
     """Show attacked photographs, their perturbations, and each detector's verdict."""
     from simdnn.evaluation.plan_file import read_plan
 
+    check_output(output, "the gallery")
     read = read_plan(plan)
     with lab_libraries():
         from simdnn.evaluation.gallery import write_gallery
@@ -132,6 +134,7 @@ def select_nonrobust(
     ] = None,
 ) -> None:
     """List the photographs that are easiest to attack: those with the smallest perturbations that fool the networks."""
+    check_output(output, "the list")
     with lab_libraries():
         from simdnn.evaluation.load_network import load_network
         from simdnn.evaluation.nonrobust import listed, write_selection

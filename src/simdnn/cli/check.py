@@ -15,6 +15,7 @@ import typer
 from simdnn.cli.check_csv import csv_rows
 from simdnn.cli.check_features import judged_features, read_feature_guard
 from simdnn.cli.check_ray import ray_verdicts
+from simdnn.cli.given import given_beside
 from simdnn.cli.optional_value import Ray
 from simdnn.cli.options import (
     OPINION,
@@ -48,8 +49,14 @@ if TYPE_CHECKING:
     from simdnn.guard.verdict import Verdict
     from simdnn.progress import Progress
 
+FOR_FEATURES = frozenset(
+    {"guard", "features", "as_json", "csv", "quiet", "audit", "fail_on_attack", "alpha", "per_class"}
+)
+"""Parameters of `check` that judging features heeds, besides the rule similarity."""
+
 
 def check(
+    context: typer.Context,
     guard: GuardFile,
     images: Annotated[
         list[Path] | None,
@@ -157,16 +164,18 @@ def check(
     loaded: Guard | FeatureGuard
     paths: list[Path] = []
     if features is not None:
-        foreign: dict[str, object] = {
-            "IMAGES": images,
-            "--audit-images": audit_images,
-            "--drift": drift,
-            "--certify": certify,
-        }
-        loaded = on_features = read_feature_guard(
-            guard, foreign | {"--rule": None if rule == "similarity" else rule}
-        )
+        heeded = FOR_FEATURES | ({"rule"} if rule == "similarity" else set())
+        loaded = on_features = read_feature_guard(guard, given_beside(context, heeded))
     else:
+        given = given_beside(context, ())
+        if not certify and "--draws" in given:
+            raise InputError("--draws needs --certify, whose noisy draws they are; leave it out")
+        if not drift and "--delta" in given:
+            raise InputError("--delta needs --drift, whose false alarms it bounds; leave it out")
+        if ray is not None and (null or Path("-") in (images or [])):
+            raise InputError(
+                "--ray takes no list of paths on standard input; name image files, folders, URLs or a Parquet file"
+            )
         loaded = on_images = load_guard(guard, weights, trust, device)
         paths = images_named(images or [], null=null) if ray is None else images or []
     count = {"clean": 0, "attack": 0, "error": 0}

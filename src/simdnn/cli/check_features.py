@@ -14,18 +14,17 @@ if TYPE_CHECKING:
     from simdnn.progress import Progress
 
 
-def read_feature_guard(path: Path, foreign: dict[str, object]) -> FeatureGuard:
+def read_feature_guard(path: Path, foreign: list[str]) -> FeatureGuard:
     """Read a guard on features.
 
     Parameters
     ----------
     path : the file that ``simdnn fit --features`` wrote
-    foreign : options that belong to images and networks, by name; InputError if one was given
+    foreign : options given that belong to images and networks; InputError if there are any
     """
-    given = [name for name, value in foreign.items() if value not in (None, False, [])]
-    if given:
+    if foreign:
         raise InputError(
-            f"--features judges features alone, by the rule similarity; leave out {', '.join(given)}"
+            f"--features judges features alone, by the rule similarity; leave out {', '.join(foreign)}"
         )
     from simdnn.features.guard import FeatureGuard
 

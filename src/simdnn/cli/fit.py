@@ -10,6 +10,7 @@ import typer
 
 from simdnn.cli.fit_features import fit_features
 from simdnn.cli.fit_ray import guard_on_ray
+from simdnn.cli.given import given_beside
 from simdnn.cli.optional_value import Ray
 from simdnn.cli.options import (
     CALIBRATION,
@@ -38,8 +39,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 OFTEN = "once, or once per network"
 
+FOR_FEATURES = frozenset({"output", "features", "alpha", "calibration", "seed"})
+"""Parameters of `fit` that learning from features heeds, besides the rule similarity."""
+
 
 def fit(
+    context: typer.Context,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Where to write the guard.", rich_help_panel=DATA)
     ],
@@ -218,10 +223,14 @@ def fit(
     """
     check_output(output, "the guard")
     if features is not None:
-        foreign: dict[str, object] = {"DATA": data, "--names": names, "--backbone": backbone}
-        foreign |= {"--second-opinion": second_opinion, "--calibrate-on": calibrate_on, "--shuffle": shuffle}
-        foreign |= {"--view-seed": view_seed, "--rule": None if rule == "similarity" else rule}
-        fit_features(features, output, alpha=alpha, calibration=calibration, seed=seed, foreign=foreign)
+        fit_features(
+            features,
+            output,
+            alpha=alpha,
+            calibration=calibration,
+            seed=seed,
+            foreign=given_beside(context, FOR_FEATURES | ({"rule"} if rule == "similarity" else set())),
+        )
         return
     if data is None:
         raise InputError("expected a folder of images or a CSV file, or --features; got neither")

@@ -10,7 +10,7 @@ from simdnn.errors import InputError
 
 
 def fit_features(
-    features: Path, output: Path, *, alpha: float, calibration: float, seed: int, foreign: dict[str, object]
+    features: Path, output: Path, *, alpha: float, calibration: float, seed: int, foreign: list[str]
 ) -> None:
     """Learn a guard on features and write it.
 
@@ -19,12 +19,11 @@ def fit_features(
     features : folder of shards, or one shard
     output : where to write
     alpha, calibration, seed : as for ``simdnn fit``
-    foreign : options that belong to images and networks, by name; InputError if one was given
+    foreign : options given that belong to images and networks; InputError if there are any
     """
-    given = [name for name, value in foreign.items() if value not in (None, False, [])]
-    if given:
+    if foreign:
         raise InputError(
-            f"--features learns from features alone, with the rule similarity; leave out {', '.join(given)}"
+            f"--features learns from features alone, with the rule similarity; leave out {', '.join(foreign)}"
         )
     from simdnn.features.learning import learn_features
     from simdnn.features.shards import Shards

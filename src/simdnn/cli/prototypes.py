@@ -168,7 +168,13 @@ def _edit(
 ) -> None:
     """Read a guard, edit and write it, while nobody else does."""
     from simdnn.guard.file import locked
+    from simdnn.onnx.file import is_exported
 
+    if is_exported(path):
+        raise InputError(
+            f"expected a guard file that `simdnn fit` wrote, got {path}, an exported one; edit guard.simdnn, the one "
+            "it was made from, and export it again: simdnn export"
+        )
     with locked(path):
         guard = load_guard(path, weights, trust, device)
         done = edit(guard)

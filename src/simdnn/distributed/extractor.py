@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ class RayExtractor(Extractor):
     """Runs the images of a source on a cluster, and yields the results in the images' order.
 
     Finished blocks are kept on the driver's disk until :meth:`forget_runs`; a driver that is killed, and started again
-    with the same images, networks and view seed, runs only the rest.
+    with the same images, networks, limits and view seed, runs only the rest, and what could not be read. Images of
+    which one has changed since then are not the same.
 
     Parameters
     ----------
@@ -90,14 +91,15 @@ class RayExtractor(Extractor):
         if not names:
             return
         seen = tuple(views) if view_key is None else view_key
-        what = [self.fingerprint_of(seen, draws), self.batch_size, pixels, keep_bytes]
-        facts = [*what, *map(str, names), {i: vars(copy) for i, copy in (copies or {}).items()}]
+        what = [self.fingerprint_of(seen, draws), self.batch_size, pixels, keep_bytes, asdict(self.limits)]
+        changed = {i: vars(copy) for i, copy in (copies or {}).items()}
+        facts = [*what, *map(str, names), self.source.stamps(names), changed]
         manifest = Manifest(self.runs / sha256(json.dumps(facts).encode()).hexdigest()[:32])
         self.manifests.append(manifest)
         waiting: dict[int, Batch] = {}
         places = {str(name): i for i, name in enumerate(names)}
         for block in manifest.blocks():
-            waiting |= {places[name]: batch for name, batch in block.images()}
+            waiting |= {places[name]: batch for name, batch in block.images() if not batch.errors}
         left = [i for i in range(len(names)) if i not in waiting]
         job = Job(
             tuple(self.backbones),

@@ -15,6 +15,9 @@ from simdnn.images.files import labelled_images, search_images
 from simdnn.images.formats import IMAGE_SUFFIXES
 from simdnn.images.names import class_order
 
+_FACTS = ("size", "mtime", "created", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash")
+"""What file systems of fsspec tell of a file that changes with its content, by the names that each gives it."""
+
 
 class Named(str):
     """The id of an image that is no file of this machine: a URL, or a row of a table."""
@@ -44,6 +47,10 @@ class Source(ABC):
     def labels(self) -> Sequence[str]:
         """(N,) the class of each; empty texts where no classes are needed."""
         return self._found[1]
+
+    @abstractmethod
+    def stamps(self, names: Sequence[Path | Named]) -> list[str]:
+        """Return texts that are others once the content of one of the images is: sizes, times, hashes of a store."""
 
     @abstractmethod
     def dataset(self, names: Sequence[Path | Named]) -> tuple[Any, dict[str, int]]:
@@ -94,6 +101,10 @@ class FileSource(Source):
         found = search_images(self.paths).images
         return found, [""] * len(found)
 
+    def stamps(self, names: Sequence[Path | Named]) -> list[str]:
+        """Return size and time of each file; an empty text for one that is not there."""
+        return [_stamp(Path(name)) for name in names]
+
     def dataset(self, names: Sequence[Path | Named]) -> tuple[Any, dict[str, int]]:
         """Read the files."""
         from ray.data import read_binary_files
@@ -114,11 +125,16 @@ class UrlSource(Source):
     labelled: bool
 
     @cached_property
+    def _stamps(self) -> dict[str, str]:
+        """What the file system tells of each file, by its URL; filled as they are found."""
+        return {}
+
+    @cached_property
     def _found(self) -> tuple[list[Named], list[str]]:
         found: dict[str, str] = {}
         for url in self.urls:
             filesystem, root = _filesystem(url)
-            for path in filesystem.find(root):
+            for path, facts in filesystem.find(root, detail=True).items():
                 inner = path.removeprefix(root.rstrip("/")).strip("/").split("/")
                 hidden = any(part.startswith(".") for part in inner)
                 if not hidden and (path == root or Path(path).suffix.lower() in IMAGE_SUFFIXES):
@@ -126,7 +142,9 @@ class UrlSource(Source):
                         raise InputError(
                             f"expected every image in a class folder of {url}, got {path} beside them"
                         )
-                    found[str(filesystem.unstrip_protocol(path))] = inner[0]
+                    name = str(filesystem.unstrip_protocol(path))
+                    found[name] = inner[0]
+                    self._stamps[name] = " ".join(str(facts[fact]) for fact in _FACTS if fact in facts)
         if not found:
             raise InputError(f"expected images below {', '.join(self.urls)}, got none")
         if not self.labelled:
@@ -134,6 +152,11 @@ class UrlSource(Source):
         place = {label: i for i, label in enumerate(class_order(found.values()))}
         order = sorted(found, key=lambda url: (place[found[url]], url))
         return [Named(url) for url in order], [found[url] for url in order]
+
+    def stamps(self, names: Sequence[Path | Named]) -> list[str]:
+        """Return what the file system told of each file as it was found."""
+        _ = self._found
+        return [self._stamps.get(str(name), "") for name in names]
 
     def dataset(self, names: Sequence[Path | Named]) -> tuple[Any, dict[str, int]]:
         """Read the files through fsspec."""
@@ -167,7 +190,13 @@ class ParquetSource(Source):
             twice = next(name for i, name in enumerate(ids) if name in ids[:i])
             raise InputError(f"expected a different id in each row of {self.url}, got {twice!r} twice")
         labels = table["label"].to_pylist() if "label" in table.column_names else [""] * len(ids)
-        return ids, [str(label) for label in labels]
+        return ids, ["" if label is None else str(label) for label in labels]
+
+    def stamps(self, names: Sequence[Path | Named]) -> list[str]:
+        """Return size and time of each file of the table."""
+        del names  # any of its rows may be in any of its files
+        found = self._dataset()
+        return [f"{file.size} {file.mtime_ns}" for file in found.filesystem.get_file_info(found.files)]
 
     def dataset(self, names: Sequence[Path | Named]) -> tuple[Any, dict[str, int]]:
         """Read the whole table; actors pass over the rows that were not asked for."""
@@ -184,12 +213,16 @@ class ParquetSource(Source):
         content: bytes = table["bytes"][0].as_py()
         return content
 
-    def _table(self, columns: list[str], only: Any = None) -> Any:
-        import pyarrow
+    def _dataset(self) -> Any:
         from pyarrow.dataset import dataset
 
+        return dataset(self.url, format="parquet")
+
+    def _table(self, columns: list[str], only: Any = None) -> Any:
+        import pyarrow
+
         try:
-            found = dataset(self.url, format="parquet")
+            found = self._dataset()
             lacking = {"id", "bytes"} - set(found.schema.names)
             if lacking:
                 raise InputError(
@@ -209,6 +242,14 @@ def _url(path: Path | str) -> str:
         return str(path)
     root = "/" if lost[1] in ("file", "local") else ""
     return f"{lost[1]}://{root}{str(path)[lost.end() :]}"
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _filesystem(url: str) -> tuple[Any, str]:

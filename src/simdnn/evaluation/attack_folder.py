@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from simdnn.errors import InputError
+from simdnn.errors import InputError, OutputError
 from simdnn.evaluation.provenance import provenance
 from simdnn.images.picture import picture_of
 
@@ -39,7 +38,7 @@ def read_or_new_record(folder: Path, settings: dict[str, Any]) -> dict[str, Any]
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write ``attack.json``, completely or not at all, and create the folder if missing; InputError if that fails."""
+    """Write ``attack.json``, completely or not at all, and create the folder if missing; errors are `writing`'s."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"{RECORD}.part"
@@ -52,14 +51,14 @@ def write_image(folder: Path, name: Path, floats: Tensor, levels: Tensor) -> Non
 
     Raises
     ------
-    InputError
-        If a file cannot be written.
+    InputError, OutputError
+        As of `writing`.
     """
     path = folder / name
     with writing(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         picture_of(levels).save(path.with_name(f"{path.name}.png"))
-        save_file({"image": floats.contiguous()}, path.with_name(f"{path.name}.safetensors"))
+        path.with_name(f"{path.name}.safetensors").write_bytes(save({"image": floats.contiguous()}))
 
 
 def image_names(paths: Sequence[Path], record: dict[str, Any]) -> dict[Path, Path]:
@@ -91,13 +90,13 @@ def folder_name(path: Path) -> str:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn errors of writing into an InputError."""
+    """Turn errors of writing into an OutputError, or an InputError where the folder is none, or not to be written."""
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"cannot write attacked images into {folder}: {reason}; choose another folder with -o"
+    except OSError as error:
+        mistake = isinstance(error, (FileExistsError, NotADirectoryError, PermissionError))
+        raise (InputError if mistake else OutputError)(
+            f"cannot write attacked images into {folder}: {error.strerror or error}; choose another folder with -o"
         ) from error
 
 

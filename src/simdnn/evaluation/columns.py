@@ -60,6 +60,7 @@ class Columns:
     network : the bare network, images in [0, 1] to logits (N, K)
     pixels, truth : the test images (N, 3, H, W) in [0, 1], and (N,) the network's outputs for their true classes
     defences : defended networks by name, for attacks that differentiate through a defence
+    defence_weights : hashes of the weights of those that have some, by name
     identity : hashes of images and network, for the names of stored files
     store : folder for attacked images
     limit : largest number of images that are attacked; 0 for all
@@ -73,6 +74,7 @@ class Columns:
         truth: Tensor,
         *,
         defences: Mapping[str, nn.Module],
+        defence_weights: Mapping[str, str],
         identity: Mapping[str, Any],
         store: Path,
         limit: int,
@@ -82,6 +84,7 @@ class Columns:
         self.pixels = pixels
         self.truth = truth
         self.defences = defences
+        self.defence_weights = defence_weights
         self.identity = identity
         self.store = store
         self.limit = limit
@@ -108,6 +111,8 @@ class Columns:
         key = {name: value for name, value in column.key.items() if name not in ("form", "label")} | {
             "limit": limit
         }
+        if column.through in self.defence_weights:  # the names of other stored images stay what they were
+            key["defence"] = self.defence_weights[column.through]
         path = self.store / f"{cell_key({**self.identity, **key, 'seed': self.seed})}.safetensors"
         if path.exists():
             stored = load_file(path)

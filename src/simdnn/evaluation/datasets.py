@@ -19,6 +19,9 @@ from simdnn.images.files import labelled_images
 TORCHVISION = ("CIFAR10", "Imagenette", "ImageNet")
 """Datasets of torchvision that plans can name."""
 
+UNPACKED = ".unpacked"
+"""File in the folder of an archive that was unpacked whole: the archive's path."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -127,14 +130,26 @@ def _unpacked(archive: Path, cache: Path) -> Path:
     """Unpack an archive once, and return its folder; if interrupted, it starts again."""
     if not archive.exists():
         raise InputError(f"expected an archive, got {archive}, which does not exist")
-    folder = cache / archive.name.partition(".")[0]
-    done = folder / ".unpacked"
-    if not done.exists():
+    source, name = str(archive.resolve()), archive.name.partition(".")[0]
+    if _is_unpacked(source, cache / name):  # by an earlier version, which went by the name alone
+        return cache / name
+    folder = cache / f"{name}-{sha256(source.encode()).hexdigest()[:8]}"
+    if not _is_unpacked(source, folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
-        done.touch()
+        (folder / UNPACKED).write_text(source, encoding="utf-8")
     return folder
+
+
+def _is_unpacked(source: str, folder: Path) -> bool:
+    """Say whether a folder has all of an archive; one that does not say of which is taken, once, for this one's."""
+    done = folder / UNPACKED
+    if not done.exists():
+        return False
+    if not done.stat().st_size:
+        done.write_text(source, encoding="utf-8")
+    return done.read_text(encoding="utf-8") == source
 
 
 def _torchvision(plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part, Part, Path | None]:
@@ -177,14 +192,19 @@ def _part_in_memory(dataset: Any, folder: Path) -> Part:
 
 
 def _sample(part: Part, images: int, seed: int) -> Part:
-    """Draw a sample of ``images`` images of a part, about the same number of each class; 0 for all."""
+    """Draw a sample of at most ``images`` images of a part, as equal as can be over the classes; 0 for all."""
     if not images or images >= len(part.paths):
         return part
     labels = np.array(part.labels)
     classes = np.unique(labels)
-    each = -(-images // len(classes))
+    each, left = divmod(images, len(classes))
     draw = np.random.default_rng(seed)
     chosen = np.sort(
-        np.concatenate([draw.permutation(np.flatnonzero(labels == label))[:each] for label in classes])
-    )[: images if each * len(classes) == images else None]
+        np.concatenate(
+            [
+                draw.permutation(np.flatnonzero(labels == label))[: each + (i < left)]
+                for i, label in enumerate(classes)
+            ]
+        )
+    )
     return Part([part.paths[i] for i in chosen], [part.labels[i] for i in chosen])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
+from simdnn.evaluation.freshness import last_of_each_cell
 from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.records import Record
 from simdnn.evaluation.tables import Table, file_name
+from simdnn.evaluation.written import write_readable
 
 SIMILARITY = "sim-dnn similarity"
 
@@ -22,7 +25,7 @@ def draw_figures(plan: Plan, records: Iterable[Record], made: Sequence[Table], f
     For each network there are a heat map of methods and columns, ROC curves for each attack, and the paper's Fig. 4,
     the similarity as a function of FGSM's eps.
     """
-    scored = [record for record in records if "scores" in record]
+    scored = [record for record in last_of_each_cell(records) if "scores" in record]
     written = []
     for table in made:
         measured = any(cell.n for _, cells in table.rows for cell in cells)
@@ -33,7 +36,9 @@ def draw_figures(plan: Plan, records: Iterable[Record], made: Sequence[Table], f
         name = file_name(f"{plan.name}-{network}")
         if plan.layout == "methods":
             written.append(_save(roc_curves(plan, of_network), folder / f"{name}-roc.png"))
-        similarity = [r for r in of_network if r["method"] == SIMILARITY and r["form"] == "8-bit"]
+        similarity = [
+            r for r in of_network if r["method"] == SIMILARITY and r["form"] == "8-bit" and not r["through"]
+        ]
         if any(record["parameters"].get("attack") == "fgsm" for record in similarity):
             written.append(_save(similarity_by_strength(similarity), folder / f"{name}-similarity.png"))
     return written
@@ -79,7 +84,7 @@ def roc_curves(plan: Plan, records: Sequence[Record]) -> Figure:
     for plot, column in zip(axes, columns, strict=False):
         for r in records:
             if (
-                (r["column"], r["form"]) != (column.label, column.form)
+                (r["column"], r["form"], r["through"]) != (column.label, column.form, column.through)
                 or not r["scores"]
                 or r["method"] not in clean
             ):
@@ -123,5 +128,7 @@ def similarity_by_strength(records: Sequence[Record]) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    figure.savefig(path, dpi=130)
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=130)
+    write_readable(path, drawn.getvalue())
     return path

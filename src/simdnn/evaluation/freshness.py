@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from simdnn.evaluation.baselines.detector import find_detector
 from simdnn.evaluation.names import DEFENCES
 from simdnn.evaluation.plan import Column, NetworkPlan, Plan
@@ -42,6 +44,17 @@ def method_version(method: str) -> int:
     if family == "sim-dnn":
         return find_rule(rule.partition(" ")[0]).version
     return int(getattr(find_detector(method), "version", 1))
+
+
+def last_of_each_cell(records: Iterable[Record]) -> list[Record]:
+    """Return of each cell the record that counts: the last one with a value, else the last error."""
+    measured_last = sorted(records, key=lambda record: "error" not in record)
+    return list({place_of(record): record for record in measured_last}.values())
+
+
+def place_of(record: Record) -> tuple[str, ...]:
+    """Return which cell of its plan a record, or a description, is of."""
+    return tuple(record[name] for name in ("network", "column", "form", "through", "method"))
 
 
 def outdated(record: Record, described: Record) -> str:

@@ -15,6 +15,7 @@ from simdnn.errors import InputError
 from simdnn.evaluation.method_setup import TestImages
 from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.tested_network import Folders, ProgressBars, TestedNetwork
+from simdnn.evaluation.written import write_readable
 from simdnn.images.picture import picture_of
 
 
@@ -54,6 +55,8 @@ def write_gallery(plan: Plan, row: str, folders: Folders, path: Path, count: int
     ------
     InputError
         If the plan has no such network.
+    OutputError
+        If the page cannot be written.
     """
     network = next((network for network in plan.networks if network.row == row), None)
     if network is None:
@@ -99,7 +102,7 @@ def write_gallery(plan: Plan, row: str, folders: Folders, path: Path, count: int
         trim_blocks=True,
     )
     page = environment.get_template("gallery.html.j2").render(plan=plan, row=row, sections=sections)
-    path.write_text(page, encoding="utf-8")
+    write_readable(path, page)
 
 
 def _png(pixels: Tensor) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from simdnn.errors import OutputError
 from simdnn.evaluation.guard_evaluation import GuardEvaluation, Images, Rates
 from simdnn.evaluation.guard_figures import score_histogram
 from simdnn.evaluation.intervals import Estimate
+from simdnn.evaluation.written import write_readable
 from simdnn.guard.exemplars import exemplar
 from simdnn.guard.verdict import Verdict
 
@@ -90,10 +90,7 @@ def write_guard_report(path: Path, found: GuardEvaluation) -> None:
         labelled=any(rates.detected is not None for rates in found.rates),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    try:
-        path.write_text(page, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise OutputError(f"cannot write the report {path}: {error.strerror}") from error
+    write_readable(path, page)
 
 
 def _wrong(images: Images) -> list[int]:

@@ -14,6 +14,7 @@ from simdnn.evaluation.metrics import METRICS
 from simdnn.evaluation.names import DEFENCES
 from simdnn.evaluation.tables import STATES, state_of
 from simdnn.evaluation.tidy import Measured
+from simdnn.evaluation.written import write_readable
 
 SHOWN = ("auroc", "tpr_at_1", "tpr_at_5", "flagged", "eq_14")
 """Metrics that the page offers, the first by default."""
@@ -53,13 +54,13 @@ def write_leaderboard(measured: Measured, folder: Path) -> Path:
     )
     page = folder / "leaderboard.html"
     template = environment.get_template("leaderboard.html.j2")
-    page.write_text(
+    write_readable(
+        page,
         template.render(
             metrics={name: METRICS[name] for name in SHOWN},
             networks=[name for name, _ in count.most_common()],
             cells=_embedded(list(cells.values())),
         ),
-        encoding="utf-8",
     )
     return page
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy.stats import rankdata
 from simdnn.arrays import FloatArray
 from simdnn.attacks import DDN, predict, run_attack
 from simdnn.errors import ImageReadError, InputError
+from simdnn.evaluation.written import write_readable
 from simdnn.images.reading import read_image
 from simdnn.networks.backbone import Backbone
 from simdnn.networks.classifier import Classifier
@@ -94,14 +96,21 @@ def select_nonrobust(
 
 
 def write_selection(path: Path, selection: Selection, rows: Sequence[int], names: Sequence[str]) -> None:
-    """Write a CSV file of path, label (the image's folder), mean rank, and the L2 norm for each network."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "mean_rank", *(f"l2_{name}" for name in names)])
-        for i in rows:
-            image = selection.paths[i].absolute()
-            norms = (f"{norm:.5g}" for norm in selection.norms[i])
-            writer.writerow([image, image.parent.name, f"{selection.ranks[i]:.2f}", *norms])
+    """Write a CSV file of path, label (the image's folder), mean rank, and the L2 norm for each network.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    table = StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["path", "label", "mean_rank", *(f"l2_{name}" for name in names)])
+    for i in rows:
+        image = selection.paths[i].absolute()
+        norms = (f"{norm:.5g}" for norm in selection.norms[i])
+        writer.writerow([image, image.parent.name, f"{selection.ranks[i]:.2f}", *norms])
+    write_readable(path, table.getvalue())
 
 
 def listed(paths: Sequence[Path], ids: Path) -> list[Path]:

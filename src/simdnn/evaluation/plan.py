@@ -26,7 +26,7 @@ class DatasetPlan:
     root : folder of the dataset of torchvision, which downloads it there if it can
     builtin : ``"digits"``: scikit-learn's scanned digits, with a small network trained on them
     outputs : the network's output for each class; by default the index of the class in sorted order
-    fit_images, test_images : largest number of images, with the same number of each class, drawn by the seed; 0 for all
+    fit_images, test_images : largest number of images, about as many of each class, drawn by the seed; 0 for all
     """
 
     fit: str = ""

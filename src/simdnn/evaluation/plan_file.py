@@ -134,7 +134,29 @@ def _columns(file: _PlanFile) -> list[Column]:
     ]
     for settings in file.attacks:
         columns += _attack_columns(settings, file.forms)
+    _refuse_equal(columns)
     return columns
+
+
+def _refuse_equal(columns: list[Column]) -> None:
+    """Raise InputError if records and tables could not tell two columns apart."""
+    seen: dict[tuple[str, str, str], Column] = {}
+    for column in columns:
+        place = (column.label, column.form, column.through)
+        if (other := seen.setdefault(place, column)) is column:
+            continue
+        before, after = other.key | other.parameters, column.key | column.parameters
+        differ = [
+            f"{name} {before.get(name)} and {value}"
+            for name, value in after.items()
+            if name != "parameters" and before.get(name) != value
+        ]
+        what = f", which differ in {', '.join(differ)} only" if differ else ", which are equal"
+        through = f", through {column.through}" if column.through else ""
+        raise InputError(
+            f"expected columns with different heads, got {column.label}, {column.form}{through} twice{what}; tables "
+            "tell columns apart by name, strength, form and defence alone: leave one out, or put it into another plan"
+        )
 
 
 def _attack_columns(settings: Mapping[str, Any], default_forms: list[str]) -> list[Column]:

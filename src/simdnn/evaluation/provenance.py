@@ -51,14 +51,14 @@ def provenance() -> dict[str, Any]:
 def commit(file: Path) -> str | None:
     """Return the commit of a file's repository, or None if git does not track the file.
 
-    It is marked if tracked files other than records were changed.
+    It is marked if tracked files other than records were changed, or if git cannot say so in time.
     """
     if _git(file, "ls-files", "--error-unmatch", file.name) is None:
         return None
     found = _git(file, "rev-parse", "HEAD")
     others = (":(top)", f":(top,exclude){RECORDS}")
     changed = _git(file, "status", "--porcelain", "--untracked-files=no", "--", *others)
-    return f"{found}{WITH_CHANGES}" if found and changed else found
+    return f"{found}{WITH_CHANGES}" if found and changed != "" else found
 
 
 def require_clean() -> None:

@@ -22,12 +22,13 @@ def cell_key(parts: Mapping[str, Any]) -> str:
 class Records:
     """The records of one table; each is written before the next cell is measured.
 
-    A cell that is measured again gets a second record; the last one counts.
+    A cell that is measured again gets a second record; the last one counts, and comes last. Reading changes nothing.
 
     Parameters
     ----------
     path
-        The file; it is created with the first record. An incomplete last line, from a crash, is removed.
+        The file; it is created with the first record. An incomplete last line, from a crash or of a run that is just
+        writing it, is ignored; the next record that is added takes its place.
 
     Raises
     ------
@@ -38,18 +39,17 @@ class Records:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._records: dict[str, Record] = {}
-        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+        self._ends_whole = False
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
         for number, line in enumerate(lines, 1):
             if not line:
                 continue
-            try:
-                record = json.loads(line)
-                self._records[record["key"]] = record
-            except (ValueError, KeyError, TypeError) as error:
-                if number == len(lines):
-                    path.write_text("".join(f"{whole}\n" for whole in lines[:-1]), encoding="utf-8")
-                    break
-                raise InputError(f"{path}, line {number}: expected a record, got {line[:40]!r}") from error
+            record = _record(line)
+            if record is not None:
+                self._keep(record)
+            elif number < len(lines):
+                shown = line[:40].decode(errors="backslashreplace")
+                raise InputError(f"{path}, line {number}: expected a record, got {shown!r}")
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._records.values())
@@ -68,6 +68,38 @@ class Records:
         if "error" in record and before.get("error") == record["error"]:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._ends_whole:
+            _end_whole(self.path)
+        self._ends_whole = False  # until the line is written: a full disk may cut it off
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, separators=(",", ":")) + "\n")
+        self._ends_whole = True
+        self._keep(record)
+
+    def _keep(self, record: Record) -> None:
+        """Keep a record as the last one."""
+        self._records.pop(record["key"], None)
         self._records[record["key"]] = record
+
+
+def _record(line: bytes) -> Record | None:
+    """Return the record of a line; None if it is none."""
+    try:
+        record: Record = json.loads(line)
+        return record if isinstance(record["key"], str) else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _end_whole(path: Path) -> None:
+    """Cut an incomplete last line off; give a complete one that lacks it its line break."""
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        *whole, last = file.read().split(b"\n")
+        if not last:
+            return
+        if _record(last) is not None:
+            file.write(b"\n")  # reading has ended at the end
+        else:
+            file.truncate(sum(len(line) + 1 for line in whole))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from simdnn.errors import InputError, OutputError
 from simdnn.evaluation.figures import draw_figures
 from simdnn.evaluation.leaderboard import write_leaderboard
 from simdnn.evaluation.plan import Plan
@@ -16,6 +17,7 @@ from simdnn.evaluation.records import Record, Records
 from simdnn.evaluation.render import RENDERERS, cell_text, interval, marks, missing_values, sample_sizes
 from simdnn.evaluation.tables import Table, tables
 from simdnn.evaluation.tidy import write_tidy
+from simdnn.evaluation.written import write_readable
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,22 @@ def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
     Returns
     -------
     Path of the page.
+
+    Raises
+    ------
+    InputError
+        If there is a file in the folder's place.
+    OutputError
+        If something cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     chapters = []
     for plan, records in plans:
         cells = list(records)
         plan_tables = tables(plan, cells)
         for suffix, renderer in RENDERERS.items():
             for table in plan_tables:
-                (folder / f"{table.name}.{suffix}").write_text(renderer(table), encoding="utf-8")
+                write_readable(folder / f"{table.name}.{suffix}", renderer(table))
         figures = [(path.stem, _uri(path)) for path in draw_figures(plan, cells, plan_tables, folder)]
         chapters.append(Chapter(plan, plan_tables, figures, cells))
     environment = Environment(
@@ -85,8 +94,22 @@ def write_report(plans: Sequence[tuple[Plan, Records]], folder: Path) -> Path:
     write_tidy(measured, folder)
     write_leaderboard(measured, folder)
     page = folder / "index.html"
-    page.write_text(environment.get_template("bench.html.j2").render(chapters=chapters), encoding="utf-8")
+    write_readable(page, environment.get_template("bench.html.j2").render(chapters=chapters))
     return page
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(
+            f"expected a folder, new or not, to write the report into, got {folder}, which is a file or below one; "
+            "name another with -o"
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {folder} for the report: {error.strerror}; name another with -o"
+        ) from error
 
 
 def _machine(record: Record) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from simdnn.attacks.registry import make_attack
-from simdnn.evaluation.freshness import describe, is_dirty
+from simdnn.evaluation.freshness import describe, is_dirty, last_of_each_cell, place_of
 from simdnn.evaluation.method_setup import TestImages
 from simdnn.evaluation.methods import find_method
 from simdnn.evaluation.plan import Column, NetworkPlan, Plan
@@ -33,6 +33,9 @@ def run(
     again: bool = False,
 ) -> None:
     """Measure every wanted cell that has no record, or a stale one; if a cell fails, its error is recorded.
+
+    Of a cell that was measured as it is now, and then otherwise, the earlier record is added once more, so that it is
+    the last one, which counts.
 
     From a clean commit, records made from a working tree with changes are measured again as well.
 
@@ -67,6 +70,7 @@ def run(
             for column in plan.columns:
                 methods = [method for c, method in cells if c is column]
                 missing = [m for m in methods if again or _is_missing(records, tested.key(column, m))]
+                _make_last(records, [tested.key(column, m) for m in methods if m not in missing])
                 if missing:
                     _measure_column(tested, column, missing, records, bars, log)
 
@@ -101,7 +105,7 @@ def _measure_column(
     for method in methods:
         start = time.perf_counter()
         record: Record = {"key": tested.key(column, method)}
-        record |= describe(tested.plan, tested.network, column, method) | tested.identity_for(method)
+        record |= describe(tested.plan, tested.network, column, method) | tested.identity_for(column, method)
         try:
             if images is None:
                 record["error"] = failure
@@ -121,6 +125,14 @@ def _names(network: NetworkPlan, column: Column, method: str) -> dict[str, str]:
 
 def _is_missing(records: Records, key: str) -> bool:
     return not records.has(key) or (is_dirty(records.get(key)) and not is_dirty(_provenance()))
+
+
+def _make_last(records: Records, keys: Iterable[str]) -> None:
+    """Add the records of cells once more where later ones, of other data or weights, have taken their places."""
+    last = {place_of(record): record["key"] for record in last_of_each_cell(records)}
+    for record in map(records.get, keys):
+        if last[place_of(record)] != record["key"]:
+            records.add(record)
 
 
 def _origin() -> Record:

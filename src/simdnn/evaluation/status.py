@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from simdnn.evaluation.freshness import describe, is_dirty, outdated
+from simdnn.evaluation.freshness import describe, is_dirty, last_of_each_cell, outdated, place_of
 from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.records import Record, Records
 from simdnn.evaluation.tested_network import Folders, ProgressBars, TestedNetwork, reason
@@ -37,15 +37,15 @@ class CellStatus:
 def statuses(plan: Plan, records: Records, folders: Folders, bars: ProgressBars) -> Iterator[CellStatus]:
     """Yield the status of every cell of a plan.
 
-    Data and weights, those of an auxiliary network too, are compared where they are at hand; else a record is compared
-    with the plan and the code alone.
+    Data and weights, those of an auxiliary network and of a defence too, are compared where they are at hand; else a
+    record is compared with the plan and the code alone.
 
     Parameters
     ----------
     plan, records : the plan and its records
     folders, bars : as for :func:`simdnn.evaluation.run.run`
     """
-    by_cell = {_place(record): record for record in sorted(records, key=lambda r: "error" not in r)}
+    by_cell = {place_of(record): record for record in last_of_each_cell(records)}
     cells = [(column, method) for column in plan.columns for method in plan.methods]
     for network in plan.networks:
         try:
@@ -53,12 +53,14 @@ def statuses(plan: Plan, records: Records, folders: Folders, bars: ProgressBars)
                 bars(f"{network.row}: data and weights"),
                 TestedNetwork(plan, network, folders, bars) as tested,
             ):
-                found = [(tested.key(column, method), tested.absent(method)) for column, method in cells]
+                found = [
+                    (tested.key(column, method), tested.absent(column, method)) for column, method in cells
+                ]
         except Exception as error:  # as in a run: whatever keeps a network from being measured
             found = [("", reason(error))] * len(cells)
         for (column, method), (key, absent) in zip(cells, found, strict=True):
             described = describe(plan, network, column, method)
-            record = by_cell.get(_place(described), {})
+            record = by_cell.get(place_of(described), {})
             yield _status(described, *_state(record, described, key, absent))
 
 
@@ -75,10 +77,6 @@ def _state(record: Record, described: Record, key: str, absent: str) -> tuple[st
     if is_dirty(record):
         return "dirty", f"commit {record['commit']}"
     return "current", f"not compared with data and weights: {absent}" if absent else ""
-
-
-def _place(cell: Record) -> tuple[str, ...]:
-    return tuple(cell[name] for name in ("network", "column", "form", "through", "method"))
 
 
 def _status(described: Record, state: str, why: str) -> CellStatus:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from simdnn.evaluation.freshness import describe, is_dirty, outdated
+from simdnn.evaluation.freshness import describe, is_dirty, last_of_each_cell, outdated
 from simdnn.evaluation.metrics import METRICS
 from simdnn.evaluation.paper_tables import paper_cell
 from simdnn.evaluation.plan import Column, NetworkPlan, Plan
@@ -66,8 +66,10 @@ class Table:
 
 def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
     """Return the tables of a plan: one per metric, or one per metric and measured network if the rows are methods."""
-    measured_last = sorted(records, key=lambda record: "error" not in record)  # the last record counts
-    by_cell = {(r["network"], r["method"], r["column"], r["form"], r["through"]): r for r in measured_last}
+    by_cell = {
+        (r["network"], r["method"], r["column"], r["form"], r["through"]): r
+        for r in last_of_each_cell(records)
+    }
     result = []
     for metric in plan.metrics:
         if plan.layout == "networks":

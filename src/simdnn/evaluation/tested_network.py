@@ -21,7 +21,7 @@ from simdnn.errors import SimDNNError
 from simdnn.evaluation.baselines.inputs import baseline_input, middle_layers
 from simdnn.evaluation.columns import ColumnImages, Columns
 from simdnn.evaluation.datasets import Dataset, Part, load_dataset
-from simdnn.evaluation.defences import Averaged, defended
+from simdnn.evaluation.defences import Averaged, defended, hash_defences
 from simdnn.evaluation.freshness import method_version
 from simdnn.evaluation.load_network import load_network
 from simdnn.evaluation.method_setup import Method, MethodSetup, TestImages
@@ -104,15 +104,32 @@ class TestedNetwork:
             version := method_version(method)
         ) > 1:  # as for the images: keys of earlier records stay what they were
             counts["version"] = version
-        return cell_key(self.identity_for(method) | parts | network | counts)
+        return cell_key(self.identity_for(column, method) | parts | network | counts)
 
-    def identity_for(self, method: str) -> dict[str, str]:
-        """Return what identifies images and weights, those of the auxiliary network included if a method asks it."""
-        return self.identity | ({"auxiliary": self._auxiliary[0]} if asks_auxiliary(method) else {})
+    def identity_for(self, column: Column, method: str) -> dict[str, str]:
+        """Return what identifies images and weights, those of an auxiliary network and of a defence included if used.
 
-    def absent(self, method: str) -> str:
-        """Return why the auxiliary network that a method asks cannot be read; empty if it can, or none is asked."""
-        return self._auxiliary[1] if asks_auxiliary(method) else ""
+        The weights of a defence are used by the defence itself and by columns that are attacked through it.
+        """
+        auxiliary = {"auxiliary": self._auxiliary[0]} if asks_auxiliary(method) else {}
+        return self.identity | auxiliary | self._defences_of(column, method)
+
+    def absent(self, column: Column, method: str) -> str:
+        """Return why an auxiliary network or a defence's weights are not there; empty if they are, or none are used."""
+        if asks_auxiliary(method) and self._auxiliary[1]:
+            return self._auxiliary[1]
+        used = self._defences_of(column, method)
+        missing = [name for name, digest in used.items() if not digest]
+        return f"the weights of {', '.join(missing)} are not in {self.folders.weights}" if missing else ""
+
+    def _defences_of(self, column: Column, method: str) -> dict[str, str]:
+        return {name: digest for name, digest in self._defences.items() if name in (column.through, method)}
+
+    @cached_property
+    def _defences(self) -> dict[str, str]:
+        """Hashes of the weights of the plan's defences."""
+        through = {column.through for column in self.plan.columns}
+        return hash_defences(through | set(self.plan.methods), self.folders.weights)
 
     @cached_property
     def _auxiliary(self) -> tuple[str, str]:
@@ -135,6 +152,7 @@ class TestedNetwork:
                 self._pixels(self.dataset.test),
                 torch.tensor([self.outputs[label] for label in self.dataset.test.labels]),
                 defences={name: self._attackable(name, bare, samples) for name, samples in through.items()},
+                defence_weights=self._defences,
                 identity=self.identity | {"preprocess": self.backbone.spec.preprocess.as_dict()},
                 store=self.folders.cache / "attacked",
                 limit=self.network.attacked_images,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from simdnn.evaluation.metrics import METRICS
 from simdnn.evaluation.plan import Plan
 from simdnn.evaluation.records import Record
 from simdnn.evaluation.tables import state_of
+from simdnn.evaluation.written import write_readable
 
 COLUMNS: Mapping[str, str] = {
     "table": "plan that the cell belongs to",
@@ -62,11 +64,12 @@ def tidy_rows(measured: Measured) -> Iterator[dict[str, Any]]:
 
 def write_tidy(measured: Measured, folder: Path) -> None:
     """Write ``records.csv``, and ``records-columns.csv`` with what its columns hold, to a folder."""
-    with (folder / "records.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(tidy_rows(measured))
-    with (folder / "records-columns.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["column", "meaning"])
-        rows.writerows(COLUMNS.items())
+    cells, columns = StringIO(), StringIO()
+    writer = csv.DictWriter(cells, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(tidy_rows(measured))
+    write_readable(folder / "records.csv", cells.getvalue())
+    rows = csv.writer(columns, lineterminator="\n")
+    rows.writerow(["column", "meaning"])
+    rows.writerows(COLUMNS.items())
+    write_readable(folder / "records-columns.csv", columns.getvalue())

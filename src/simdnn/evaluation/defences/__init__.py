@@ -2,6 +2,6 @@
 
 from simdnn.evaluation.defences.averaged import Averaged
 from simdnn.evaluation.defences.bart import reseed
-from simdnn.evaluation.defences.defended import defended
+from simdnn.evaluation.defences.defended import defended, hash_defences
 
-__all__ = ["Averaged", "defended", "reseed"]
+__all__ = ["Averaged", "defended", "hash_defences", "reseed"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hashlib import file_digest
 from pathlib import Path
 
 from torch import nn
@@ -13,6 +15,9 @@ from simdnn.evaluation.names import DEFENCES
 from simdnn.networks.device import device_of
 
 DENOISER = "resupnet.safetensors"
+
+WEIGHTS = {"resupnet": DENOISER}
+"""Defences with weights, and the files of these."""
 
 
 def defended(name: str, network: nn.Module, *, seed: int, weights: Path) -> nn.Module:
@@ -37,3 +42,21 @@ def defended(name: str, network: nn.Module, *, seed: int, weights: Path) -> nn.M
     if name == "resupnet":
         return ResUpNet(network, load_denoiser(weights / DENOISER)).to(device_of(network))
     raise InputError(f"expected a defence among {', '.join(DEFENCES)}; got {name!r}")
+
+
+def hash_defences(names: Iterable[str], weights: Path) -> dict[str, str]:
+    """Return the SHA-256, 16 hexadecimal digits, of the weights of each defence named that has some.
+
+    Parameters
+    ----------
+    names : of defences, and of anything else, which is passed over
+    weights : as for :func:`defended`; a file that is not there has an empty text
+    """
+    hashes = {}
+    for name in sorted(WEIGHTS.keys() & set(names)):
+        hashes[name] = ""
+        path = weights / WEIGHTS[name]
+        if path.is_file():
+            with path.open("rb") as file:
+                hashes[name] = file_digest(file, "sha256").hexdigest()[:16]
+    return hashes
