@@ -60,8 +60,10 @@ def test_bench_measures_what_one_process_measures(
     cluster: Cluster, digits: Path, tmp_path: Path, simdnn: Simdnn
 ) -> None:
     plan = tmp_path / "plan.toml"
-    plan.write_text(Path("experiments/plans/digits.toml").read_text(encoding="utf-8"), encoding="utf-8")
-    shutil.copytree(digits, tmp_path / "cache" / "digits")  # the network is trained already
+    experiments = Path("experiments").absolute()
+    text = (experiments / "plans" / "digits.toml").read_text(encoding="utf-8")
+    plan.write_text(text.replace("../weights", str(experiments / "weights")), encoding="utf-8")
+    shutil.copytree(digits, tmp_path / "cache" / "digits")  # the images are written already
     cells = "method=sim-dnn similarity,column=noise 0.01"
     only = ["--only", cells, "--cache", tmp_path / "cache", "--dirty"]
     code, out, err = simdnn("bench", "run", plan, "--records", tmp_path / "many", *only, "--ray")
