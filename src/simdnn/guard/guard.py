@@ -357,13 +357,7 @@ class Guard(GuardState):
         return Explanation.of(self, self._judging(self.judge(rule, alpha), certify), image)
 
     def add_prototype(self, label: str, image: Path | str) -> str:
-        """Make an image, by hand, a prototype of a class, known or new; return its id.
-
-        Raises
-        ------
-        ImageReadError
-            If the file cannot be read.
-        """
+        """Make an image a prototype of a class, known or new; return its id. ImageReadError if it cannot be read."""
         from simdnn.guard.calibration_images import image_numbers
 
         found = self.extractor.extract([image])
