@@ -114,10 +114,10 @@ def retain(
             store._act(connection, by, RETAIN, f"{len(going)} records", _described(limits), {"removed": runs})
             for some in chunks([row.id for row in going]):
                 connection.execute(delete(Record).where(Record.id.in_(some)))
-            if (
-                images is not None
-            ):  # now, so that the records stay, and say which images do, if one cannot be removed
-                for digest in there:
+            if images is not None:
+                for (
+                    digest
+                ) in there:  # now: if one cannot be removed, the records stay, and say which images do
                     images.remove(digest)
     return Retained(
         removed=len(going),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from simdnn.evaluation.freshness import describe, is_dirty, last_of_each_cell, outdated
+from simdnn.evaluation.freshness import describe, is_dirty, last_of_each_cell, outdated, place_of
 from simdnn.evaluation.metrics import METRICS
 from simdnn.evaluation.paper_tables import paper_cell
 from simdnn.evaluation.plan import Column, NetworkPlan, Plan
@@ -66,10 +66,7 @@ class Table:
 
 def tables(plan: Plan, records: Iterable[Record]) -> list[Table]:
     """Return the tables of a plan: one per metric, or one per metric and measured network if the rows are methods."""
-    by_cell = {
-        (r["network"], r["method"], r["column"], r["form"], r["through"]): r
-        for r in last_of_each_cell(records)
-    }
+    by_cell = {place_of(record): record for record in last_of_each_cell(records)}
     result = []
     for metric in plan.metrics:
         if plan.layout == "networks":
@@ -100,8 +97,8 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text.replace(")", "")).strip("_")
 
 
-RecordsByCell = Mapping[tuple[str, str, str, str, str], Record]
-"""Records by network, method, column, form, and the defence that the attack differentiates through."""
+RecordsByCell = Mapping[tuple[str, ...], Record]
+"""Records by their places, see :func:`simdnn.evaluation.freshness.place_of`."""
 
 
 def _by_network(plan: Plan, metric: str, by_cell: RecordsByCell) -> Table:
@@ -165,8 +162,9 @@ def _summary(attacks: list[Cell]) -> tuple[Cell, Cell]:
     return (Cell(fmean(values), state=state), Cell(min(values), state=state)) if values else (Cell(), Cell())
 
 
-def _place(network: NetworkPlan, method: str, column: Column) -> tuple[str, str, str, str, str]:
-    return network.row, method, column.label, column.form, column.through
+def _place(network: NetworkPlan, method: str, column: Column) -> tuple[str, ...]:
+    """Return the place of a plan's cell, as :func:`simdnn.evaluation.freshness.place_of` has it."""
+    return network.row, column.label, column.form, column.through, method
 
 
 def _cell(plan: Plan, record: Record | None, metric: str, paper: float | None) -> Cell:
