@@ -14,6 +14,7 @@ from simdnn.networks.auxiliary import untrained
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.weights import fit_weights, read_weights
 from simdnn.training import bart, photographs
+from simdnn.training.augment import random_crops
 
 
 def write_images(folder: Path, n: int, side: int) -> None:
@@ -64,11 +65,21 @@ def test_the_program_writes_weights_and_a_record(
     write_images(data / "imagenette224" / "val", 2, 224)
     monkeypatch.setattr(photographs, "load_backbone", lambda *_, **__: teacher)
     asked = f"--data {data} --network shufflenet_v2_x0_5 --side 32 --epochs 2 --batch-size 4 --output {out}"
-    monkeypatch.setattr(sys, "argv", ["photographs", *asked.split()])
+    sides: list[int] = []
+
+    def crops(images: torch.Tensor, side: int) -> torch.Tensor:
+        sides.append(side)
+        return random_crops(images, side)
+
+    monkeypatch.setattr(photographs, "random_crops", crops)
+    monkeypatch.setattr(sys, "argv", ["photographs", *f"{asked} --small-epochs 1 --small-side 16".split()])
     photographs.main()
+    assert sides == [16] * 3 + [32] * 9  # three batches an epoch, and three for the batch norms
+    assert not list(out.glob("*.checkpoint"))
     weights = out / "shufflenet_v2_x0_5.safetensors"
     record = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
     assert (record["n"], record["epochs"], record["side"], record["pictures"]) == (4, 2, 32, 12)
+    assert (record["small_epochs"], record["small_side"]) == (1, 16)
     network = untrained("shufflenet_v2_x0_5", 2)
     fit_weights(network, read_weights(weights), "the weights")
     test, labels = photographs.read_labelled(data / "imagenette224" / "val", 32, ("dark", "light"))

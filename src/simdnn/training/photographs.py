@@ -2,13 +2,16 @@
 
 For the benchmark's networks whose ImageNet weights are not available. The photographs of ``imagenette160`` belong to no
 guard and no test. A network that learned from ImageNet teaches the new one, from random weights, all that it sees in
-them (Hinton, Vinyals and Dean, 2015), besides their classes; so few photographs suffice. The record beside the weights
-has the accuracy on ``imagenette224/val``.
+them (Hinton, Vinyals and Dean, 2015), besides their classes; so few photographs suffice. A large network learns most of
+it on small images, and ends on those of its own size (Touvron et al., 2019). The record beside the weights has the
+accuracy on ``imagenette224/val``.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,9 @@ TRAINING, TRAINING_SIDE, TEST = "imagenette160", 160, "imagenette224/val"
 
 SMOOTHING = 0.1
 """Label smoothing of the cross-entropy."""
+
+LATER_RATE = 0.2
+"""Largest learning rate of the epochs after those on small images, as a share of theirs."""
 
 
 class Taught(nn.Module):
@@ -81,25 +87,21 @@ def taught_loss(taught: nn.Module, teacher: Backbone, images: Tensor, labels: Te
 
 
 def train_taught(
-    name: str, teacher: Backbone, images: DecodedImages, side: int, settings: Settings, checkpoint: Path
-) -> nn.Module:
-    """Train a torchvision network from random weights on crops of ``side`` pixels."""
-    network = fresh_network(name, len(images.classes), settings.seed)
+    taught: Taught,
+    teacher: Backbone,
+    images: DecodedImages,
+    side: int,
+    settings: Settings,
+    checkpoint: Path,
+    identity: Mapping[str, Any],
+) -> None:
+    """Train a network in place on crops of ``side`` pixels; ``identity`` is that of the training so far."""
     labels = torch.from_numpy(images.labels)
 
-    def crops(rows: Tensor) -> Tensor:
-        return random_crops(images.batch(rows.numpy()), side)
+    def loss(trained: nn.Module, rows: Tensor) -> Tensor:
+        return taught_loss(trained, teacher, random_crops(images.batch(rows.numpy()), side), labels[rows])
 
-    taught = train_on_cpu(
-        Taught(network, teacher.n_classes),
-        len(labels),
-        lambda trained, rows: taught_loss(trained, teacher, crops(rows), labels[rows]),
-        settings,
-        checkpoint,
-        {"network": name, "side": side},
-    )
-    assert isinstance(taught, Taught)
-    return settle_norms(taught.network, lambda rows: normalised(crops(rows)), len(labels), settings)
+    train_on_cpu(taught, len(labels), loss, settings, checkpoint, {"side": side, **identity})
 
 
 def read_labelled(folder: Path, side: int, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
@@ -119,21 +121,42 @@ def correct(network: nn.Module, images: Tensor, labels: Tensor) -> int:
 
 def main() -> None:
     """Train, write the weights in half precision, and record their accuracy."""
-    options = training_options(
+    parser = training_options(
         __doc__, output="build/weights/photographs", side=112, epochs=12, batch_size=64, rate=0.1
-    ).parse_args()
+    )
+    parser.add_argument(
+        "--small-epochs", type=int, default=0, help="epochs on small images before the others"
+    )
+    parser.add_argument("--small-side", type=int, default=64, help="side of the small images, in pixels")
+    options = parser.parse_args()
     weights, checkpoint = files_of(options)
+    small_checkpoint = weights.with_suffix(".small.checkpoint")
     start = time.perf_counter()
     half = (0.5, 0.5, 0.5)
     file = options.data / "weights" / f"{TEACHER}.safetensors"
     teacher = load_backbone(TEACHER, file, mean=half, std=half, size=TEACHER_SIDE)
     images = decode_images(options.data / TRAINING, TRAINING_SIDE, options.output / f"{TRAINING}.npy")
-    network = train_taught(options.network, teacher, images, options.side, settings_of(options), checkpoint)
+    network = fresh_network(options.network, len(images.classes), options.seed)
+    taught = Taught(network, teacher.n_classes)
+    settings = settings_of(options)
+    identity = {"network": options.network, "small_epochs": options.small_epochs}
+    if options.small_epochs:
+        first = replace(settings, epochs=options.small_epochs)
+        train_taught(taught, teacher, images, options.small_side, first, small_checkpoint, identity)
+        settings = replace(settings, rate=LATER_RATE * settings.rate)
+        identity["small_side"] = options.small_side
+    train_taught(taught, teacher, images, options.side, settings, checkpoint, identity)
+
+    def crops(rows: Tensor) -> Tensor:
+        return normalised(random_crops(images.batch(rows.numpy()), options.side))
+
+    settle_norms(network, crops, len(images.rows), settings)
     seconds = time.perf_counter() - start
     keep(network, weights, checkpoint)
+    small_checkpoint.unlink(missing_ok=True)
     test, labels = read_labelled(options.data / TEST, options.side, images.classes)
     right = correct(Normalised(network), test, labels)
-    facts = {"teacher": TEACHER, "pictures": len(images.rows), "seconds": seconds}
+    facts = {"teacher": TEACHER, "pictures": len(images.rows), "seconds": seconds, **identity}
     record_accuracy(weights, options, right, len(labels), facts)
 
 
