@@ -17,6 +17,9 @@ from simdnn.networks.backbone import Backbone
 CLEAN_IMAGES = 200
 """Largest number of clean images for mean and standard deviation of the consistency."""
 
+BATCH = 32
+"""Images that are changed at once: few, so that what they need stays in the processor's caches."""
+
 
 class Neighbours:
     """Share of neighbours with the image's label, and mean cosine of their features with its own.
@@ -49,7 +52,8 @@ class Neighbours:
         labels, own = images.logits.argmax(axis=1), _unit(images.penultimate)
         agree, cosine = np.zeros(len(labels)), np.zeros(len(labels))
         for number in range(self.count):
-            changed = baseline_input(network, neighbour(images.pixels, number))
+            parts = [neighbour(part, number) for part in torch.split(images.pixels, BATCH)]
+            changed = baseline_input(network, torch.cat(parts))
             agree += changed.logits.argmax(axis=1) == labels
             cosine += (own * _unit(changed.penultimate)).sum(axis=1)
         return np.stack([agree, cosine], axis=1) / self.count
