@@ -303,6 +303,7 @@ def test_what_does_not_fit_an_attack_on_a_guard_is_refused(
         ("--mean does not go with --detector", ["fgsm", "--eps", 0.1, "--mean", "0,0,0", *guard]),
         ("--std does not go with --detector", ["fgsm", "--eps", 0.1, "--std", "1,1,1", *guard]),
         ("--size does not go with --detector", ["fgsm", "--eps", 0.1, "--size", 32, *guard]),
+        ("--resize does not go with --detector", ["fgsm", "--eps", 0.1, "--resize", 32, *guard]),
         ("expected an available device", ["fgsm", "--eps", 0.1, "--device", "gpu", *guard]),
         ("expected weights once for each", ["fgsm", "--eps", 0.1, *["--weights", "w.pth"] * 2, *guard]),
     ]

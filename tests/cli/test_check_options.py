@@ -194,7 +194,7 @@ def test_weights_are_found_beside_the_guard(
     assert simdnn("check", tmp_path / "g.simdnn", photos[0])[0] == 0
 
 
-def test_a_mean_for_each_network(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
+def test_a_mean_and_a_size_for_each_network(simdnn: Simdnn, digits: Path, tmp_path: Path) -> None:
     network = (
         "--backbone",
         "simdnn.networks.digits:digits_network",
@@ -203,9 +203,12 @@ def test_a_mean_for_each_network(simdnn: Simdnn, digits: Path, tmp_path: Path) -
     )
     command = ("fit", digits / "train", "-o", tmp_path / "g", *network, *network, "--size", 32, "--no-cache")
     means = ("--mean", "0.5,0.5,0.5", "--mean", "0.25,0.25,0.25")
-    assert simdnn(*command, *means, "--std", "1,1,1", "--rule", "similarity")[0] == 0
+    cut = ("--resize", 40, "--resize", 32)
+    assert simdnn(*command, *means, *cut, "--std", "1,1,1", "--rule", "similarity")[0] == 0
     (facts,) = lines(simdnn("info", tmp_path / "g", "--json")[1])
-    assert [n["spec"]["preprocess"]["mean"][0] for n in facts["networks"]] == [0.5, 0.25]
+    preprocess = [n["spec"]["preprocess"] for n in facts["networks"]]
+    assert [spec["mean"][0] for spec in preprocess] == [0.5, 0.25]
+    assert [(spec["resize"], spec["size"]) for spec in preprocess] == [(40, [32, 32]), (32, [32, 32])]
     code, _, err = simdnn(*command, *means, "--mean", "0,0,0")
     assert (code, err) == (
         2,

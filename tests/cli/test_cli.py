@@ -145,6 +145,10 @@ MISTAKES = [
     ),
     (("fit", "TRAIN", "-o", "g", "--rule", "best", "DIGITS"), "no rule 'best'; the rules are "),
     (
+        ("fit", "TRAIN", "-o", "g", "--rule", "similarity", "--level", "best", "DIGITS"),
+        "no level 'best'; the levels are light, standard, full",
+    ),
+    (
         ("fit", "TRAIN", "-o", "g", "--alpha", "0", "DIGITS"),
         "alpha is a false-alarm rate, expected between 0 and 1",
     ),

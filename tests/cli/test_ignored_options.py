@@ -16,6 +16,7 @@ from tests.conftest import Simdnn
         ("--mean", "0,0,0"),
         ("--std", "1,1,1"),
         ("--size", 32),
+        ("--resize", 32),
         ("--backbone", "vgg16"),
         ("--draws", 8),
         ("--level", "standard"),

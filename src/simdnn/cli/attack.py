@@ -14,6 +14,7 @@ from simdnn.cli.options import (
     AsJson,
     Device,
     Mean,
+    Resize,
     Rule,
     Size,
     Std,
@@ -75,6 +76,7 @@ def attack(
     mean: Mean = None,
     std: Std = None,
     size: Size = None,
+    resize: Resize = None,
     detector: Annotated[
         Path | None,
         typer.Option(
@@ -119,12 +121,13 @@ def attack(
     )
     guarded = None
     if detector is not None:
-        _refuse({"--backbone": backbone, "--mean": mean, "--std": std, "--size": size}, _WITH_DETECTOR)
+        sides = {"--size": size, "--resize": resize}
+        _refuse({"--backbone": backbone, "--mean": mean, "--std": std, **sides}, _WITH_DETECTOR)
         guarded = _load_guarded(detector, weights, trust, rule, device)
         network = guarded.backbone
     else:
         _refuse({"--rule": rule, "--trust": trust}, _WITHOUT_DETECTOR)
-        network = _load_network(backbone or DEFAULT_BACKBONE, weights, mean, std, size, device)
+        network = _load_network(backbone or DEFAULT_BACKBONE, weights, mean, std, size, resize, device)
     paths = find_images(photos)[:limit]
     with progress_bar("attacking") as progress:
         record = attack_files(
@@ -171,6 +174,7 @@ def _load_network(
     mean: str | None,
     std: str | None,
     size: int | None,
+    resize: int | None,
     device: str | None,
 ) -> Backbone:
     from simdnn.networks.backbone import load_backbone
@@ -185,6 +189,7 @@ def _load_network(
         mean=three_numbers(mean, "--mean"),
         std=three_numbers(std, "--std"),
         size=size,
+        resize=resize,
     ).to(where)
 
 

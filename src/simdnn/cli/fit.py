@@ -118,6 +118,14 @@ def fit(
             help=f"Side of the images it takes; {OFTEN}.", show_default="its own", rich_help_panel=NETWORKS
         ),
     ] = None,
+    resize: Annotated[
+        list[int] | None,
+        typer.Option(
+            help=f"Shorter side of the image before its centre of --size is cut out; {OFTEN}.",
+            show_default="in torchvision's proportion to --size",
+            rich_help_panel=NETWORKS,
+        ),
+    ] = None,
     second_opinion: Annotated[
         Path | None,
         typer.Option(
@@ -257,7 +265,7 @@ def fit(
     if ray is None:
         chosen_device(device)
     auxiliary = None if second_opinion is None else read_auxiliary(second_opinion)
-    backbones = _backbones(backbone or [DEFAULT_BACKBONE], weights, layers, mean, std, size)
+    backbones = _backbones(backbone or [DEFAULT_BACKBONE], weights, layers, mean, std, size, resize)
     kept = None if no_cache else _cache(cache, cache_limit)
     networks: dict[str, Any] = {
         "backbones": backbones,
@@ -336,6 +344,7 @@ def _backbones(
     mean: list[str] | None,
     std: list[str] | None,
     size: list[int] | None,
+    resize: list[int] | None,
 ) -> list[Backbone]:
     from simdnn.networks.backbone import load_backbone
 
@@ -345,6 +354,7 @@ def _backbones(
     means = [three_numbers(text, "--mean") for text in _each(mean, n, "--mean", shared=True)]
     stds = [three_numbers(text, "--std") for text in _each(std, n, "--std", shared=True)]
     sizes = _each(size, n, "--size", shared=True)
+    resizes = _each(resize, n, "--resize", shared=True)
     return [
         load_backbone(
             name,
@@ -353,6 +363,7 @@ def _backbones(
             mean=means[i],
             std=stds[i],
             size=sizes[i],
+            resize=resizes[i],
         )
         for i, name in enumerate(names)
     ]

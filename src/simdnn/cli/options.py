@@ -86,6 +86,14 @@ Size = Annotated[
         help="Side of the images the network takes.", show_default="its own", rich_help_panel=NETWORKS
     ),
 ]
+Resize = Annotated[
+    int | None,
+    typer.Option(
+        help="Shorter side of the image before its centre of --size is cut out; the same as --size cuts least.",
+        show_default="in torchvision's proportion to --size",
+        rich_help_panel=NETWORKS,
+    ),
+]
 NetworkSize = Annotated[
     int | None,
     typer.Option(

@@ -77,7 +77,7 @@ def fit_state(
     shown : makes an exemplar of an image
     """
     settings, seed = fit.settings, fit.settings.seed
-    kind = find_rule(settings.rule)
+    kind, n_draws = find_rule(settings.rule), find_draws(fit.level)
     if extractor.auxiliary is not None and not kind.uses_auxiliary:
         raise InputError(f"an auxiliary network has no part in the rule {settings.rule!r}; leave it out")
     if extractor.auxiliary is None and kind.uses_auxiliary:
@@ -95,7 +95,7 @@ def fit_state(
     views = kind.draw_views(fit.level, view_seed)
     draws = None
     if kind.uses_auxiliary:
-        draws = Draws(_draws_secret(view_seed), fit.draws or find_draws(fit.level))
+        draws = Draws(_draws_secret(view_seed), fit.draws or n_draws)
 
     learned = np.flatnonzero(~out)
     reference = learned
