@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from tests.training.small import write_stripes
 from torch import Tensor, nn
 
-from simdnn.evaluation.defences.resupnet import SIDE, to_ycbcr
+from simdnn.evaluation.defences.resupnet import SIDE, Denoiser, to_ycbcr
 from simdnn.networks.auxiliary import untrained
 from simdnn.networks.backbone import Backbone, load_backbone
 from simdnn.networks.classifier import Classifier
@@ -16,16 +17,21 @@ from simdnn.training import resupnet
 from simdnn.training.data import DecodedImages, decode_images
 
 
-class Given(nn.Module):
-    """A denoiser that gives the luminance of these images, whatever it is shown."""
+class Given(Denoiser):
+    """Gives the luminance of these images, whatever it is shown."""
 
     def __init__(self, images: Tensor) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         self.images = images
 
-    def forward(self, shown: Tensor, noise: Tensor) -> Tensor:
+    def encoded(self, shown: Tensor, noise: Tensor) -> tuple[Tensor, list[Tensor]]:
         assert noise.shape == (len(shown), 1, SIDE, SIDE)
-        return to_ycbcr(self.images)[:, :1]
+        return to_ycbcr(self.images)[:, :1], [self.images]
+
+    def decoded(self, maps: Tensor, skips: Sequence[Tensor]) -> Tensor:
+        assert torch.equal(to_ycbcr(skips[0])[:, :1], maps)
+        assert maps.shape[-2:] == (96, 96)
+        return maps
 
 
 @pytest.fixture

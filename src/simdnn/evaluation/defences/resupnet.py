@@ -6,6 +6,7 @@ The authors published the architecture, but neither loss nor data; :mod:`simdnn.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -89,13 +90,20 @@ class Denoiser(nn.Module):
 
         ``noise`` (N, 1, 224, 224) in [0, 1] is added to the luminance, `NOISE` at most.
         """
+        return self.decoded(*self.encoded(images, noise))
+
+    def encoded(self, images: Tensor, noise: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return where the decoder starts (N, 512, 7, 7), and the maps of the encoder's stages, from 56 to 7 a side."""
         maps: Tensor = images
         skips: list[Tensor] = []
         for stage in self.encoder:
             maps = stage(maps)
             skips.append(maps)
         luminance = (to_ycbcr(images)[:, :1] + NOISE * noise).clamp(0, 1)
-        maps = self.start(luminance.reshape(len(images), -1, 8, 8))
+        return self.start(luminance.reshape(len(images), -1, 8, 8)), skips
+
+    def decoded(self, maps: Tensor, skips: Sequence[Tensor]) -> Tensor:
+        """Return the luminance of what was encoded, or of a part of the images from the same part of all maps."""
         for number, block in enumerate(self.blocks):
             maps = block(torch.cat([maps, skips[-1 - number]], dim=1) if number < len(skips) else maps)
         return maps
