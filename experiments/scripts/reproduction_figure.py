@@ -20,7 +20,7 @@ SERIES = {
     "the paper's Sim-DNN (images unknown, no interval given)": "#9a9a9a",
     "published rule, here": "#d08770",
     "default rule, here": "#2e6f9e",
-    "best of the ten others in each column, here": "#6a9f58",
+    "best of the eleven others in each column, here": "#6a9f58",
 }
 
 
