@@ -1,6 +1,6 @@
-"""Meaconfidence which attacked images a detector misses: `python experiments/scripts/missed.py`.
+"""Measure which attacked images a detector misses: `python experiments/scripts/missed.py`.
 
-The attacked images of some columns, madeed by the network's confidence in the clean image that each was made from: by
+The attacked images of some columns, ordered by the network's confidence in the clean image that each was made from: by
 the log-odds of its top class, in quarters of the clean test images that it labels correctly. The scores are those of
 the benchmark's records; the attacked images come from its cache, or are made again.
 """
@@ -35,7 +35,7 @@ def log_odds(network: torch.nn.Module, pixels: Tensor) -> np.ndarray:
 
 
 def main() -> None:
-    """Meaconfidence and record."""
+    """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plan", type=Path, default=Path("experiments/plans/table4.toml"))
     parser.add_argument("--network", default="MobileNet", help="a row of the plan")
