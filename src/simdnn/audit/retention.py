@@ -115,9 +115,8 @@ def retain(
             for some in chunks([row.id for row in going]):
                 connection.execute(delete(Record).where(Record.id.in_(some)))
             if images is not None:
-                for (
-                    digest
-                ) in there:  # now: if one cannot be removed, the records stay, and say which images do
+                # Now: if one cannot be removed, the records stay, and say which images do.
+                for digest in there:
                     images.remove(digest)
     return Retained(
         removed=len(going),

@@ -17,11 +17,18 @@ from torch.nn.functional import cross_entropy
 from simdnn.evaluation.defences.bart import BaRT
 from simdnn.evaluation.intervals import rate
 from simdnn.networks.loading import torchvision_network
-from simdnn.training.augment import random_crops
 from simdnn.training.data import DecodedImages, decode_images
 from simdnn.training.fresh import normalised, settle_norms
 from simdnn.training.loop import Settings
-from simdnn.training.photographs import TEST, TRAINING, TRAINING_SIDE, Normalised, correct, read_labelled
+from simdnn.training.photographs import (
+    TEST,
+    TRAINING,
+    TRAINING_SIDE,
+    Normalised,
+    correct,
+    crops,
+    read_labelled,
+)
 from simdnn.training.program import (
     files_of,
     keep,
@@ -41,7 +48,7 @@ def train_on_transforms(
 
     def changed(rows: Tensor) -> Tensor:
         barrage.reseed(int(torch.randint(2**31, (1,))))  # a resumed training draws the same transforms
-        return normalised(barrage.transformed(random_crops(images.batch(rows.numpy()), side)))
+        return normalised(barrage.transformed(crops(images, rows, side)))
 
     def loss(trained: nn.Module, rows: Tensor) -> Tensor:
         return cross_entropy(trained(changed(rows)).float(), labels[rows])

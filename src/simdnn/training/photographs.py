@@ -86,6 +86,11 @@ def taught_loss(taught: nn.Module, teacher: Backbone, images: Tensor, labels: Te
     return cross_entropy(logits.float(), labels, label_smoothing=SMOOTHING) + divergence
 
 
+def crops(images: DecodedImages, rows: Tensor, side: int) -> Tensor:
+    """Crop photographs at random, by their indices (N,): (N, 3, side, side) in [0, 1]."""
+    return random_crops(images.batch(rows.numpy()), side)
+
+
 def train_taught(
     taught: Taught,
     teacher: Backbone,
@@ -95,11 +100,11 @@ def train_taught(
     checkpoint: Path,
     identity: Mapping[str, Any],
 ) -> None:
-    """Train a network in place on crops of ``side`` pixels; ``identity`` is that of the training so far."""
+    """Train a network in place on crops of ``side`` pixels; ``identity`` is that of the whole training."""
     labels = torch.from_numpy(images.labels)
 
     def loss(trained: nn.Module, rows: Tensor) -> Tensor:
-        return taught_loss(trained, teacher, random_crops(images.batch(rows.numpy()), side), labels[rows])
+        return taught_loss(trained, teacher, crops(images, rows, side), labels[rows])
 
     train_on_cpu(taught, len(labels), loss, settings, checkpoint, {"side": side, **identity})
 
@@ -139,18 +144,16 @@ def main() -> None:
     network = fresh_network(options.network, len(images.classes), options.seed)
     taught = Taught(network, teacher.n_classes)
     settings = settings_of(options)
-    identity = {"network": options.network, "small_epochs": options.small_epochs}
+    identity = {"network": options.network}
     if options.small_epochs:
+        identity |= {"small_epochs": options.small_epochs, "small_side": options.small_side}
         first = replace(settings, epochs=options.small_epochs)
         train_taught(taught, teacher, images, options.small_side, first, small_checkpoint, identity)
         settings = replace(settings, rate=LATER_RATE * settings.rate)
-        identity["small_side"] = options.small_side
     train_taught(taught, teacher, images, options.side, settings, checkpoint, identity)
-
-    def crops(rows: Tensor) -> Tensor:
-        return normalised(random_crops(images.batch(rows.numpy()), options.side))
-
-    settle_norms(network, crops, len(images.rows), settings)
+    settle_norms(
+        network, lambda rows: normalised(crops(images, rows, options.side)), len(images.rows), settings
+    )
     seconds = time.perf_counter() - start
     keep(network, weights, checkpoint)
     small_checkpoint.unlink(missing_ok=True)
