@@ -136,7 +136,8 @@ def test_a_dataset_of_files_is_listed(
     ("plan", "message"),
     [
         (DatasetPlan(fit="train"), "dataset some needs the folders 'fit' and 'test'"),
-        (DatasetPlan(fit="$NOT_SET/a", test="b"), "names a variable of the environment that is not set"),
+        (DatasetPlan(fit="$NOT_SET/a", test="b"), "some needs the environment variable NOT_SET, which is not set"),
+        (DatasetPlan(fit="a", test="${A}/$B"), "needs the environment variable A and B, which is not set"),
         (DatasetPlan(archive="none.tar", fit="a", test="b"), "none.tar, which does not exist"),
         (DatasetPlan(torchvision="MNIST"), "expected torchvision = one of CIFAR10, Imagenette, ImageNet; got 'MNIST'"),
         (DatasetPlan(torchvision="ImageNet", root="."), "torchvision's ImageNet cannot be loaded from"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import tarfile
 from dataclasses import dataclass
 from hashlib import sha256
@@ -108,8 +109,11 @@ def _parts(name: str, plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part,
         return _torchvision(plan, base, cache)
     if not plan.fit or not plan.test:
         raise InputError(f"dataset {name} needs the folders 'fit' and 'test', or another source")
-    if "$" in plan.archive + plan.fit + plan.test:
-        raise InputError(f"dataset {name} names a variable of the environment that is not set: {plan}")
+    if unset := sorted({*re.findall(r"\$\{?(\w+)", f"{plan.archive} {plan.fit} {plan.test}")}):
+        raise InputError(
+            f"dataset {name} needs the environment variable {' and '.join(unset)}, which is not set; "
+            "set it to the folder of the data"
+        )
     folder = _unpacked(base / plan.archive, cache) if plan.archive else base
     fit, test = (Part(*labelled_images(folder / part)) for part in (plan.fit, plan.test))
     return fit, test, folder if plan.archive else None
