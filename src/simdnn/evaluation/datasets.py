@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import re
 import tarfile
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -109,9 +109,10 @@ def _parts(name: str, plan: DatasetPlan, base: Path, cache: Path) -> tuple[Part,
         return _torchvision(plan, base, cache)
     if not plan.fit or not plan.test:
         raise InputError(f"dataset {name} needs the folders 'fit' and 'test', or another source")
-    if unset := sorted({*re.findall(r"\$\{?(\w+)", f"{plan.archive} {plan.fit} {plan.test}")}):
+    if "$" in (paths := f"{plan.archive} {plan.fit} {plan.test}"):
+        unset = " and ".join(sorted(Template(paths).get_identifiers())) or "$"
         raise InputError(
-            f"dataset {name} needs the environment variable {' and '.join(unset)}, which is not set; "
+            f"dataset {name} needs the environment variable {unset}, which is not set; "
             "set it to the folder of the data"
         )
     folder = _unpacked(base / plan.archive, cache) if plan.archive else base
