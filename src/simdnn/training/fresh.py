@@ -19,14 +19,21 @@ NORM_IMAGES = 5_000
 """Number of images from which the batch norms take their final means and variances."""
 
 
-def fresh_network(name: str, n_classes: int, seed: int) -> nn.Module:
-    """Build a torchvision network with random weights, in the memory format that is fastest on a CPU."""
+def fresh_network(name: str, n_classes: int, seed: int, norm_bias: float = 0.0) -> nn.Module:
+    """Build a torchvision network with random weights, in the memory format that is fastest on a CPU.
+
+    ``norm_bias`` is the bias with which batch norms start. With 1, most values pass the ReLU behind them unchanged, and
+    the gradient of a deep network without skip connections neither grows from layer to layer nor depends on rounding.
+    """
     torch.manual_seed(seed)
     network = untrained(name, n_classes)
     # MnasNet's initialisation of its last layer depends on the number of classes, and is far too large for ten.
     head = network.get_submodule(last_layer(network))
     assert isinstance(head, nn.Linear | nn.Conv2d)
     head.reset_parameters()
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.constant_(layer.bias, norm_bias)
     return network.to(memory_format=torch.channels_last)
 
 

@@ -133,6 +133,12 @@ def main() -> None:
         "--small-epochs", type=int, default=0, help="epochs on small images before the others"
     )
     parser.add_argument("--small-side", type=int, default=64, help="side of the small images, in pixels")
+    parser.add_argument(
+        "--norm-bias",
+        type=float,
+        default=0.0,
+        help="bias with which batch norms start; 1 for a deep network without skip connections",
+    )
     options = parser.parse_args()
     weights, checkpoint = files_of(options)
     small_checkpoint = weights.with_suffix(".small.checkpoint")
@@ -141,10 +147,10 @@ def main() -> None:
     file = options.data / "weights" / f"{TEACHER}.safetensors"
     teacher = load_backbone(TEACHER, file, mean=half, std=half, size=TEACHER_SIDE)
     images = decode_images(options.data / TRAINING, TRAINING_SIDE, options.output / f"{TRAINING}.npy")
-    network = fresh_network(options.network, len(images.classes), options.seed)
+    network = fresh_network(options.network, len(images.classes), options.seed, options.norm_bias)
     taught = Taught(network, teacher.n_classes)
     settings = settings_of(options)
-    identity = {"network": options.network}
+    identity = {"network": options.network, "norm_bias": options.norm_bias}
     if options.small_epochs:
         identity |= {"small_epochs": options.small_epochs, "small_side": options.small_side}
         first = replace(settings, epochs=options.small_epochs)

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from simdnn.training.fresh import fresh_network
+
+
+def test_with_a_bias_of_norms_the_gradient_of_a_deep_network_without_skip_connections_stays_small() -> None:
+    images = torch.rand(8, 3, 80, 80, generator=torch.Generator().manual_seed(0))
+
+    def first_over_last(norm_bias: float) -> float:
+        network = fresh_network("inception_v3", 10, seed=0, norm_bias=norm_bias).train()
+        cross_entropy(network(images), torch.arange(8)).backward()
+        gradients = [p.grad.norm() for name, p in network.named_parameters() if name.endswith("conv.weight")]
+        return float(gradients[0] / gradients[-1])
+
+    assert first_over_last(0.0) > 10
+    assert first_over_last(1.0) < 5
