@@ -48,6 +48,7 @@ def log_in(page: Any, service: Service) -> None:
     page.fill("input[name=token]", service.auditor["Authorization"].removeprefix("Bearer "))
     page.press("input[name=token]", "Enter")
     page.wait_for_selector(".grid")
+    page.wait_for_load_state()  # a key that is pressed before the scripts run is lost
 
 
 def wait_for_pictures(page: Any) -> None:
