@@ -184,9 +184,14 @@ def _averaging(largest_decay: float) -> Callable[[Tensor, Tensor, Tensor | int],
 def _optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(trained, lr=settings.rate, weight_decay=settings.weight_decay)
+        return torch.optim.AdamW(trained, lr=settings.rate, weight_decay=settings.weight_decay, fused=True)
     if settings.optimizer == "sgd":
         return torch.optim.SGD(
-            trained, lr=settings.rate, momentum=0.9, weight_decay=settings.weight_decay, nesterov=True
+            trained,
+            settings.rate,
+            momentum=0.9,
+            weight_decay=settings.weight_decay,
+            nesterov=True,
+            fused=True,
         )
     raise InputError(f"expected the optimizer 'sgd' or 'adamw', got {settings.optimizer!r}")
