@@ -61,7 +61,7 @@ def test_the_page_about_detection_has_the_rates_of_the_tables() -> None:
         own = "sim-dnn profile standard"
         measured = [area[name] for name in area if "sim-dnn" not in name and "mean of attacks" in area[name]]
         best = max(measured, key=lambda cells: cells["mean of attacks"])
-        assert len(measured) == (10 if network in ("ResNet", "SqueezeNet") else 11)
+        assert len(measured) == 11
         assert shown == [
             area[own]["mean of attacks"], area[own]["worst attack"],
             flagged[own]["mean of attacks"], flagged[own]["worst attack"],
