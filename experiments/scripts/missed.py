@@ -38,7 +38,7 @@ def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plan", type=Path, default=Path("experiments/plans/table4.toml"))
-    parser.add_argument("--network", default="MobileNet", help="a row of the plan")
+    parser.add_argument("--network", default="SqueezeNet", help="a row of the plan")
     parser.add_argument("--columns", default="ddn-20,ddn-40,ddn-60")
     parser.add_argument("--method", default="sim-dnn profile standard")
     options = parser.parse_args()
