@@ -27,10 +27,10 @@ NOTES = {
     "`train_cifar10_resnet18.json`)."
 }
 """What must be known to compare the rows of a subject."""
-EARLIER = (
-    "> **Stale.** All rows but those of a second opinion were measured with the threshold of the mixture of clean "
-    "images and corrupted copies, before both p-values had to be small."
-)
+STALE = {
+    "cifar10": "> **Stale.** All rows but those of a second opinion were measured with the threshold of the mixture of "
+    "clean images and corrupted copies, before both p-values had to be small."
+}
 NAMES = {
     OPINIONS[0]: "Sim-DNN, profile and second opinion",
     OPINIONS[1]: "Sim-DNN, second opinion",
@@ -195,9 +195,8 @@ def section(subject: str, title: str, output: Path) -> list[str]:
         "threshold of 5 % of false alarms, or of 10 % where there is a row for it below; so do those of the smallest "
         "change and of the checks for symptoms.",
         "",
-        EARLIER,
-        "",
     ]
+    lines += [STALE[subject], ""] if subject in STALE else []
     for alpha in OPINION_ALPHAS:
         if len(rows := robust(results, alpha)) > 2:
             lines += [f"Detectors flag {alpha} of clean images:", "", *rows, ""]
