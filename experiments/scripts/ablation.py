@@ -25,6 +25,7 @@ from record import write_record
 from simdnn.attacks import make_attack, run_attack
 from simdnn.attacks.attack import predict
 from simdnn.cli.progress import progress_bar
+from simdnn.conformal.joint import JointThreshold
 from simdnn.conformal.split import ConformalThreshold
 from simdnn.images.corruptions import CORRUPTIONS, corrupt
 from simdnn.images.files import labelled_images
@@ -95,8 +96,11 @@ def measure(
         weighted = [kept[s] * np.maximum(d, 0) ** 2 for s, d in deviations.items() if s in kept]
         scores[name] = -np.sqrt(np.sum(weighted, axis=0))
     clean = scores["calibration"]
-    calibrations = (clean, np.concatenate([clean, scores["corrupted"]]))
-    at_5, at_1 = (min(ConformalThreshold(c, alpha).offset for c in calibrations) for alpha in (0.05, 0.01))
+    mixture = np.concatenate([clean, scores["corrupted"]])
+    at_5, at_1 = (
+        JointThreshold(ConformalThreshold(clean, alpha), ConformalThreshold(mixture, alpha)).offset
+        for alpha in (0.05, 0.01)
+    )
     columns = {
         name: {
             "auroc": float(
